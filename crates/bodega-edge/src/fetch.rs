@@ -1,0 +1,99 @@
+//! How the machine reaches an origin: one trait, implemented by `bodega-origin` (HTTP, S3) and by the test kit.
+//! The machine never opens a socket, and an implementation never decides anything about caching.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bodega_semantics::{Fields, Reason};
+use bytes::Bytes;
+
+/// One request to an origin, ready to be sent: end-to-end fields only, already edited and filtered.
+/// The implementation adds `Host` (by the origin's own setting), framing and, for S3, the signature.
+pub struct FetchRequest {
+    /// The method, upper case as received.
+    pub method: String,
+    /// Path and query as they go to the origin, beginning with `/` (or `*` for `OPTIONS *`).
+    pub path_and_query: String,
+    /// The authority the client asked for, for origins whose `host` is `viewer`.
+    pub client_authority: String,
+    /// End-to-end fields, without `Host`, `Content-Length`, `Transfer-Encoding`, `Connection`.
+    pub fields: Fields,
+    /// The body, if there is one.
+    pub body: Option<RequestBody>,
+}
+
+/// The body of a request on its way to an origin.
+pub struct RequestBody {
+    /// The length if it is known; otherwise the body goes out chunked.
+    pub content_length: Option<u64>,
+    /// The bytes.
+    pub stream: Box<dyn BodyStream>,
+}
+
+/// An answer whose head has arrived and whose body is arriving.
+pub struct FetchAnswer {
+    /// The status code of the final (not 1xx) answer.
+    pub status: u16,
+    /// The fields as received, without hop-by-hop fields, `Content-Length` and `Transfer-Encoding`.
+    pub fields: Fields,
+    /// The length of the body if the origin named it.
+    pub content_length: Option<u64>,
+    /// The bytes.
+    pub body: Box<dyn BodyStream>,
+}
+
+/// A body that is read piece by piece. Back-pressure is not polling.
+pub trait BodyStream: Send {
+    /// The next non-empty piece; `None` at the proper end; an error if the body broke off.
+    /// After `None` or an error it must not be polled again.
+    fn poll_chunk(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, FetchError>>>;
+}
+
+/// The future a fetch returns.
+pub type FetchFuture<'a> = Pin<Box<dyn Future<Output = Result<FetchAnswer, FetchError>> + Send + 'a>>;
+
+/// Reaches origins by the name they have in the snapshot. One instance a worker thread.
+pub trait Fetch: Send + Sync {
+    /// Sends `request` to `origin` and returns once the head of the final answer is there.
+    fn fetch<'a>(&'a self, origin: &'a str, request: FetchRequest) -> FetchFuture<'a>;
+}
+
+/// Why an origin could not be asked or did not finish. Always from upstream, unless the reason says otherwise.
+#[derive(Clone, Debug)]
+pub struct FetchError {
+    /// What happened, in the shared vocabulary: one of the `Origin*` reasons, `ClientGone`, `Limit` or `Internal`.
+    pub reason: Reason,
+    /// Whether the same request may be tried again on another connection.
+    pub may_retry: bool,
+    /// For the log and `Proxy-Status` details: what, where, after how long. Holds no secrets and no request fields.
+    pub message: String,
+    /// When the edge itself was too busy to ask: how long a client should wait.
+    pub retry_after_seconds: Option<u32>,
+}
+
+impl fmt::Display for FetchError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for FetchError {}
+
+/// Reads the next piece of `body`.
+///
+/// # Errors
+/// What the stream reports.
+pub async fn next_chunk(body: &mut dyn BodyStream) -> Option<Result<Bytes, FetchError>> {
+    std::future::poll_fn(|context| body.poll_chunk(context)).await
+}
+
+/// A body that is there already.
+pub struct OnePiece(pub Option<Bytes>);
+
+impl BodyStream for OnePiece {
+    fn poll_chunk(&mut self, _: &mut Context<'_>) -> Poll<Option<Result<Bytes, FetchError>>> {
+        Poll::Ready(self.0.take().filter(|piece| !piece.is_empty()).map(Ok))
+    }
+}

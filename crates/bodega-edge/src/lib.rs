@@ -1,0 +1,4 @@
+//! The request machine. Opens no socket.
+#![forbid(unsafe_code)]
+
+pub mod fetch;

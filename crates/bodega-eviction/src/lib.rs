@@ -1,0 +1,2 @@
+//! Admission and eviction algorithms, one a file.
+#![forbid(unsafe_code)]

@@ -1,0 +1,2 @@
+//! HTTP and S3 origins: pool, retries, TLS, signing. Implements Fetch.
+#![forbid(unsafe_code)]

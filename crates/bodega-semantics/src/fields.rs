@@ -1,0 +1,265 @@
+//! Header fields, borrowed and owned, behind one trait, so that each decision is written once for
+//! heads parsed from a socket, kept in the store, or made by the edge.
+//! Names keep their case and compare without it; order and repetition are kept (RFC 9110 section 5).
+
+/// One field line: a name (token, any case) and its value with outer whitespace removed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Field<'a> {
+    /// The field name as received.
+    pub name: &'a str,
+    /// The field value; may hold obs-text, never CR, LF or NUL.
+    pub value: &'a [u8],
+}
+
+/// Anything that holds field lines.
+pub trait Head {
+    /// All field lines in order.
+    fn fields(&self) -> impl Iterator<Item = Field<'_>>;
+
+    /// The value of the first line named `name`.
+    fn first(&self, name: &str) -> Option<&[u8]> {
+        self.fields().find(|field| field.name.eq_ignore_ascii_case(name)).map(|field| field.value)
+    }
+
+    /// The values of all lines named `name`, in order.
+    fn all<'s>(&'s self, name: &'s str) -> impl Iterator<Item = &'s [u8]> {
+        self.fields().filter(move |field| field.name.eq_ignore_ascii_case(name)).map(|field| field.value)
+    }
+
+    /// Whether a line named `name` is there.
+    fn has(&self, name: &str) -> bool {
+        self.first(name).is_some()
+    }
+}
+
+impl Head for [Field<'_>] {
+    fn fields(&self) -> impl Iterator<Item = Field<'_>> {
+        self.iter().copied()
+    }
+}
+
+/// An owned list of field lines in one buffer, kept as they go onto an HTTP/1 wire:
+/// `Name: value\r\n` a line. A prebuilt head is a copy of `as_block()`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Fields {
+    block: Vec<u8>,
+    lines: Vec<Line>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Line {
+    start: u32,
+    name_len: u16,
+    value_len: u32,
+}
+
+impl Fields {
+    /// An empty list.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// An empty list with room for `n_bytes` of wire form.
+    #[must_use]
+    pub fn with_capacity(n_bytes: usize) -> Self {
+        Self { block: Vec::with_capacity(n_bytes), lines: Vec::with_capacity(16) }
+    }
+
+    /// Copies every line of `head`.
+    #[must_use]
+    pub fn copy_of<H: Head + ?Sized>(head: &H) -> Self {
+        let mut copy = Self::with_capacity(512);
+        for field in head.fields() {
+            copy.push(field.name, field.value);
+        }
+        copy
+    }
+
+    /// Reads back what `as_block` gave. Lines that are not of that form are dropped.
+    #[must_use]
+    pub fn from_block(block: &[u8]) -> Self {
+        let mut fields = Self::with_capacity(block.len());
+        for field in Block(block).fields() {
+            fields.push(field.name, field.value);
+        }
+        fields
+    }
+
+    /// Appends a line. A value with CR, LF or NUL, or a name that is no token or longer than 64 KiB, is dropped:
+    /// such a line could never be told from two.
+    pub fn push(&mut self, name: &str, value: &[u8]) {
+        let clean = !name.is_empty()
+            && name.bytes().all(is_token_byte)
+            && !value.iter().any(|&byte| matches!(byte, b'\r' | b'\n' | 0));
+        let (Ok(start), Ok(name_len), Ok(value_len)) =
+            (u32::try_from(self.block.len()), u16::try_from(name.len()), u32::try_from(value.len()))
+        else {
+            return;
+        };
+        if !clean {
+            return;
+        }
+        self.block.extend_from_slice(name.as_bytes());
+        self.block.extend_from_slice(b": ");
+        self.block.extend_from_slice(value);
+        self.block.extend_from_slice(b"\r\n");
+        self.lines.push(Line { start, name_len, value_len });
+    }
+
+    /// Removes every line named `name` and appends one.
+    pub fn set(&mut self, name: &str, value: &[u8]) {
+        self.remove(name);
+        self.push(name, value);
+    }
+
+    /// Removes every line named `name`.
+    pub fn remove(&mut self, name: &str) {
+        if self.has(name) {
+            self.retain(|field| !field.name.eq_ignore_ascii_case(name));
+        }
+    }
+
+    /// Keeps the lines for which `keep` holds.
+    pub fn retain(&mut self, mut keep: impl FnMut(Field<'_>) -> bool) {
+        let mut kept = Self::with_capacity(self.block.len());
+        for field in self.fields() {
+            if keep(field) {
+                kept.push(field.name, field.value);
+            }
+        }
+        *self = kept;
+    }
+
+    /// The wire form: `Name: value\r\n` for each line, without the empty line that ends a head.
+    #[must_use]
+    pub fn as_block(&self) -> &[u8] {
+        &self.block
+    }
+
+    /// How many lines there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.lines.len()
+    }
+
+    /// Whether there are no lines.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.lines.is_empty()
+    }
+}
+
+impl Head for Fields {
+    fn fields(&self) -> impl Iterator<Item = Field<'_>> {
+        self.lines.iter().map(|line| {
+            let start = line.start as usize;
+            let name_end = start + line.name_len as usize;
+            let value_start = name_end + 2;
+            Field {
+                name: std::str::from_utf8(&self.block[start..name_end]).unwrap_or_default(),
+                value: &self.block[value_start..value_start + line.value_len as usize],
+            }
+        })
+    }
+}
+
+/// A borrowed wire block, as `Fields::as_block` gives it and the store keeps it.
+#[derive(Clone, Copy, Debug)]
+pub struct Block<'a>(pub &'a [u8]);
+
+impl Head for Block<'_> {
+    fn fields(&self) -> impl Iterator<Item = Field<'_>> {
+        self.0.split_inclusive(|&byte| byte == b'\n').filter_map(|line| {
+            let line = line.strip_suffix(b"\r\n")?;
+            let colon = line.iter().position(|&byte| byte == b':')?;
+            let name = std::str::from_utf8(&line[..colon]).ok()?;
+            let value = line[colon + 1..].strip_prefix(b" ").unwrap_or(&line[colon + 1..]);
+            Some(Field { name, value })
+        })
+    }
+}
+
+/// Whether `byte` may stand in a token (RFC 9110 section 5.6.2).
+#[must_use]
+pub const fn is_token_byte(byte: u8) -> bool {
+    matches!(byte,
+        b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~')
+        || byte.is_ascii_alphanumeric()
+}
+
+/// The members of a comma-separated list field (RFC 9110 section 5.6.1), trimmed, empty ones left out.
+/// Commas inside quoted strings do not separate.
+pub fn list_members<'a>(values: impl Iterator<Item = &'a [u8]> + 'a) -> impl Iterator<Item = &'a [u8]> + 'a {
+    values.flat_map(|value| ListMembers { rest: Some(value) })
+}
+
+struct ListMembers<'a> {
+    rest: Option<&'a [u8]>,
+}
+
+impl<'a> Iterator for ListMembers<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        while let Some(rest) = self.rest {
+            let mut quoted = false;
+            let mut escaped = false;
+            let comma = rest.iter().position(|&byte| {
+                if escaped {
+                    escaped = false;
+                } else if quoted && byte == b'\\' {
+                    escaped = true;
+                } else if byte == b'"' {
+                    quoted = !quoted;
+                }
+                byte == b',' && !quoted
+            });
+            let member = match comma {
+                Some(at) => {
+                    self.rest = Some(&rest[at + 1..]);
+                    &rest[..at]
+                }
+                None => {
+                    self.rest = None;
+                    rest
+                }
+            };
+            let member = member.trim_ascii();
+            if !member.is_empty() {
+                return Some(member);
+            }
+        }
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_block_reads_back_as_the_same_fields() {
+        let mut fields = Fields::new();
+        fields.push("Content-Type", b"text/html");
+        fields.push("X-Empty", b"");
+        fields.push("set-cookie", b"a=1; b:2");
+        assert_eq!(Fields::from_block(fields.as_block()), fields);
+        assert_eq!(Block(fields.as_block()).first("SET-COOKIE"), Some(&b"a=1; b:2"[..]));
+    }
+
+    #[test]
+    fn a_value_that_could_split_the_head_is_dropped() {
+        let mut fields = Fields::new();
+        fields.push("X", b"a\r\nSet-Cookie: b");
+        fields.push("bad name", b"1");
+        assert!(fields.is_empty());
+    }
+
+    #[test]
+    fn list_members_ignore_commas_inside_quotes() {
+        let values: [&[u8]; 2] = [b"a, \"b,c\" ,,", b" d"];
+        let members: Vec<&[u8]> = list_members(values.into_iter()).collect();
+        assert_eq!(members, [&b"a"[..], b"\"b,c\"", b"d"]);
+    }
+}

@@ -1,0 +1,27 @@
+//! HTTP caching decisions: freshness, storing, reuse, keys, ranges, outcomes.
+//!
+//! Pure: time is an argument, nothing is read or written, and every function is total on hostile input.
+//! Start at `storable` (may this answer be kept, and how long), `reuse` (may a kept one answer now) and `key`.
+#![forbid(unsafe_code)]
+
+pub mod cache_control;
+pub mod cache_status;
+pub mod conditional;
+pub mod date;
+pub mod fields;
+pub mod forwarding;
+pub mod freshness;
+pub mod key;
+pub mod outcome;
+pub mod policy;
+pub mod range;
+pub mod reuse;
+pub mod storable;
+pub mod time;
+pub mod vary;
+
+pub use fields::{Field, Fields, Head};
+pub use key::Key;
+pub use outcome::{Level, Outcome, Reason};
+pub use policy::Policy;
+pub use time::Timestamp;

@@ -1,0 +1,156 @@
+//! What became of a request, and why: the one vocabulary of log line, metric label, `Cache-Status`, stats and tests.
+//! `ALL` lists and `name` strings here are the source; `tests/architecture` compares the others with them.
+
+macro_rules! vocabulary {
+    ($(#[$meta:meta])* $enum:ident { $($(#[$doc:meta])* $variant:ident = $name:literal,)* }) => {
+        $(#[$meta])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[repr(u8)]
+        pub enum $enum { $($(#[$doc])* $variant,)* }
+
+        impl $enum {
+            /// Every value, in the order of the declaration.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
+
+            /// The name used in logs, metrics, headers, stats and scenario files.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$variant => $name,)* }
+            }
+
+            /// The value with this name.
+            #[must_use]
+            pub fn from_name(name: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|value| value.name() == name)
+            }
+        }
+    };
+}
+
+vocabulary! {
+    /// What became of a request.
+    Outcome {
+        /// Answered from the store without asking the origin.
+        Hit = "hit",
+        /// Answered from the store although stale.
+        Stale = "stale",
+        /// Asked the origin, which confirmed the stored answer (304).
+        Revalidated = "revalidated",
+        /// Asked the origin for the whole answer.
+        Miss = "miss",
+        /// Read along with a fill that another request had begun.
+        Collapsed = "collapsed",
+        /// Forwarded without looking into or writing to the store.
+        Pass = "pass",
+        /// Answered by a redirect the configuration names.
+        Redirect = "redirect",
+        /// Answered by a fixed answer the configuration names.
+        Answer = "answer",
+        /// Not served: malformed, not allowed, or over a limit.
+        Refused = "refused",
+        /// Could not be served: the origin failed and nothing stored could stand in.
+        Error = "error",
+    }
+}
+
+vocabulary! {
+    /// Why the outcome was what it was.
+    Reason {
+        /// A stored answer was fresh.
+        Fresh = "fresh",
+        /// Nothing was stored under this URL.
+        UriMiss = "uri-miss",
+        /// Something was stored under this URL, for other request fields.
+        VaryMiss = "vary-miss",
+        /// The stored answer had expired.
+        Expired = "expired",
+        /// The stored answer must be validated before each use.
+        MustRevalidate = "must-revalidate",
+        /// The stored answer had been invalidated.
+        Invalidated = "invalidated",
+        /// The client asked for a validated answer, and is heeded.
+        RequestDirective = "request-directive",
+        /// The method is not one that is answered from the store.
+        Method = "method",
+        /// The policy stores nothing.
+        PolicyNone = "policy-none",
+        /// The request carries fields that name a user and are outside the key.
+        UserRequest = "user-request",
+        /// A fill of the same key turned out private or uncacheable.
+        Uncacheable = "uncacheable",
+        /// A range asked of a cold object.
+        Range = "range",
+        /// Stale while another request revalidates.
+        WhileRevalidate = "while-revalidate",
+        /// Stale because the origin failed.
+        IfError = "if-error",
+        /// The configuration answers.
+        Configured = "configured",
+        /// The head or the body was malformed.
+        Malformed = "malformed",
+        /// The path holds dot segments.
+        UnsafePath = "unsafe-path",
+        /// The host is not one this edge serves.
+        UnknownHost = "unknown-host",
+        /// No behavior matches this path and method.
+        NoBehavior = "no-behavior",
+        /// The client's network is not allowed.
+        Network = "network",
+        /// A method that a gateway refuses (CONNECT, TRACE).
+        MethodRefused = "method-refused",
+        /// A protocol upgrade was asked for.
+        Upgrade = "upgrade",
+        /// A size, time or count was over its limit.
+        Limit = "limit",
+        /// The request came round to this edge again.
+        Loop = "loop",
+        /// `only-if-cached` and nothing usable stored.
+        OnlyIfCached = "only-if-cached",
+        /// The precondition of the request was false.
+        Precondition = "precondition",
+        /// No connection to the origin could be made.
+        OriginConnect = "origin-connect",
+        /// The origin's name could not be resolved.
+        OriginName = "origin-name",
+        /// The TLS handshake with the origin failed.
+        OriginTls = "origin-tls",
+        /// The origin did not answer in time.
+        OriginTimeout = "origin-timeout",
+        /// The origin's answer was malformed.
+        OriginMalformed = "origin-malformed",
+        /// The origin broke off.
+        OriginBroken = "origin-broken",
+        /// The origin's connections and queue were full.
+        OriginBusy = "origin-busy",
+        /// The client went away or did not read.
+        ClientGone = "client-gone",
+        /// A defect of the edge itself.
+        Internal = "internal",
+    }
+}
+
+vocabulary! {
+    /// Where the answer came from, as the latency metric labels it.
+    Level {
+        /// The memory tier.
+        L1 = "l1",
+        /// The disk tier.
+        L2 = "l2",
+        /// The origin.
+        Miss = "miss",
+        /// Neither: redirects, fixed answers, refusals.
+        None = "none",
+    }
+}
+
+impl Outcome {
+    /// The level that latency of this outcome is counted under, before there is a disk tier.
+    #[must_use]
+    pub const fn level(self) -> Level {
+        match self {
+            Self::Hit | Self::Stale => Level::L1,
+            Self::Revalidated | Self::Miss | Self::Collapsed | Self::Pass | Self::Error => Level::Miss,
+            Self::Redirect | Self::Answer | Self::Refused => Level::None,
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! What a behavior's policy says to the decisions: TTL bounds, the key, what is forwarded.
+//! `bodega-snapshot` builds it from the configuration; nothing here reads one.
+
+use std::time::Duration;
+
+/// A compiled cache policy. Every default has been filled in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Policy {
+    /// The policy's name, for messages.
+    pub name: String,
+    /// False: forward everything, store nothing (`policy = "none"`).
+    pub store: bool,
+    /// Lower bound of freshness for what may be stored.
+    pub min_ttl: Duration,
+    /// Freshness of answers that say nothing, if their status is heuristically cacheable.
+    pub default_ttl: Duration,
+    /// Upper bound of freshness.
+    pub max_ttl: Duration,
+    /// Freshness by status for answers that say nothing, sorted by status.
+    pub negative_ttl: Vec<(u16, Duration)>,
+    /// Stale window while revalidating, when the answer names none (RFC 5861 section 3).
+    pub stale_while_revalidate: Duration,
+    /// Stale window on errors, when the answer names none (RFC 5861 section 4).
+    pub stale_if_error: Duration,
+    /// What is in the key.
+    pub key: KeyRules,
+    /// What is sent to the origin although it is not in the key.
+    pub forward: ForwardRules,
+    /// Larger bodies are streamed and not kept; `None`: the store's own bound.
+    pub max_object_bytes: Option<u64>,
+}
+
+/// Which query parameters are meant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum QueryRule {
+    /// None of them.
+    None,
+    /// The whole query.
+    All,
+    /// Only these names.
+    Allow(Vec<String>),
+    /// All but these names.
+    Deny(Vec<String>),
+}
+
+/// What is in the key beside method class and path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyRules {
+    /// Query parameters in the key (and sent to the origin).
+    pub query: QueryRule,
+    /// Parameters are sorted by name before they are keyed and sent.
+    pub sort_query: bool,
+    /// Header names, lower case.
+    pub headers: Vec<String>,
+    /// Cookie names.
+    pub cookies: Vec<String>,
+    /// Whether the host is in the key.
+    pub host: bool,
+}
+
+/// What goes to the origin though it is not in the key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ForwardRules {
+    /// Query parameters.
+    pub query: QueryRule,
+    /// Header names, lower case. May hold `cookie` and `authorization`.
+    pub headers: Vec<String>,
+    /// Cookie names.
+    pub cookies: Vec<String>,
+}

@@ -1,0 +1,1 @@
+//! Listeners, the HTTP/1 front, admin, access log; joins machine and origins.

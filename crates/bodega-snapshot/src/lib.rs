@@ -1,0 +1,2 @@
+//! The compiled configuration the data plane executes.
+#![forbid(unsafe_code)]

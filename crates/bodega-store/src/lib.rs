@@ -1,0 +1,1 @@
+//! The memory tier: entries within a bound of bytes, invalidation by stamps.

@@ -1,0 +1,2 @@
+//! Metric names, counters, histograms, Prometheus text.
+#![forbid(unsafe_code)]
