@@ -1,1 +1,272 @@
-//! To be filled.
+//! `Cache-Control` and its targeted relatives. RFC 9111 section 5.2, RFC 9213, RFC 5861, RFC 8246.
+//!
+//! Liberal where the wire is (quoted numbers, unknown directives, any case), strict where laxness could keep too
+//! long: a number that cannot be read is 0, of duplicates the most restrictive counts.
+
+use std::time::Duration;
+
+use crate::fields::{Head, list_members};
+
+/// RFC 9111 section 1.2.2: larger values count as this.
+const MAX_DELTA_SECONDS: u64 = 1 << 31;
+
+/// Fields that speak to this cache alone, the more particular first (RFC 9213 section 2.1).
+pub const TARGETED: [&str; 2] = ["bodega-cache-control", "cdn-cache-control"];
+
+/// A directive that may name fields.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Qualified {
+    /// Not there.
+    #[default]
+    Absent,
+    /// There, for the whole answer.
+    Whole,
+    /// There, for these fields (lower case).
+    Fields(Vec<String>),
+}
+
+/// The directives of a request or an answer.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CacheControl {
+    /// `max-age`
+    pub max_age: Option<Duration>,
+    /// `s-maxage`
+    pub s_maxage: Option<Duration>,
+    /// `no-store`
+    pub no_store: bool,
+    /// `no-cache`, perhaps for fields
+    pub no_cache: Qualified,
+    /// `private`, perhaps for fields
+    pub private: Qualified,
+    /// `public`
+    pub public: bool,
+    /// `must-revalidate`
+    pub must_revalidate: bool,
+    /// `proxy-revalidate`
+    pub proxy_revalidate: bool,
+    /// `must-understand`
+    pub must_understand: bool,
+    /// `no-transform`
+    pub no_transform: bool,
+    /// `immutable` (RFC 8246)
+    pub immutable: bool,
+    /// `only-if-cached`
+    pub only_if_cached: bool,
+    /// `stale-while-revalidate` (RFC 5861)
+    pub stale_while_revalidate: Option<Duration>,
+    /// `stale-if-error` (RFC 5861)
+    pub stale_if_error: Option<Duration>,
+    /// `max-stale`: `Some(None)` is any staleness
+    pub max_stale: Option<Option<Duration>>,
+    /// `min-fresh`
+    pub min_fresh: Option<Duration>,
+}
+
+/// Reads all lines of one `Cache-Control`.
+pub fn parse<'a>(values: impl Iterator<Item = &'a [u8]> + 'a) -> CacheControl {
+    let mut control = CacheControl::default();
+    for member in list_members(values) {
+        let (name, argument) = match member.iter().position(|&byte| byte == b'=') {
+            Some(at) => (member[..at].trim_ascii(), Some(unquoted(member[at + 1..].trim_ascii()))),
+            None => (member, None),
+        };
+        control.take(name, argument);
+    }
+    control
+}
+
+/// Reads a targeted field: a structured dictionary (RFC 9213 section 2.1). `None` if it is not there or any part
+/// of it does not parse; then it is as if it were absent.
+pub fn parse_targeted<H: Head + ?Sized>(head: &H, name: &str) -> Option<CacheControl> {
+    if !head.has(name) {
+        return None;
+    }
+    let mut control = CacheControl::default();
+    let mut any = false;
+    for member in list_members(head.all(name)) {
+        any = true;
+        // RFC 9651 section 3.2: keys are lower case; parameters behind a value mean nothing here.
+        let member = member.split(|&byte| byte == b';').next().unwrap_or_default().trim_ascii();
+        let (key, value) = match member.iter().position(|&byte| byte == b'=') {
+            Some(at) => (&member[..at], Some(&member[at + 1..])),
+            None => (member, None),
+        };
+        let is_key = key.first().is_some_and(|byte| byte.is_ascii_lowercase() || *byte == b'*')
+            && key.iter().all(|byte| {
+                byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'_' | b'-' | b'.' | b'*')
+            });
+        if !is_key {
+            return None;
+        }
+        match value {
+            None | Some(b"?1") => control.take(key, None),
+            Some(b"?0") => {}
+            Some(value) if !value.is_empty() && value.len() <= 15 && value.iter().all(u8::is_ascii_digit) => {
+                control.take(key, Some(value));
+            }
+            // A number's key with something that is no number must not pass for a long life.
+            Some(_) if needs_number(key) => return None,
+            Some(value) if is_item(value) => control.take(key, Some(unquoted(value))),
+            Some(_) => return None,
+        }
+    }
+    any.then_some(control)
+}
+
+/// What an answer says to this cache: the first targeted field that parses, else `Cache-Control`; and whether it was
+/// a targeted one, in which case `Expires` does not count either (RFC 9213 section 2.2).
+pub fn for_response<H: Head + ?Sized>(head: &H) -> (CacheControl, bool) {
+    for name in TARGETED {
+        if let Some(control) = parse_targeted(head, name) {
+            return (control, true);
+        }
+    }
+    (parse(head.all("cache-control")), false)
+}
+
+impl CacheControl {
+    fn take(&mut self, name: &[u8], argument: Option<&[u8]>) {
+        let is = |wanted: &str| name.eq_ignore_ascii_case(wanted.as_bytes());
+        let seconds = || delta_seconds(argument.unwrap_or_default());
+        if is("max-age") {
+            self.max_age = Some(smaller(self.max_age, seconds()));
+        } else if is("s-maxage") {
+            self.s_maxage = Some(smaller(self.s_maxage, seconds()));
+        } else if is("no-store") {
+            self.no_store = true;
+        } else if is("no-cache") {
+            qualify(&mut self.no_cache, argument);
+        } else if is("private") {
+            qualify(&mut self.private, argument);
+        } else if is("public") {
+            self.public = true;
+        } else if is("must-revalidate") {
+            self.must_revalidate = true;
+        } else if is("proxy-revalidate") {
+            self.proxy_revalidate = true;
+        } else if is("must-understand") {
+            self.must_understand = true;
+        } else if is("no-transform") {
+            self.no_transform = true;
+        } else if is("immutable") {
+            self.immutable = true;
+        } else if is("only-if-cached") {
+            self.only_if_cached = true;
+        } else if is("stale-while-revalidate") {
+            self.stale_while_revalidate = Some(smaller(self.stale_while_revalidate, seconds()));
+        } else if is("stale-if-error") {
+            self.stale_if_error = Some(smaller(self.stale_if_error, seconds()));
+        } else if is("max-stale") {
+            self.max_stale = Some(argument.map(delta_seconds));
+        } else if is("min-fresh") {
+            self.min_fresh = Some(seconds());
+        }
+    }
+}
+
+fn qualify(qualified: &mut Qualified, argument: Option<&[u8]>) {
+    let names: Vec<String> = argument
+        .map(|argument| {
+            list_members(std::iter::once(argument))
+                .map(|name| String::from_utf8_lossy(name).to_ascii_lowercase())
+                .collect()
+        })
+        .unwrap_or_default();
+    match (&mut *qualified, names.is_empty()) {
+        (Qualified::Whole, _) => {}
+        (_, true) => *qualified = Qualified::Whole,
+        (Qualified::Fields(held), false) => held.extend(names),
+        (Qualified::Absent, false) => *qualified = Qualified::Fields(names),
+    }
+}
+
+fn smaller(held: Option<Duration>, new: Duration) -> Duration {
+    held.map_or(new, |held| held.min(new))
+}
+
+/// RFC 9111 section 4.2.1: what cannot be read is stale; what overflows is very long.
+fn delta_seconds(text: &[u8]) -> Duration {
+    if text.is_empty() || !text.iter().all(u8::is_ascii_digit) {
+        return Duration::ZERO;
+    }
+    let seconds = text.iter().fold(0_u64, |sum, digit| {
+        sum.saturating_mul(10).saturating_add(u64::from(digit - b'0')).min(MAX_DELTA_SECONDS)
+    });
+    Duration::from_secs(seconds)
+}
+
+fn unquoted(text: &[u8]) -> &[u8] {
+    text.strip_prefix(b"\"").and_then(|text| text.strip_suffix(b"\"")).unwrap_or(text)
+}
+
+fn needs_number(key: &[u8]) -> bool {
+    matches!(key, b"max-age" | b"s-maxage" | b"stale-while-revalidate" | b"stale-if-error")
+}
+
+/// Loosely a bare item: a quoted string or a token.
+fn is_item(value: &[u8]) -> bool {
+    (value.len() >= 2 && value.starts_with(b"\"") && value.ends_with(b"\""))
+        || value.first().is_some_and(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'*' | b'-' | b':' | b'?'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fields::Fields;
+
+    fn control(text: &str) -> CacheControl {
+        parse(std::iter::once(text.as_bytes()))
+    }
+
+    #[test]
+    fn numbers_are_read_as_rfc_9111_section_1_2_2_says() {
+        for (text, seconds) in [
+            ("max-age=60", 60),
+            ("MAX-AGE=60", 60),
+            ("max-age=\"60\"", 60),
+            ("max-age=60, max-age=30", 30),
+            ("max-age=-1", 0),
+            ("max-age=1.5", 0),
+            ("max-age=", 0),
+            ("max-age", 0),
+            ("max-age=99999999999999999999", 1 << 31),
+        ] {
+            assert_eq!(control(text).max_age, Some(Duration::from_secs(seconds)), "{text}");
+        }
+        assert_eq!(control("x-max-age=60").max_age, None);
+    }
+
+    #[test]
+    fn qualified_directives_keep_their_fields_and_the_whole_wins() {
+        assert_eq!(control("private").private, Qualified::Whole);
+        assert_eq!(
+            control("private=\"Set-Cookie, x\"").private,
+            Qualified::Fields(vec!["set-cookie".into(), "x".into()])
+        );
+        assert_eq!(control("no-cache=\"a\", no-cache").no_cache, Qualified::Whole);
+    }
+
+    #[test]
+    fn max_stale_may_have_no_bound() {
+        assert_eq!(control("max-stale").max_stale, Some(None));
+        assert_eq!(control("max-stale=5").max_stale, Some(Some(Duration::from_secs(5))));
+    }
+
+    #[test]
+    fn a_targeted_field_that_does_not_parse_is_as_if_absent() {
+        let with = |name: &str, value: &str| {
+            let mut fields = Fields::new();
+            fields.push(name, value.as_bytes());
+            fields.push("Cache-Control", b"max-age=1");
+            for_response(&fields)
+        };
+        assert_eq!(with("CDN-Cache-Control", "max-age=60").0.max_age, Some(Duration::from_secs(60)));
+        assert!(with("CDN-Cache-Control", "max-age=60").1);
+        for bad in ["max-age=\"60\"", "MAX-AGE=60", "max-age=6x", "=1", "max-age=60, !"] {
+            let (control, targeted) = with("CDN-Cache-Control", bad);
+            assert!(!targeted, "{bad}");
+            assert_eq!(control.max_age, Some(Duration::from_secs(1)), "{bad}");
+        }
+        assert!(with("Bodega-Cache-Control", "no-store").0.no_store);
+    }
+}

@@ -1,1 +1,145 @@
-//! To be filled.
+//! `Cache-Status`: how an answer came about. RFC 9211.
+
+use crate::fields::is_token_byte;
+use crate::outcome::Reason;
+
+/// What is said of an answer that was not a plain hit.
+#[derive(Clone, Copy, Debug)]
+pub struct Forwarded<'a> {
+    /// The cache's name.
+    pub name: &'a str,
+    /// Why the request went on: a token of RFC 9211 section 2.2.
+    pub fwd: &'static str,
+    /// The status the origin answered with, where it differs from the answer's.
+    pub fwd_status: Option<u16>,
+    /// Whether the answer is being stored.
+    pub stored: bool,
+    /// Whether the request joined another's fill.
+    pub collapsed: bool,
+    /// Seconds of freshness left; negative when stale.
+    pub ttl: Option<i64>,
+    /// A reason in our own words.
+    pub detail: Option<&'a str>,
+}
+
+/// `NAME; hit; ttl=N`
+pub fn write_hit(out: &mut Vec<u8>, name: &str, ttl_seconds: u64) {
+    write_name(out, name);
+    out.extend_from_slice(b"; hit; ttl=");
+    write_number(out, ttl_seconds);
+}
+
+/// `NAME; fwd=REASON; ...`
+pub fn write_forwarded(out: &mut Vec<u8>, said: &Forwarded<'_>) {
+    write_name(out, said.name);
+    out.extend_from_slice(b"; fwd=");
+    out.extend_from_slice(said.fwd.as_bytes());
+    if let Some(status) = said.fwd_status {
+        out.extend_from_slice(b"; fwd-status=");
+        write_number(out, u64::from(status));
+    }
+    if said.stored {
+        out.extend_from_slice(b"; stored");
+    }
+    if said.collapsed {
+        out.extend_from_slice(b"; collapsed");
+    }
+    if let Some(ttl) = said.ttl {
+        out.extend_from_slice(b"; ttl=");
+        if ttl < 0 {
+            out.push(b'-');
+        }
+        write_number(out, ttl.unsigned_abs());
+    }
+    write_said_detail(out, said.detail);
+}
+
+/// `NAME; detail=REASON`, for what neither hit nor went on.
+pub fn write_detail(out: &mut Vec<u8>, name: &str, detail: &str) {
+    write_name(out, name);
+    write_said_detail(out, Some(detail));
+}
+
+/// The token of RFC 9211 section 2.2 for a reason.
+#[must_use]
+pub const fn fwd_token(reason: Reason) -> &'static str {
+    match reason {
+        Reason::UriMiss | Reason::Invalidated => "uri-miss",
+        Reason::VaryMiss => "vary-miss",
+        Reason::Expired | Reason::MustRevalidate | Reason::WhileRevalidate | Reason::IfError => "stale",
+        Reason::RequestDirective => "request",
+        Reason::Method => "method",
+        Reason::Range => "partial",
+        Reason::PolicyNone | Reason::UserRequest | Reason::Uncacheable => "bypass",
+        _ => "miss",
+    }
+}
+
+fn write_said_detail(out: &mut Vec<u8>, detail: Option<&str>) {
+    if let Some(detail) = detail {
+        out.extend_from_slice(b"; detail=");
+        write_name(out, detail);
+    }
+}
+
+/// A token if it can be one, else a string (RFC 9651 sections 3.3.3 and 3.3.4).
+fn write_name(out: &mut Vec<u8>, name: &str) {
+    let is_token = name.as_bytes().first().is_some_and(|byte| byte.is_ascii_alphabetic() || *byte == b'*')
+        && name.bytes().all(|byte| is_token_byte(byte) || matches!(byte, b':' | b'/'));
+    if is_token {
+        out.extend_from_slice(name.as_bytes());
+        return;
+    }
+    out.push(b'"');
+    for byte in name.bytes().filter(|byte| matches!(byte, 0x20..=0x7e)) {
+        if matches!(byte, b'"' | b'\\') {
+            out.push(b'\\');
+        }
+        out.push(byte);
+    }
+    out.push(b'"');
+}
+
+fn write_number(out: &mut Vec<u8>, mut value: u64) {
+    let mut digits = [0_u8; 20];
+    let mut at = digits.len();
+    loop {
+        at -= 1;
+        digits[at] = b'0' + u8::try_from(value % 10).unwrap_or(0);
+        value /= 10;
+        if value == 0 {
+            break;
+        }
+    }
+    out.extend_from_slice(&digits[at..]);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn members_are_written_as_rfc_9211_shows_them() {
+        let hit = |name: &str| {
+            let mut out = Vec::new();
+            write_hit(&mut out, name, 376);
+            String::from_utf8(out).unwrap()
+        };
+        assert_eq!(hit("ExampleCache"), "ExampleCache; hit; ttl=376");
+        assert_eq!(hit("my \"edge\""), "\"my \\\"edge\\\"\"; hit; ttl=376");
+        let mut out = Vec::new();
+        write_forwarded(
+            &mut out,
+            &Forwarded {
+                name: "bodega",
+                fwd: "stale",
+                fwd_status: Some(304),
+                stored: true,
+                collapsed: true,
+                ttl: Some(-5),
+                detail: Some("expired"),
+            },
+        );
+        assert_eq!(out, b"bodega; fwd=stale; fwd-status=304; stored; collapsed; ttl=-5; detail=expired");
+    }
+}

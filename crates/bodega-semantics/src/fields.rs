@@ -168,8 +168,9 @@ impl Head for Fields {
 #[derive(Clone, Copy, Debug)]
 pub struct Block<'a>(pub &'a [u8]);
 
-impl Head for Block<'_> {
-    fn fields(&self) -> impl Iterator<Item = Field<'_>> {
+impl<'a> Block<'a> {
+    /// The lines, borrowed from what the block borrows.
+    pub fn into_fields(self) -> impl Iterator<Item = Field<'a>> {
         self.0.split_inclusive(|&byte| byte == b'\n').filter_map(|line| {
             let line = line.strip_suffix(b"\r\n")?;
             let colon = line.iter().position(|&byte| byte == b':')?;
@@ -177,6 +178,12 @@ impl Head for Block<'_> {
             let value = line[colon + 1..].strip_prefix(b" ").unwrap_or(&line[colon + 1..]);
             Some(Field { name, value })
         })
+    }
+}
+
+impl Head for Block<'_> {
+    fn fields(&self) -> impl Iterator<Item = Field<'_>> {
+        self.into_fields()
     }
 }
 

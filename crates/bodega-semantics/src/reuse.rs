@@ -1,1 +1,134 @@
-//! To be filled.
+//! May a stored answer be used for this request now? RFC 9111 section 4, RFC 5861.
+//!
+//! Owns no time and no storage. Invalidation is checked before, by stamp.
+
+use crate::cache_control::{CacheControl, Qualified};
+use crate::outcome::Reason;
+use crate::storable::{RequestFacts, Terms};
+use crate::time::Timestamp;
+
+/// The decision.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reuse {
+    /// Yes, as it is.
+    Fresh {
+        /// Its age in seconds.
+        age_seconds: u64,
+        /// Seconds of freshness left, rounded up to 1 while there is any.
+        ttl_seconds: u64,
+    },
+    /// Yes, although stale, while it is being validated.
+    StaleWhileRevalidate {
+        /// Its age in seconds.
+        age_seconds: u64,
+    },
+    /// Only once the origin has confirmed it.
+    Revalidate(Reason),
+    /// Not for this request at all.
+    NotFor(Reason),
+}
+
+/// Decides. `heeded` are the request's directives, if this client is heeded (a gateway need not).
+#[inline]
+#[must_use]
+pub fn decide(terms: &Terms, facts: &RequestFacts, heeded: Option<&CacheControl>, now: Timestamp) -> Reuse {
+    if facts.has_user_fields && !terms.shared_explicit {
+        return Reuse::NotFor(Reason::UserRequest);
+    }
+    if terms.always_validate {
+        return Reuse::Revalidate(Reason::MustRevalidate);
+    }
+    if let Some(control) = heeded
+        && !satisfies(terms, control, now)
+    {
+        return Reuse::Revalidate(Reason::RequestDirective);
+    }
+    let age_seconds = now.since(terms.born).as_secs();
+    if terms.expires > now {
+        let left = terms.expires.0 - now.0;
+        return Reuse::Fresh { age_seconds, ttl_seconds: left.div_ceil(1000) };
+    }
+    if !terms.must_revalidate && terms.expires.plus(terms.stale_while_revalidate) > now {
+        return Reuse::StaleWhileRevalidate { age_seconds };
+    }
+    Reuse::Revalidate(Reason::Expired)
+}
+
+/// Whether an answer that has expired may stand in for an origin that fails (RFC 5861 section 4). With
+/// `must-revalidate` never (RFC 9111 section 5.2.2.2).
+#[must_use]
+pub fn may_serve_on_error(terms: &Terms, now: Timestamp) -> bool {
+    !terms.must_revalidate && !terms.always_validate && terms.expires.plus(terms.stale_if_error) > now
+}
+
+/// RFC 9111 section 5.2.1.
+fn satisfies(terms: &Terms, control: &CacheControl, now: Timestamp) -> bool {
+    let age = now.since(terms.born);
+    control.no_cache == Qualified::Absent
+        && control.max_age.is_none_or(|max_age| age <= max_age)
+        && control.min_fresh.is_none_or(|min_fresh| terms.expires.since(now) >= min_fresh)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    const BORN: Timestamp = Timestamp::from_seconds(1000);
+
+    fn terms(change: impl FnOnce(&mut Terms)) -> Terms {
+        let mut terms = Terms { born: BORN, expires: Timestamp::from_seconds(1060), ..Terms::default() };
+        change(&mut terms);
+        terms
+    }
+
+    #[test]
+    fn each_branch_of_the_decision() {
+        let window = |terms: &mut Terms| terms.stale_while_revalidate = Duration::from_secs(10);
+        let table = [
+            ("fresh", terms(|_| {}), false, 1059, Reuse::Fresh { age_seconds: 59, ttl_seconds: 1 }),
+            ("4.2: not fresh once age is lifetime", terms(|_| {}), false, 1060, Reuse::Revalidate(Reason::Expired)),
+            ("5861-3: in the window", terms(window), false, 1069, Reuse::StaleWhileRevalidate { age_seconds: 69 }),
+            ("5861-3: after the window", terms(window), false, 1070, Reuse::Revalidate(Reason::Expired)),
+            (
+                "5.2.2.2: must-revalidate forbids the window",
+                terms(|terms| {
+                    window(terms);
+                    terms.must_revalidate = true;
+                }),
+                false,
+                1061,
+                Reuse::Revalidate(Reason::Expired),
+            ),
+            (
+                "5.2.2.4: no-cache",
+                terms(|terms| terms.always_validate = true),
+                false,
+                1001,
+                Reuse::Revalidate(Reason::MustRevalidate),
+            ),
+            ("a user's request", terms(|_| {}), true, 1001, Reuse::NotFor(Reason::UserRequest)),
+            (
+                "a user's request, for all",
+                terms(|terms| terms.shared_explicit = true),
+                true,
+                1001,
+                Reuse::Fresh { age_seconds: 1, ttl_seconds: 59 },
+            ),
+        ];
+        for (name, terms, user, now, expected) in table {
+            let facts = RequestFacts::get(user);
+            assert_eq!(decide(&terms, &facts, None, Timestamp::from_seconds(now)), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn stale_if_error_ends_and_is_forbidden_by_must_revalidate() {
+        let window = terms(|terms| terms.stale_if_error = Duration::from_secs(10));
+        assert!(may_serve_on_error(&window, Timestamp::from_seconds(1069)));
+        assert!(!may_serve_on_error(&window, Timestamp::from_seconds(1070)));
+        let strict = Terms { must_revalidate: true, ..window };
+        assert!(!may_serve_on_error(&strict, Timestamp::from_seconds(1061)));
+    }
+}
