@@ -1,0 +1,1 @@
+"""What builds, checks and documents bodega; nothing here is part of the package."""
