@@ -1,0 +1,38 @@
+"""The declared nouns: distributions, behaviors, policies, origins.
+
+They hold what a person writes, checked when it is made: an invalid noun does not exist.
+They know nothing of files (that is `bodega.config`), nor of what the data plane executes (that is `bodega.snapshot`).
+Start at `Distribution`; `resolve_policy` says what a policy means once presets and `extends` are filled in.
+"""
+
+from __future__ import annotations
+
+from bodega.distributions.actions import Answer, HeaderEdits, Redirect
+from bodega.distributions.behavior import Behavior
+from bodega.distributions.declarations import Declarations
+from bodega.distributions.distribution import Distribution
+from bodega.distributions.key import Deny, ForwardRules, KeyRules
+from bodega.distributions.origins import S3, HttpOrigin, Origin, origin_from_url
+from bodega.distributions.policy import CachePolicy
+from bodega.distributions.resolve import PRESETS, ResolvedPolicy, ResolvedQuery, resolve_policy
+
+__all__ = [
+    "PRESETS",
+    "S3",
+    "Answer",
+    "Behavior",
+    "CachePolicy",
+    "Declarations",
+    "Deny",
+    "Distribution",
+    "ForwardRules",
+    "HeaderEdits",
+    "HttpOrigin",
+    "KeyRules",
+    "Origin",
+    "Redirect",
+    "ResolvedPolicy",
+    "ResolvedQuery",
+    "origin_from_url",
+    "resolve_policy",
+]

@@ -1,0 +1,194 @@
+"""Behaviors: which requests, what is done with them, under which policy.
+
+The behaviors of a distribution are tried in order; the first whose path and method match decides.
+"""
+
+from __future__ import annotations
+
+from dataclasses import KW_ONLY, dataclass, field
+from typing import TYPE_CHECKING
+
+from bodega.distributions import checks
+from bodega.distributions.actions import Answer, HeaderEdits, Redirect
+from bodega.distributions.origins import S3, HttpOrigin, Origin, origin_from_url
+from bodega.distributions.policy import CachePolicy
+from bodega.distributions.shapes import (
+    ChoiceShape,
+    EitherShape,
+    ListShape,
+    NameShape,
+    NounShape,
+    OriginShape,
+    TextShape,
+    about,
+)
+from bodega.errors import ConfigInvalid
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_NETWORKS = ListShape(TextShape(examples=("10.0.0.0/8", "2001:db8::/32")), alone=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Behavior:
+    """What is done with the requests that match.
+
+    Example:
+        >>> Behavior("/images/*", origin=S3("shop-images"), policy="immutable").paths
+        ('/images/*',)
+
+    Attributes:
+        path: A glob over the raw path, or several; none matches every path.
+        methods: Methods that match; none matches every method.
+        origin: A declared origin's name, an address, or an origin.
+        redirect: Where to send the client instead.
+        answer: What to answer instead.
+        policy: A preset's or a declared policy's name, or a policy.
+        strip_prefix: Taken from the path before the origin sees it.
+        add_prefix: Put before the path, after `strip_prefix`.
+        request_headers: Edits on the way to the origin.
+        response_headers: Edits on the way to the client.
+        allow: Networks that may ask; none: everybody.
+        deny: Networks that may not.
+    """
+
+    path: str | Sequence[str] = field(
+        default=(),
+        metadata=about(
+            ListShape(TextShape(examples=("/images/*", "*.webp")), alone=True),
+            "Patterns over the raw path, without the query: `*` is any run of characters including "
+            "`/`, `?` is one character.",
+            default="every path",
+        ),
+    )
+    _: KW_ONLY
+    methods: str | Sequence[str] = field(
+        default=(),
+        metadata=about(
+            ListShape(ChoiceShape(checks.METHODS), alone=True),
+            "Methods that match, in upper case.",
+            default="every method",
+        ),
+    )
+    origin: str | Origin | None = field(
+        default=None,
+        metadata=about(OriginShape(), "Name of an origin in `[origins]`, or its address, or a table as there."),
+    )
+    redirect: str | Redirect | None = field(
+        default=None,
+        metadata=about(
+            EitherShape((TextShape(examples=("https://www.example.com{path}{query}",)), NounShape(Redirect))),
+            "Send the client elsewhere instead of asking an origin.",
+        ),
+    )
+    answer: Answer | None = field(
+        default=None, metadata=about(NounShape(Answer), "Give a fixed answer instead of asking an origin.")
+    )
+    policy: str | CachePolicy = field(
+        default="web",
+        metadata=about(
+            EitherShape((NameShape("policies"), NounShape(CachePolicy))),
+            "What is kept and for how long: a preset, a policy of yours by its name, or a table as in `[policies]`.",
+        ),
+    )
+    strip_prefix: str = field(
+        default="",
+        metadata=about(
+            TextShape(examples=("/images",)), "Taken from the beginning of the path before the origin sees it."
+        ),
+    )
+    add_prefix: str = field(
+        default="",
+        metadata=about(TextShape(examples=("/v2",)), "Put before the path that the origin sees, after `strip_prefix`."),
+    )
+    request_headers: HeaderEdits = field(
+        default_factory=HeaderEdits, metadata=about(NounShape(HeaderEdits), "Edits on the way to the origin.")
+    )
+    response_headers: HeaderEdits = field(
+        default_factory=HeaderEdits, metadata=about(NounShape(HeaderEdits), "Edits on the way to the client.")
+    )
+    allow: str | Sequence[str] = field(
+        default=(),
+        metadata=about(_NETWORKS, "Networks that may ask; others are answered 403.", default="everybody"),
+    )
+    deny: str | Sequence[str] = field(
+        default=(),
+        metadata=about(_NETWORKS, "Networks that may not ask, also where `allow` names them.", default="nobody"),
+    )
+
+    def __post_init__(self) -> None:
+        """Check every field, and that exactly one thing is to be done."""
+        self._set_lists()
+        self._set_action()
+        if isinstance(self.policy, str):
+            checks.name(self.policy, "policy")
+        elif not isinstance(self.policy, CachePolicy):
+            raise ConfigInvalid("a policy is a name or a CachePolicy", path=("policy",))
+        checks.path_prefix(self.strip_prefix, "strip_prefix")
+        checks.path_prefix(self.add_prefix, "add_prefix")
+        for name in ("request_headers", "response_headers"):
+            if not isinstance(getattr(self, name), HeaderEdits):
+                raise ConfigInvalid("header edits are a HeaderEdits", path=(name,))
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """The path patterns; empty for every path."""
+        return checks.as_tuple(self.path, "path")
+
+    def written_redirect(self) -> Redirect:
+        """Return the redirect of a behavior that has one."""
+        assert isinstance(self.redirect, Redirect), "asked of a behavior that redirects"
+        return self.redirect
+
+    def _set_lists(self) -> None:
+        for name, check in (
+            ("path", checks.path_pattern),
+            ("methods", checks.method),
+            ("allow", checks.network),
+            ("deny", checks.network),
+        ):
+            written = getattr(self, name)
+            alone = isinstance(written, str)
+            members = enumerate(checks.as_tuple(written, name))
+            checked = tuple(check(member, name) if alone else check(member, name, index) for index, member in members)
+            object.__setattr__(self, name, checked)
+
+    def _set_action(self) -> None:
+        given = [name for name in ("origin", "redirect", "answer") if getattr(self, name) is not None]
+        if not given:
+            raise ConfigInvalid(
+                "nothing is to be done with these requests", hint='add `origin = "..."`, `redirect` or `answer`'
+            )
+        if len(given) > 1:
+            raise ConfigInvalid(
+                f"{given[0]} and {given[1]} exclude each other", hint="keep one of them", path=(given[1],)
+            )
+        if isinstance(self.origin, str):
+            try:
+                if "://" in self.origin:
+                    object.__setattr__(self, "origin", origin_from_url(self.origin))
+                elif not _is_name(self.origin):
+                    origin_from_url(self.origin)
+            except ConfigInvalid as error:
+                raise error.under("origin") from None
+        elif not isinstance(self.origin, HttpOrigin | S3 | None):
+            raise ConfigInvalid("an origin is a name, an address, an HttpOrigin or an S3", path=("origin",))
+        if isinstance(self.redirect, str):
+            try:
+                object.__setattr__(self, "redirect", Redirect(self.redirect))
+            except ConfigInvalid as error:
+                first = error.problems[0]
+                raise ConfigInvalid(first.what, hint=first.hint, path=("redirect",)) from None
+        elif not isinstance(self.redirect, Redirect | None):
+            raise ConfigInvalid("a redirect is an address or a Redirect", path=("redirect",))
+        if not isinstance(self.answer, Answer | None):
+            raise ConfigInvalid("an answer is an Answer", path=("answer",))
+
+
+def _is_name(written: str) -> bool:
+    try:
+        checks.name(written)
+    except ConfigInvalid:
+        return False
+    return True

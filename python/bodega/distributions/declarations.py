@@ -1,0 +1,147 @@
+"""Everything that is declared together: distributions, and the origins and policies they name.
+
+A `Declarations` that exists is whole: every name refers to something, no host belongs to two distributions,
+no policies extend one another in a circle.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from bodega.distributions import checks
+from bodega.distributions.distribution import Distribution
+from bodega.distributions.origins import is_origin
+from bodega.distributions.policy import CachePolicy
+from bodega.distributions.resolve import PRESETS, known_policies, resolve_policy
+from bodega.distributions.shapes import MapShape, NounShape, OriginShape, about
+from bodega.errors import ConfigInvalid, Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from bodega.distributions.origins import Origin
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Declarations:
+    """Distributions with the origins and policies that their behaviors name.
+
+    Attributes:
+        origins: By name.
+        policies: By name, beside the presets.
+        distributions: In the order of the document.
+    """
+
+    origins: Mapping[str, Origin] = field(
+        default_factory=dict,
+        metadata=about(
+            MapShape(OriginShape()),
+            "Where the truth is: an address (`https://host`, `http://host:port`, `s3://bucket/prefix`), "
+            "or a table with `url` and the fields below.",
+        ),
+    )
+    policies: Mapping[str, CachePolicy] = field(
+        default_factory=dict,
+        metadata=about(MapShape(NounShape(CachePolicy)), "What is kept, for how long, under which key."),
+    )
+    distributions: Sequence[Distribution] = field(
+        default=(), metadata=about(MapShape(NounShape(Distribution, named=True)), "The sites, by name.")
+    )
+
+    def __post_init__(self) -> None:
+        """Check names and references; all problems are reported together."""
+        object.__setattr__(self, "origins", dict(self.origins))
+        object.__setattr__(self, "policies", dict(self.policies))
+        object.__setattr__(self, "distributions", tuple(self.distributions))
+        problems = [
+            *self._name_problems(),
+            *self._policy_problems(),
+            *self._host_problems(),
+            *self._reference_problems(),
+        ]
+        if problems:
+            raise ConfigInvalid.of(problems)
+
+    def origin(self, behavior_origin: str | Origin) -> Origin:
+        """Return the origin that a behavior means.
+
+        Raises:
+            KeyError: If it is a name that is not declared; in a `Declarations` that exists, no behavior has one.
+        """
+        return self.origins[behavior_origin] if isinstance(behavior_origin, str) else behavior_origin
+
+    def _name_problems(self) -> Iterator[Problem]:
+        for table, names in (("origins", self.origins), ("policies", self.policies)):
+            for name in names:
+                try:
+                    checks.name(name)
+                except ConfigInvalid as error:
+                    yield from error.under(table, name).problems
+        for name, origin in self.origins.items():
+            if not is_origin(origin):
+                yield Problem(f"a {type(origin).__name__} is not an origin", path=("origins", name))
+        seen: set[str] = set()
+        for distribution in self.distributions:
+            if distribution.name in seen:
+                yield Problem(
+                    f'two distributions are called "{distribution.name}"',
+                    "rename one",
+                    ("distributions", distribution.name),
+                )
+            seen.add(distribution.name)
+
+    def _policy_problems(self) -> Iterator[Problem]:
+        for name, policy in self.policies.items():
+            if name in PRESETS:
+                yield Problem(
+                    f'"{name}" is built in', f'give yours another name and write extends = "{name}"', ("policies", name)
+                )
+                continue
+            try:
+                resolve_policy(policy, self.policies)
+            except ConfigInvalid as error:
+                yield from error.under("policies", name).problems
+
+    def _host_problems(self) -> Iterator[Problem]:
+        owners: dict[str, str] = {}
+        for distribution in self.distributions:
+            for index, host in enumerate(checks.as_tuple(distribution.hosts, "hosts")):
+                owner = owners.setdefault(host, distribution.name)
+                if owner != distribution.name:
+                    yield Problem(
+                        f'the host "{host}" already belongs to the distribution "{owner}"',
+                        "name each host once",
+                        ("distributions", distribution.name, "hosts", index),
+                    )
+
+    def _reference_problems(self) -> Iterator[Problem]:
+        for distribution in self.distributions:
+            for index, behavior in enumerate(distribution.behaviors):
+                path = ("distributions", distribution.name, "behaviors", index)
+                if isinstance(behavior.origin, str) and behavior.origin not in self.origins:
+                    yield Problem(
+                        f'no origin is called "{behavior.origin}"',
+                        self._origin_hint(behavior.origin),
+                        (*path, "origin"),
+                    )
+                if isinstance(behavior.policy, str):
+                    if behavior.policy not in known_policies(self.policies):
+                        known = known_policies(self.policies)
+                        hint = checks.suggest(behavior.policy, known) or f"there are {', '.join(known)}"
+                        yield Problem(f'no policy is called "{behavior.policy}"', hint, (*path, "policy"))
+                    continue
+                try:
+                    resolve_policy(behavior.policy, self.policies)
+                except ConfigInvalid as error:
+                    yield from error.under(*path, "policy").problems
+
+    def _origin_hint(self, written: str) -> str:
+        close = checks.suggest(written, list(self.origins))
+        if close:
+            return close
+        if "." in written:
+            return f'an address has a scheme: did you mean "https://{written}"?'
+        if self.origins:
+            return f"there are {', '.join(self.origins)}"
+        return f'declare it: [origins] {written} = "https://..."'

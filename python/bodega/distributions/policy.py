@@ -1,0 +1,176 @@
+"""Cache policies as a person writes them: what is kept, for how long, under which key.
+
+A policy extends another one, in the end a preset; what it leaves out is inherited.
+`bodega.distributions.resolve` fills everything in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from bodega.distributions import checks
+from bodega.distributions.key import ForwardRules, KeyRules
+from bodega.distributions.shapes import (
+    DurationShape,
+    MapShape,
+    NameShape,
+    NounShape,
+    SizeShape,
+    about,
+)
+from bodega.errors import ConfigInvalid
+
+if TYPE_CHECKING:
+    from bodega.units import Duration, Size
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CachePolicy:
+    """What a behavior keeps, for how long, and what tells two answers apart.
+
+    Example:
+        >>> CachePolicy(default_ttl="10m", key=KeyRules(query=["page", "lang"])).default_ttl
+        '10m'
+
+    Attributes:
+        extends: The policy that fills in what is left out: a preset's or a declared policy's name, or a policy.
+        min_ttl: Least freshness of what may be stored.
+        default_ttl: Freshness of answers that say nothing.
+        max_ttl: Most freshness, whatever the answer says.
+        negative_ttl: Freshness by status for answers that say nothing.
+        stale_while_revalidate: How long after expiry the old answer is given while a new one is fetched.
+        stale_if_error: How long after expiry the old answer is given when the origin fails.
+        key: What tells two answers apart.
+        forward: What is sent to the origin although it is not in the key.
+        max_object: Larger bodies are streamed and not kept.
+    """
+
+    extends: str | CachePolicy = field(
+        default="web",
+        metadata=about(
+            NameShape("policies"),
+            "The policy that fills in what is left out: `web`, `immutable`, `api`, `none`, or one of yours.",
+        ),
+    )
+    min_ttl: Duration | None = field(
+        default=None,
+        metadata=about(
+            DurationShape(),
+            "Least freshness of what may be stored, even where the answer names less. It never "
+            "stores what the answer forbids to store.",
+            default="inherited",
+        ),
+    )
+    default_ttl: Duration | None = field(
+        default=None,
+        metadata=about(
+            DurationShape(),
+            "Freshness of answers that say nothing about it, if their status may be kept by default "
+            "(200, 301, 404 and so on). "
+            '"0": keep only what the answer says.',
+            default="inherited",
+        ),
+    )
+    max_ttl: Duration | None = field(
+        default=None,
+        metadata=about(DurationShape(), "Most freshness, whatever the answer says.", default="inherited"),
+    )
+    negative_ttl: Mapping[int, Duration] | None = field(
+        default=None,
+        metadata=about(
+            MapShape(DurationShape(), "status", numeric_keys=True),
+            "Freshness by status for answers that say nothing. It takes the place of `default_ttl` for these statuses; "
+            "inherited ones are never longer than `default_ttl`.",
+            default="inherited",
+        ),
+    )
+    stale_while_revalidate: Duration | None = field(
+        default=None,
+        metadata=about(
+            DurationShape(),
+            "How long after expiry the old answer is given at once while a new one is fetched, where "
+            "the answer does not say (RFC 5861).",
+            default="inherited",
+        ),
+    )
+    stale_if_error: Duration | None = field(
+        default=None,
+        metadata=about(
+            DurationShape(),
+            "How long after expiry the old answer is given when the origin fails, where the answer "
+            "does not say (RFC 5861).",
+            default="inherited",
+        ),
+    )
+    key: KeyRules | None = field(
+        default=None,
+        metadata=about(
+            NounShape(KeyRules),
+            "What tells two answers apart. What is not in the key is not sent to the origin.",
+            default="inherited",
+        ),
+    )
+    forward: ForwardRules | None = field(
+        default=None,
+        metadata=about(
+            NounShape(ForwardRules),
+            "What is sent to the origin although it is not in the key. Requests that carry it are "
+            "answered from the cache "
+            "only where the answer says so itself.",
+            default="inherited",
+        ),
+    )
+    max_object: Size | None = field(
+        default=None,
+        metadata=about(SizeShape(), "Larger bodies are streamed to the client and not kept.", default="inherited"),
+    )
+
+    def __post_init__(self) -> None:
+        """Check every field that was given."""
+        if isinstance(self.extends, str):
+            checks.name(self.extends, "extends")
+        elif not isinstance(self.extends, CachePolicy):
+            raise ConfigInvalid("a policy extends a name or a CachePolicy", path=("extends",))
+        for name in ("min_ttl", "default_ttl", "max_ttl", "stale_while_revalidate", "stale_if_error"):
+            if getattr(self, name) is not None:
+                checks.duration(getattr(self, name), name)
+        if self.max_object is not None:
+            checks.size(self.max_object, "max_object")
+        if self.negative_ttl is not None:
+            object.__setattr__(self, "negative_ttl", _by_status(self.negative_ttl))
+        if not isinstance(self.key, KeyRules | None):
+            raise ConfigInvalid("`key` is a KeyRules", path=("key",))
+        if not isinstance(self.forward, ForwardRules | None):
+            raise ConfigInvalid("`forward` is a ForwardRules", path=("forward",))
+        self._check_order()
+
+    def _check_order(self) -> None:
+        order = [(name, getattr(self, name)) for name in ("min_ttl", "default_ttl", "max_ttl")]
+        given = [(name, written, checks.duration(written, name)) for name, written in order if written is not None]
+        for (lower, low_text, low), (upper, high_text, high) in pairwise(given):
+            # A default of zero means "only what the answer says": a minimum above it is no contradiction.
+            if low > high and not (upper == "default_ttl" and high == 0):
+                raise ConfigInvalid(
+                    f"{lower} ({low_text}) is longer than {upper} ({high_text})",
+                    hint="raise one or lower the other",
+                    path=(lower,),
+                )
+
+
+def _by_status(written: object) -> dict[int, Duration]:
+    if not isinstance(written, Mapping):
+        raise ConfigInvalid("statuses with durations are a table", hint='write { 404 = "10s" }', path=("negative_ttl",))
+    for status, value in written.items():
+        if isinstance(status, bool) or not isinstance(status, int) or not 200 <= status <= 599:
+            raise ConfigInvalid(
+                f"{status} is not a status", hint="write 200 to 599", path=("negative_ttl", str(status))
+            )
+        if status in (206, 304):
+            raise ConfigInvalid(
+                f"{status} is never kept by its own", hint="it belongs to a 200", path=("negative_ttl", str(status))
+            )
+        checks.duration(value, "negative_ttl", str(status))
+    return dict(sorted(written.items()))
