@@ -1,0 +1,27 @@
+"""Reads and explains what a person configures: `bodega.toml`, ``BODEGA_`` variables, options.
+
+It turns text into the nouns of `bodega.distributions` and into `EdgeSettings`, and says where a text is wrong and what
+would be right. The reference page and the schema for editors are generated from the same fields.
+It opens no socket and never asks the native core. Start at `read_config`.
+"""
+
+from __future__ import annotations
+
+from bodega.config.advice import advise
+from bodega.config.edge_settings import EdgeSettings, listen_address
+from bodega.config.file import Config, parse_config, read_config
+from bodega.config.settings import option_name, variable_name, with_environment, with_options, with_values
+
+__all__ = [
+    "Config",
+    "EdgeSettings",
+    "advise",
+    "listen_address",
+    "option_name",
+    "parse_config",
+    "read_config",
+    "variable_name",
+    "with_environment",
+    "with_options",
+    "with_values",
+]

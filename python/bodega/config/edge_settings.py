@@ -1,0 +1,297 @@
+"""The settings of one machine: the `[edge]` table, options of `bodega edge`, and ``BODEGA_`` variables.
+
+One field is one setting: its type, default, unit and text stand here and nowhere else.
+What is here needs a restart; whatever can be reloaded belongs to the declarations.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bodega.distributions import checks
+from bodega.distributions.shapes import ChoiceShape, CountShape, DurationShape, ListShape, SizeShape, TextShape, about
+from bodega.errors import ConfigInvalid
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bodega.units import Duration, Size
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EdgeSettings:
+    """The settings of one edge, as they are written.
+
+    Attributes:
+        name: Its name in `Cache-Status`, `Via` and logs.
+        region: The region that metrics and statistics name.
+        listen: Addresses to listen on: ``host:port`` or ``unix:/path``; port 0 takes a free one.
+        threads: Serving threads; None: one for each core this process may use.
+        memory: Bound of the memory tier, index and heads included.
+        admin: Address of the admin listener, ``"off"``, or None for the place `bodega purge` looks at.
+        admin_token: Bearer token for the admin listener; never shown.
+        admin_tls_cert: Certificate chain (PEM) of the admin listener.
+        admin_tls_key: Private key (PEM) of the admin listener.
+        trusted_proxies: Networks whose `Forwarded` and `X-Forwarded-*` are believed.
+        access_log: A path, ``"-"`` for standard output, or ``"off"``.
+        access_log_format: Its form.
+        max_connections: Client connections in all.
+        max_connections_per_client: Client connections from one address.
+        max_header: Size of the head of a request.
+        max_body: Size of the body of a request.
+        header_timeout: For the head of a request.
+        idle_timeout: Between two requests of a connection.
+        body_timeout: For a pause within the body of a request.
+        write_timeout: For a client that takes nothing.
+        fill_window: How much of an object too large to keep is held while it streams.
+    """
+
+    name: str = field(
+        default="bodega",
+        metadata=about(TextShape(examples=("edge-1",)), "Name of this edge in `Cache-Status`, `Via` and logs."),
+    )
+    region: str = field(
+        default="local", metadata=about(TextShape(examples=("eu-west-1",)), "Region that metrics and statistics name.")
+    )
+    listen: str | Sequence[str] = field(
+        default=("127.0.0.1:8080",),
+        metadata=about(
+            ListShape(TextShape(examples=("127.0.0.1:8080", "[::]:80", "unix:/run/bodega/http.sock")), alone=True),
+            "Addresses to listen on: `host:port` or `unix:/path`. Port 0 takes a free one.",
+        ),
+    )
+    threads: int | None = field(
+        default=None, metadata=about(CountShape(1, 1024), "Serving threads.", default="one for each core")
+    )
+    memory: Size = field(
+        default="512MB", metadata=about(SizeShape(), "Bound of what is kept in memory, index and heads included.")
+    )
+    admin: str | None = field(
+        default=None,
+        metadata=about(
+            TextShape(examples=("127.0.0.1:9180", "unix:/run/bodega/admin.sock", "off")),
+            'Admin listener (metrics, statistics, purges): `host:port`, `unix:/path`, or "off". '
+            "Beyond this machine it needs `admin_token` and TLS.",
+            default="a Unix socket where `bodega purge` and `bodega status` look",
+        ),
+    )
+    admin_token: str | None = field(
+        default=None,
+        repr=False,
+        metadata=about(
+            TextShape(),
+            "Bearer token that the admin listener asks for. Better set as `BODEGA_ADMIN_TOKEN`: "
+            "options are seen in the list of processes.",
+            default="none",
+        ),
+    )
+    admin_tls_cert: str | None = field(
+        default=None,
+        metadata=about(
+            TextShape(examples=("/etc/bodega/admin.pem",)),
+            "Certificate chain (PEM) of the admin listener.",
+            default="none",
+        ),
+    )
+    admin_tls_key: str | None = field(
+        default=None,
+        metadata=about(
+            TextShape(examples=("/etc/bodega/admin.key",)), "Private key (PEM) of the admin listener.", default="none"
+        ),
+    )
+    trusted_proxies: str | Sequence[str] = field(
+        default=(),
+        metadata=about(
+            ListShape(TextShape(examples=("10.0.0.0/8",)), alone=True),
+            "Networks whose `Forwarded` and `X-Forwarded-*` are believed; from all others they are overwritten.",
+            default="none",
+        ),
+    )
+    access_log: str = field(
+        default="off",
+        metadata=about(
+            TextShape(examples=("-", "/var/log/bodega/access.log", "off")), 'A path, "-" for standard output, or "off".'
+        ),
+    )
+    access_log_format: str = field(
+        default="json",
+        metadata=about(ChoiceShape(("json", "combined")), "JSON lines, or the combined format of web servers."),
+    )
+    max_connections: int = field(
+        default=16_384, metadata=about(CountShape(1, 1_000_000), "Client connections in all; beyond, new ones wait.")
+    )
+    max_connections_per_client: int = field(
+        default=2_048, metadata=about(CountShape(1, 1_000_000), "Client connections from one address.")
+    )
+    max_header: Size = field(
+        default="32KiB", metadata=about(SizeShape(), "Size of the head of a request; beyond, 431. 1 KiB to 1 MiB.")
+    )
+    max_body: Size = field(
+        default="10GB",
+        metadata=about(SizeShape(), "Size of the body of a request; beyond, 413. Bodies are streamed, not held."),
+    )
+    header_timeout: Duration = field(
+        default="10s", metadata=about(DurationShape(), "How long a client may take to send the head of a request.")
+    )
+    idle_timeout: Duration = field(
+        default="60s", metadata=about(DurationShape(), "How long a connection may be idle between two requests.")
+    )
+    body_timeout: Duration = field(
+        default="30s", metadata=about(DurationShape(), "How long a client may pause within the body of a request.")
+    )
+    write_timeout: Duration = field(
+        default="30s", metadata=about(DurationShape(), "How long a client may take nothing of an answer.")
+    )
+    fill_window: Size = field(
+        default="8MiB",
+        metadata=about(
+            SizeShape(), "How much of an object that is too large to keep is held while it streams. At least 64 KiB."
+        ),
+    )
+
+    def __post_init__(self) -> None:
+        """Check every field."""
+        self._check_names()
+        self._check_listeners()
+        if self.threads is not None:
+            checks.count(self.threads, 1, 1024, "threads")
+        checks.count(self.max_connections, 1, 1_000_000, "max_connections")
+        checks.count(self.max_connections_per_client, 1, 1_000_000, "max_connections_per_client")
+        _at_least(self.memory, 1_000_000, "1MB", "memory")
+        _at_least(self.max_header, 1_024, "1KiB", "max_header")
+        if checks.size(self.max_header, "max_header") > 1_048_576:
+            raise ConfigInvalid(
+                f"{self.max_header} is too much for a head", hint='write at most "1MiB"', path=("max_header",)
+            )
+        _at_least(self.fill_window, 65_536, "64KiB", "fill_window")
+        checks.size(self.max_body, "max_body")
+        for name in ("header_timeout", "idle_timeout", "body_timeout", "write_timeout"):
+            if checks.duration(getattr(self, name), name) == 0:
+                raise ConfigInvalid(
+                    "a timeout of zero lets nobody through", hint='write for instance "30s"', path=(name,)
+                )
+
+    def _check_names(self) -> None:
+        # The name is a token or a quoted string in Cache-Status (RFC 9211) and a pseudonym in Via (RFC 9110
+        # section 7.6.3).
+        for name in ("name", "region"):
+            checks.name(getattr(self, name), name)
+        if self.access_log_format not in ("json", "combined"):
+            hint = checks.suggest(str(self.access_log_format), ("json", "combined"))
+            raise ConfigInvalid(
+                f'"{self.access_log_format}" is not "json" or "combined"', hint=hint, path=("access_log_format",)
+            )
+        if not checks.text(self.access_log, "access_log"):
+            raise ConfigInvalid("an empty path names no file", hint='write a path, "-" or "off"', path=("access_log",))
+        members = enumerate(checks.as_tuple(self.trusted_proxies, "trusted_proxies"))
+        object.__setattr__(
+            self,
+            "trusted_proxies",
+            tuple(checks.network(member, "trusted_proxies", index) for index, member in members),
+        )
+
+    def _check_listeners(self) -> None:
+        addresses = checks.as_tuple(self.listen, "listen")
+        if not addresses:
+            raise ConfigInvalid("an edge listens somewhere", hint='write ["127.0.0.1:8080"]', path=("listen",))
+        object.__setattr__(
+            self, "listen", tuple(listen_address(address, "listen", index) for index, address in enumerate(addresses))
+        )
+        for index, address in enumerate(self.listen):
+            if address in self.listen[:index] and not address.endswith(":0"):
+                raise ConfigInvalid(f"{address} is there twice", hint="remove one", path=("listen", index))
+        if (self.admin_tls_cert is None) != (self.admin_tls_key is None):
+            missing = "admin_tls_key" if self.admin_tls_key is None else "admin_tls_cert"
+            raise ConfigInvalid("a certificate and its key belong together", hint=f"add `{missing}`", path=(missing,))
+        if self.admin_token is not None and len(checks.text(self.admin_token, "admin_token")) < 16:
+            raise ConfigInvalid(
+                "the token is too short to be a secret",
+                hint="use 16 characters or more: `openssl rand -hex 16`",
+                path=("admin_token",),
+            )
+        if self.admin is None or self.admin == "off":
+            return
+        object.__setattr__(self, "admin", listen_address(self.admin, "admin"))
+        if not _is_local(self.admin) and (self.admin_token is None or self.admin_tls_cert is None):
+            raise ConfigInvalid(
+                f"{self.admin} can be reached from other machines",
+                hint='set `admin_token`, `admin_tls_cert` and `admin_tls_key`, or use "127.0.0.1:0" or "unix:/path"',
+                path=("admin",),
+            )
+
+
+def listen_address(written: object, *field: str | int) -> str:
+    """Check an address to listen on and return it in one form: ``127.0.0.1:8080``, ``[::1]:80``, ``unix:/path``.
+
+    ``:8080`` means this machine only: 127.0.0.1:8080.
+
+    Raises:
+        ConfigInvalid: If it is no such address.
+    """
+    text = checks.text(written, *field).strip()
+    if text.startswith("unix:"):
+        path = Path(text.removeprefix("unix:").removeprefix("//")).expanduser()
+        if not path.is_absolute():
+            raise ConfigInvalid(
+                f'"{text}" is not an absolute path', hint=f'did you mean "unix:{path.absolute()}"?', path=field
+            )
+        if len(str(path).encode()) > 107:
+            raise ConfigInvalid("the path of the socket is too long", hint="the system allows 107 bytes", path=field)
+        return f"unix:{path}"
+    if text.startswith("/"):
+        raise ConfigInvalid(f'"{text}" is a path', hint=f'did you mean "unix:{text}"?', path=field)
+    if "://" in text:
+        raise ConfigInvalid(
+            f'"{text}" has a scheme', hint=f'did you mean "{text.split("://", 1)[1].rstrip("/")}"?', path=field
+        )
+    if text.isdecimal() and text.isascii():
+        raise ConfigInvalid(f'"{text}" is only a port', hint=f'did you mean "127.0.0.1:{text}"?', path=field)
+    match = _ADDRESS.fullmatch(text)
+    if match is None:
+        raise ConfigInvalid(f'"{text}" is not an address', hint=_address_hint(text), path=field)
+    host, port = match["host"] or "127.0.0.1", int(match["port"])
+    if port > 65_535:
+        raise ConfigInvalid(f"{port} is not a port", hint="write 0 to 65535; 0 takes a free one", path=field)
+    return f"{_host_form(host, text, field)}:{port}"
+
+
+def _host_form(host: str, text: str, field: tuple[str | int, ...]) -> str:
+    if host == "*":
+        return "0.0.0.0"  # noqa: S104 - A person wrote the star.
+    if host == "localhost":
+        return "127.0.0.1"
+    try:
+        address = ipaddress.ip_address(host.strip("[]"))
+    except ValueError:
+        raise ConfigInvalid(
+            f'"{text}" names a host',
+            hint='listen on an address: "127.0.0.1:8080", "0.0.0.0:80" or "[::]:80"',
+            path=field,
+        ) from None
+    return f"[{address}]" if address.version == 6 else str(address)
+
+
+def _address_hint(text: str) -> str:
+    try:
+        address = ipaddress.ip_address(text.strip("[]"))
+    except ValueError:
+        return 'write "127.0.0.1:8080", "[::1]:8080" or "unix:/path"'
+    return f'add a port: "[{address}]:8080"' if address.version == 6 else f'add a port: "{address}:8080"'
+
+
+def _is_local(address: str) -> bool:
+    if address.startswith("unix:"):
+        return True
+    return ipaddress.ip_address(address.rsplit(":", 1)[0].strip("[]")).is_loopback
+
+
+def _at_least(written: object, least_bytes: int, least: str, name: str) -> None:
+    if checks.size(written, name) < least_bytes:
+        raise ConfigInvalid(f"{written} is too little", hint=f'write at least "{least}"', path=(name,))
+
+
+_ADDRESS = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[^:\[\]/]*):(?P<port>\d{1,6})", re.ASCII)

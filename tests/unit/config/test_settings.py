@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from bodega.config import EdgeSettings, listen_address, option_name, variable_name, with_environment, with_options
+from bodega.errors import ConfigInvalid
+
+
+def test_a_setting_has_the_same_name_everywhere() -> None:
+    assert option_name("idle_timeout") == "--idle-timeout"
+    assert variable_name("idle_timeout") == "BODEGA_IDLE_TIMEOUT"
+
+
+def test_variables_lie_over_what_was_there() -> None:
+    environment = {
+        "BODEGA_MEMORY": "2GB",
+        "BODEGA_THREADS": "3",
+        "BODEGA_LISTEN": "127.0.0.1:1, [::1]:2",
+        "BODEGA_REGION": "",
+        "BODEGA_CONTROL": "not a setting of an edge",
+    }
+    assert with_environment(EdgeSettings(region="eu"), environment) == EdgeSettings(
+        region="eu", memory="2GB", threads=3, listen=("127.0.0.1:1", "[::1]:2")
+    )
+
+
+def test_options_lie_over_what_was_there_and_may_be_repeated() -> None:
+    settings = with_options(EdgeSettings(threads=3), {"listen": ("127.0.0.1:1", "unix:/run/x.sock"), "threads": "2"})
+    assert settings == EdgeSettings(threads=2, listen=("127.0.0.1:1", "unix:/run/x.sock"))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"threads": "many"}, '--threads: "many" is not a whole number'),
+        ({"memory": "10"}, "--memory: 10 has no unit"),
+        ({"idle_timeout": "0"}, "--idle-timeout: a timeout of zero"),
+        ({"access_log_format": "xml"}, '--access-log-format: "xml" is not "json" or "combined"'),
+        ({"admin_tls_cert": "x"}, "--admin-tls-key: a certificate and its key belong together"),
+    ],
+)
+def test_an_option_that_cannot_be_used_is_named(options: dict[str, str], message: str) -> None:
+    with pytest.raises(ConfigInvalid) as caught:
+        with_options(EdgeSettings(), options)
+    assert str(caught.value).startswith(message)
+
+
+def test_a_variable_that_cannot_be_used_is_named() -> None:
+    with pytest.raises(ConfigInvalid, match=r"^BODEGA_LISTEN: \"8080\" is only a port"):
+        with_environment(EdgeSettings(), {"BODEGA_LISTEN": "8080"})
+
+
+@pytest.mark.parametrize(
+    ("written", "address"),
+    [
+        ("127.0.0.1:8080", "127.0.0.1:8080"),
+        (":8080", "127.0.0.1:8080"),
+        (":0", "127.0.0.1:0"),
+        ("localhost:80", "127.0.0.1:80"),
+        ("*:80", "0.0.0.0:80"),
+        ("[::1]:80", "[::1]:80"),
+        ("[0:0::1]:80", "[::1]:80"),
+        ("unix:/run/x.sock", "unix:/run/x.sock"),
+        ("unix:///run/x.sock", "unix:/run/x.sock"),
+    ],
+)
+def test_an_address_to_listen_on_has_one_form(written: str, address: str) -> None:
+    assert listen_address(written) == address
+
+
+@pytest.mark.parametrize(
+    ("written", "hint"),
+    [
+        ("8080", 'did you mean "127.0.0.1:8080"?'),
+        ("127.0.0.1", 'add a port: "127.0.0.1:8080"'),
+        ("::1", 'add a port: "[::1]:8080"'),
+        ("http://127.0.0.1:8080", 'did you mean "127.0.0.1:8080"?'),
+        ("/run/x.sock", 'did you mean "unix:/run/x.sock"?'),
+        ("shop.example.com:80", "listen on an address"),
+        ("127.0.0.1:99999", "0 to 65535"),
+        ("unix:x.sock", "did you mean"),
+        ("unix:/" + "x" * 200, "107 bytes"),
+        ("", "127.0.0.1:8080"),
+    ],
+)
+def test_what_is_no_address_is_refused_with_what_would_be_right(written: str, hint: str) -> None:
+    with pytest.raises(ConfigInvalid) as caught:
+        listen_address(written)
+    assert hint in caught.value.hint
+
+
+def test_the_token_is_never_shown() -> None:
+    settings = EdgeSettings(admin_token="0123456789abcdef0123")
+    assert "0123456789" not in repr(settings)
+    with pytest.raises(ConfigInvalid) as caught:
+        dataclasses.replace(settings, admin_token="hunter2")
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"admin": "0.0.0.0:1"},
+        {"admin": "[::]:1", "admin_token": "0123456789abcdef"},
+        {"admin": "10.0.0.1:1", "admin_tls_cert": "c", "admin_tls_key": "k"},
+        {"listen": ()},
+        {"listen": ("127.0.0.1:1", "127.0.0.1:1")},
+        {"max_header": "2MiB"},
+        {"max_header": "1B"},
+        {"memory": "1kB"},
+        {"fill_window": "1kB"},
+        {"name": "a b"},
+        {"trusted_proxies": ["10.0.0.1/8"]},
+        {"access_log": ""},
+        {"threads": 0},
+    ],
+    ids=str,
+)
+def test_settings_that_contradict_themselves_are_refused(fields: dict[str, object]) -> None:
+    with pytest.raises(ConfigInvalid):
+        EdgeSettings(**fields)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("admin", ["off", "127.0.0.1:0", "[::1]:9180", "unix:/run/x.sock"])
+def test_an_admin_listener_of_this_machine_needs_no_token(admin: str) -> None:
+    assert EdgeSettings(admin=admin).admin == admin
