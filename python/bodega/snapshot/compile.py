@@ -1,0 +1,232 @@
+"""From nouns to the snapshot: names given to what has none, policies flattened, every default filled in.
+
+Pure: the environment that may name S3's region and endpoint is an argument.
+No secret enters a snapshot; it says where credentials are, not what they are.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeAlias
+from urllib.parse import urlsplit
+
+from bodega.distributions import (
+    PRESETS,
+    S3,
+    Behavior,
+    CachePolicy,
+    Declarations,
+    Distribution,
+    HeaderEdits,
+    HttpOrigin,
+    Origin,
+    ResolvedPolicy,
+    resolve_policy,
+)
+from bodega.units import parse_duration
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+SCHEMA = 1
+
+Json: TypeAlias = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A compiled configuration.
+
+    Attributes:
+        revision: Grows with every configuration an edge is given, from 1.
+        document: The JSON that the native core takes, whole.
+    """
+
+    revision: int
+    document: str
+
+
+def compile_snapshot(
+    declarations: Declarations, revision: int = 1, environment: Mapping[str, str] | None = None
+) -> Snapshot:
+    """Compile what is declared.
+
+    Args:
+        declarations: Distributions with the origins and policies they name.
+        revision: From 1; an edge takes only one that is higher than what it has.
+        environment: Where ``AWS_REGION``, ``AWS_DEFAULT_REGION``, ``AWS_ENDPOINT_URL_S3`` and ``AWS_ENDPOINT_URL`` are
+            looked up for buckets that name no region or endpoint; empty by default.
+    """
+    compiler = _Compiler(declarations, environment or {})
+    distributions = [compiler.distribution(each) for each in declarations.distributions]
+    document = {
+        "schema": SCHEMA,
+        "revision": revision,
+        "distributions": distributions,
+        "origins": compiler.origins,
+        "policies": compiler.policies,
+    }
+    return Snapshot(revision, json.dumps(document, separators=(",", ":"), ensure_ascii=False, allow_nan=False))
+
+
+@dataclass(slots=True)
+class _Compiler:
+    declarations: Declarations
+    environment: Mapping[str, str]
+    origins: Json = field(default_factory=dict)
+    policies: Json = field(default_factory=dict)
+
+    def distribution(self, distribution: Distribution) -> Json:
+        return {
+            "name": distribution.name,
+            "hosts": list(distribution.hosts),
+            "behaviors": [
+                self._behavior(behavior, f"{distribution.name}-{index}")
+                for index, behavior in enumerate(distribution.behaviors)
+            ],
+        }
+
+    def _behavior(self, behavior: Behavior, name: str) -> Json:
+        return {
+            "paths": list(behavior.paths),
+            "methods": list(behavior.methods),
+            "action": self._action(behavior),
+            # What asks no origin keeps nothing, whatever the behavior's policy says.
+            "policy": self._policy(behavior.policy if behavior.origin is not None else "none", name),
+            "strip_prefix": behavior.strip_prefix,
+            "add_prefix": behavior.add_prefix,
+            "allow": list(behavior.allow),
+            "deny": list(behavior.deny),
+            "request_headers": _edits(behavior.request_headers),
+            "response_headers": _edits(behavior.response_headers),
+        }
+
+    def _action(self, behavior: Behavior) -> Json:
+        if behavior.redirect is not None:
+            redirect = behavior.written_redirect()
+            return {"kind": "redirect", "status": redirect.status, "location": redirect.location}
+        if behavior.answer is not None:
+            headers = dict(behavior.answer.headers)
+            if behavior.answer.body:
+                headers.setdefault("content-type", "text/plain; charset=utf-8")
+            return {
+                "kind": "answer",
+                "status": behavior.answer.status,
+                "headers": [list(pair) for pair in headers.items()],
+                "body": behavior.answer.body,
+            }
+        assert behavior.origin is not None, "a behavior without an action cannot be made"
+        return {"kind": "origin", "origin": self._origin(behavior.origin)}
+
+    def _origin(self, origin: str | Origin) -> str:
+        declared = self.declarations.origin(origin)
+        compiled = _http(declared) if isinstance(declared, HttpOrigin) else _s3(declared, self.environment)
+        wanted = origin if isinstance(origin, str) else _origin_name(declared)
+        return _put(
+            self.origins, wanted, compiled, reserved=() if isinstance(origin, str) else self.declarations.origins
+        )
+
+    def _policy(self, policy: str | CachePolicy, name: str) -> str:
+        compiled = _policy(resolve_policy(policy, self.declarations.policies))
+        if isinstance(policy, str):
+            self.policies[policy] = compiled
+            return policy
+        return _put(self.policies, name, compiled, reserved={*PRESETS, *self.declarations.policies})
+
+
+def _put(table: Json, wanted: str, compiled: Json, reserved: Collection[str]) -> str:
+    """Store under the name wanted, or, where another holds it, under the first free one with a number."""
+    name, number = wanted, 1
+    while name in reserved or table.get(name, compiled) != compiled:
+        number += 1
+        name = f"{wanted}-{number}"
+    table[name] = compiled
+    return name
+
+
+def _origin_name(origin: Origin) -> str:
+    written = origin.bucket if isinstance(origin, S3) else urlsplit(origin.url).netloc
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", written).strip("-._")[:60] or "origin"
+
+
+def _http(origin: HttpOrigin) -> Json:
+    return {"kind": "http", "url": origin.url, "host": origin.host, **_transport(origin)}
+
+
+def _s3(origin: S3, environment: Mapping[str, str]) -> Json:
+    region = origin.region or environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION") or "us-east-1"
+    named = origin.endpoint or environment.get("AWS_ENDPOINT_URL_S3") or environment.get("AWS_ENDPOINT_URL")
+    endpoint = named.rstrip("/") if named else f"https://s3.{region}.amazonaws.com"
+    # A bucket with a dot in its name does not fit the certificate of AWS, which covers one label.
+    path_style = origin.path_style if origin.path_style is not None else bool(named) or "." in origin.bucket
+    return {
+        "kind": "s3",
+        "endpoint": endpoint,
+        "bucket": origin.bucket,
+        "prefix": origin.prefix,
+        "region": region,
+        "path_style": path_style,
+        "credentials": _credentials(origin),
+        "missing_as_404": origin.missing_as_404,
+        "index_document": origin.index_document,
+        **_transport(origin),
+    }
+
+
+def _credentials(origin: S3) -> Json:
+    if origin.unsigned:
+        return {"kind": "unsigned"}
+    if origin.credentials_file is not None:
+        return {"kind": "file", "path": origin.credentials_file, "profile": origin.profile}
+    return {"kind": "environment"}
+
+
+def _transport(origin: Origin) -> Json:
+    return {
+        "connect_timeout_seconds": _number(parse_duration(origin.connect_timeout)),
+        "first_byte_timeout_seconds": _number(parse_duration(origin.first_byte_timeout)),
+        "between_bytes_timeout_seconds": _number(parse_duration(origin.between_bytes_timeout)),
+        "attempts": origin.attempts,
+        "max_connections": origin.max_connections,
+        "max_queue": origin.max_queue,
+        "queue_timeout_seconds": _number(parse_duration(origin.queue_timeout)),
+        "ca_file": origin.ca_file,
+    }
+
+
+def _policy(policy: ResolvedPolicy) -> Json:
+    return {
+        "store": policy.store,
+        "min_ttl_seconds": _number(policy.min_ttl_seconds),
+        "default_ttl_seconds": _number(policy.default_ttl_seconds),
+        "max_ttl_seconds": _number(policy.max_ttl_seconds),
+        "negative_ttl_seconds": {str(status): _number(seconds) for status, seconds in policy.negative_ttl_seconds},
+        "stale_while_revalidate_seconds": _number(policy.stale_while_revalidate_seconds),
+        "stale_if_error_seconds": _number(policy.stale_if_error_seconds),
+        "key": {
+            "query": {
+                "kind": policy.key_query.kind,
+                "names": list(policy.key_query.names),
+                "sorted": policy.key_sorted,
+            },
+            "headers": list(policy.key_headers),
+            "cookies": list(policy.key_cookies),
+            "host": policy.key_host,
+        },
+        "forward": {
+            "query": {"kind": policy.forward_query.kind, "names": list(policy.forward_query.names)},
+            "headers": list(policy.forward_headers),
+            "cookies": list(policy.forward_cookies),
+        },
+        "max_object_bytes": policy.max_object_bytes,
+    }
+
+
+def _edits(edits: HeaderEdits) -> Json:
+    return {"set": [list(pair) for pair in edits.set.items()], "remove": list(edits.remove)}
+
+
+def _number(seconds: float) -> int | float:
+    return int(seconds) if seconds == int(seconds) else seconds
