@@ -18,6 +18,15 @@ def is_public(module: ModuleType) -> bool:
     return hasattr(module, "__path__") and not any(part.startswith("_") for part in module.__name__.split("."))
 
 
+def visible(module: ModuleType) -> set[str]:
+    """Names that whoever imports the module sees, without those of modules within it."""
+    return {
+        each
+        for each, value in vars(module).items()
+        if not each.startswith("_") and each != "annotations" and not isinstance(value, ModuleType)
+    }
+
+
 def order(name: str) -> tuple[int, str]:
     """Constants, then classes, then the rest: the order that the linter keeps."""
     if name.isupper():
@@ -30,7 +39,8 @@ def test_all_is_sorted_and_holds_what_is_there(name: str) -> None:
     module = importlib.import_module(name)
     listed = getattr(module, "__all__", None)
     if listed is None:
-        assert not is_public(module), f"{name} is a package without __all__: say what it offers"
+        offered = visible(module) if is_public(module) else set()
+        assert not offered, f"{name} is a package that shows {sorted(offered)} without __all__: say what it offers"
         return
     assert list(listed) == sorted(set(listed), key=order), f"{name}.__all__ is not sorted, or names something twice"
     missing = [each for each in listed if not hasattr(module, each)]
@@ -44,10 +54,5 @@ def test_a_package_leaks_nothing_that_all_does_not_name(name: str) -> None:
     module = importlib.import_module(name)
     if not is_public(module):
         return
-    visible = {
-        each
-        for each, value in vars(module).items()
-        if not each.startswith("_") and each != "annotations" and not isinstance(value, ModuleType)
-    }
-    leaked = sorted(visible - set(getattr(module, "__all__", ())))
+    leaked = sorted(visible(module) - set(getattr(module, "__all__", ())))
     assert not leaked, f"{name} shows {leaked} besides its __all__: offer it, or import it under a name with _"
