@@ -1,2 +1,24 @@
-//! The compiled configuration the data plane executes.
+//! The compiled configuration the data plane executes: Python hands it over as one JSON document.
+//!
+//! Start at `Snapshot::from_json`. `schema` is the document's form, the other modules what it becomes: hosts and
+//! paths to match, networks, edits, origins. Pure: nothing is read, resolved or connected to here.
 #![forbid(unsafe_code)]
+
+pub mod behavior;
+mod compile;
+pub mod edits;
+pub mod glob;
+pub mod location;
+pub mod networks;
+pub mod options;
+pub mod origin;
+mod schema;
+pub mod snapshot;
+
+pub use behavior::{Action, Behavior};
+pub use compile::SnapshotError;
+pub use edits::Edits;
+pub use location::Location;
+pub use networks::Networks;
+pub use origin::{Credentials, Endpoint, HostHeader, Origin, OriginKind, OriginLimits};
+pub use snapshot::{Distribution, Snapshot};

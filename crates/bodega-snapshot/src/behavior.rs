@@ -1,0 +1,70 @@
+//! One behavior of a distribution: what it matches and what it does.
+
+use std::sync::Arc;
+
+use bodega_semantics::{Fields, Policy};
+
+use crate::edits::Edits;
+use crate::glob::Glob;
+use crate::location::Location;
+use crate::networks::Networks;
+use crate::origin::Origin;
+
+/// A compiled behavior.
+#[derive(Clone, Debug)]
+pub struct Behavior {
+    /// For messages: `shop/0 /images/*`.
+    pub name: String,
+    pub(crate) paths: Vec<Glob>,
+    pub(crate) methods: Vec<String>,
+    /// What it does.
+    pub action: Action,
+    /// How it caches.
+    pub policy: Arc<Policy>,
+    /// Taken off the path before it goes to the origin.
+    pub strip_prefix: String,
+    /// Put before the path then.
+    pub add_prefix: String,
+    /// Whom it serves.
+    pub networks: Networks,
+    /// Edits of requests to the origin.
+    pub request_edits: Edits,
+    /// Edits of answers to clients.
+    pub response_edits: Edits,
+    /// A fingerprint of all that decides what an answer is: distribution, origin, prefixes, key rules, what is
+    /// forwarded. It is part of every key, so that no old entry answers under changed rules.
+    pub scope: u64,
+}
+
+/// What a behavior does.
+#[derive(Clone, Debug)]
+pub enum Action {
+    /// Answers from the store or this origin.
+    Origin(Arc<Origin>),
+    /// Redirects.
+    Redirect {
+        /// 301, 302, 303, 307 or 308.
+        status: u16,
+        /// Where to.
+        location: Location,
+    },
+    /// Answers as configured.
+    Answer {
+        /// The status code.
+        status: u16,
+        /// The fields.
+        fields: Fields,
+        /// The body.
+        body: Arc<[u8]>,
+    },
+}
+
+impl Behavior {
+    /// Whether a request with this method and path is this behavior's.
+    #[inline]
+    #[must_use]
+    pub fn matches(&self, method: &str, path: &str) -> bool {
+        (self.methods.is_empty() || self.methods.iter().any(|listed| listed == method))
+            && (self.paths.is_empty() || self.paths.iter().any(|pattern| pattern.matches(path)))
+    }
+}

@@ -1,0 +1,31 @@
+//! Header edits of a behavior.
+
+use bodega_semantics::Fields;
+
+/// Fields that are removed, then fields that are set.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Edits {
+    /// Name and value; replaces all lines of that name.
+    pub set: Vec<(String, String)>,
+    /// Names.
+    pub remove: Vec<String>,
+}
+
+impl Edits {
+    /// Whether nothing is changed.
+    #[inline]
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.set.is_empty() && self.remove.is_empty()
+    }
+
+    /// Changes `fields`.
+    pub fn apply(&self, fields: &mut Fields) {
+        for name in &self.remove {
+            fields.remove(name);
+        }
+        for (name, value) in &self.set {
+            fields.set(name, value.as_bytes());
+        }
+    }
+}

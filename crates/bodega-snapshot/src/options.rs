@@ -1,0 +1,170 @@
+//! What is set for one machine and needs a restart to change: the `[edge]` table, as plain numbers.
+
+use std::time::Duration;
+
+use ipnet::IpNet;
+use serde::Deserialize;
+
+use crate::compile::{SnapshotError, parse_network};
+
+/// The settings of an edge.
+#[derive(Clone, Debug)]
+pub struct EdgeOptions {
+    /// The name in `Cache-Status` and `Via`.
+    pub name: String,
+    /// The region, for metrics.
+    pub region: String,
+    /// Addresses for clients.
+    pub listen: Vec<String>,
+    /// Serving threads.
+    pub threads: usize,
+    /// The bound of the memory tier.
+    pub memory_bytes: u64,
+    /// The admin listener.
+    pub admin: Option<String>,
+    /// What admin requests must carry; a secret.
+    pub admin_token: Option<String>,
+    /// A certificate chain for the admin listener.
+    pub admin_tls_cert: Option<String>,
+    /// Its key.
+    pub admin_tls_key: Option<String>,
+    /// Whose `X-Forwarded-*` are believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// `-` or a path.
+    pub access_log: Option<String>,
+    /// `json` or `combined`.
+    pub access_log_format: String,
+    /// Connections in all.
+    pub max_connections: usize,
+    /// Connections of one client address.
+    pub max_connections_per_client: usize,
+    /// The head of a request.
+    pub max_header_bytes: usize,
+    /// The body of a request.
+    pub max_body_bytes: u64,
+    /// From the first byte of a head to its last.
+    pub header_timeout: Duration,
+    /// Between requests.
+    pub idle_timeout: Duration,
+    /// Between pieces of a request's body.
+    pub body_timeout: Duration,
+    /// Between pieces that a client takes.
+    pub write_timeout: Duration,
+    /// How much of a body that is not kept may be in memory at once.
+    pub fill_window_bytes: u64,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Text {
+    name: String,
+    region: String,
+    listen: Vec<String>,
+    threads: usize,
+    memory_bytes: u64,
+    admin: Option<String>,
+    admin_token: Option<String>,
+    admin_tls_cert: Option<String>,
+    admin_tls_key: Option<String>,
+    trusted_proxies: Vec<String>,
+    access_log: Option<String>,
+    access_log_format: String,
+    max_connections: usize,
+    max_connections_per_client: usize,
+    max_header_bytes: usize,
+    max_body_bytes: u64,
+    header_timeout_seconds: f64,
+    idle_timeout_seconds: f64,
+    body_timeout_seconds: f64,
+    write_timeout_seconds: f64,
+    fill_window_bytes: u64,
+}
+
+impl Default for Text {
+    fn default() -> Self {
+        Self {
+            name: "bodega".to_owned(),
+            region: "local".to_owned(),
+            listen: vec!["127.0.0.1:0".to_owned()],
+            threads: 1,
+            memory_bytes: 256 << 20,
+            admin: None,
+            admin_token: None,
+            admin_tls_cert: None,
+            admin_tls_key: None,
+            trusted_proxies: Vec::new(),
+            access_log: None,
+            access_log_format: "json".to_owned(),
+            max_connections: 65_536,
+            max_connections_per_client: 1_024,
+            max_header_bytes: 64 << 10,
+            max_body_bytes: 1 << 30,
+            header_timeout_seconds: 10.0,
+            idle_timeout_seconds: 60.0,
+            body_timeout_seconds: 30.0,
+            write_timeout_seconds: 30.0,
+            fill_window_bytes: 16 << 20,
+        }
+    }
+}
+
+impl EdgeOptions {
+    /// Reads the options from JSON; what is not there has its default.
+    ///
+    /// # Errors
+    /// When a field is unknown, of the wrong type or out of range.
+    pub fn from_json(text: &str) -> Result<Self, SnapshotError> {
+        let wrong = |place: &str, message: String| SnapshotError { place: format!("edge.{place}"), message };
+        let text: Text = serde_json::from_str(text)
+            .map_err(|error| SnapshotError { place: "edge".to_owned(), message: error.to_string() })?;
+        let seconds = |place: &str, seconds: f64| {
+            if (0.1..=86_400.0).contains(&seconds) {
+                Ok(Duration::from_secs_f64(seconds))
+            } else {
+                Err(wrong(place, format!("{seconds} s is not between 0.1 s and a day")))
+            }
+        };
+        if text.memory_bytes < MIN_MEMORY_BYTES {
+            return Err(wrong("memory", format!("{} bytes: at least {MIN_MEMORY_BYTES} are needed", text.memory_bytes)));
+        }
+        if !(1..=1024).contains(&text.threads) {
+            return Err(wrong("threads", format!("{} is not between 1 and 1024", text.threads)));
+        }
+        if !(1024..=1 << 20).contains(&text.max_header_bytes) {
+            return Err(wrong("max_header", format!("{} bytes is not between 1 KiB and 1 MiB", text.max_header_bytes)));
+        }
+        if text.name.is_empty() || !text.name.bytes().all(|byte| bodega_semantics::fields::is_token_byte(byte)) {
+            return Err(wrong("name", format!("{:?} must be one word of letters, digits and `-._`", text.name)));
+        }
+        Ok(Self {
+            trusted_proxies: text
+                .trusted_proxies
+                .iter()
+                .map(|network| parse_network("edge.trusted_proxies", network))
+                .collect::<Result<_, _>>()?,
+            header_timeout: seconds("header_timeout", text.header_timeout_seconds)?,
+            idle_timeout: seconds("idle_timeout", text.idle_timeout_seconds)?,
+            body_timeout: seconds("body_timeout", text.body_timeout_seconds)?,
+            write_timeout: seconds("write_timeout", text.write_timeout_seconds)?,
+            name: text.name,
+            region: text.region,
+            listen: text.listen,
+            threads: text.threads,
+            memory_bytes: text.memory_bytes,
+            admin: text.admin,
+            admin_token: text.admin_token,
+            admin_tls_cert: text.admin_tls_cert,
+            admin_tls_key: text.admin_tls_key,
+            access_log: text.access_log,
+            access_log_format: text.access_log_format,
+            max_connections: text.max_connections,
+            max_connections_per_client: text.max_connections_per_client,
+            max_header_bytes: text.max_header_bytes,
+            max_body_bytes: text.max_body_bytes,
+            fill_window_bytes: text.fill_window_bytes,
+        })
+    }
+}
+
+/// Less than this holds no page worth keeping beside the index.
+const MIN_MEMORY_BYTES: u64 = 1 << 20;

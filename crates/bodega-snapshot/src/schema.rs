@@ -1,0 +1,146 @@
+//! The JSON document, field by field. `docs/concepts/first-light.md` explains it; `compile` makes sense of it.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Document {
+    pub(crate) schema: u32,
+    pub(crate) revision: u64,
+    pub(crate) distributions: Vec<DistributionText>,
+    pub(crate) origins: BTreeMap<String, OriginText>,
+    pub(crate) policies: BTreeMap<String, PolicyText>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct DistributionText {
+    pub(crate) name: String,
+    pub(crate) hosts: Vec<String>,
+    pub(crate) behaviors: Vec<BehaviorText>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct BehaviorText {
+    pub(crate) paths: Vec<String>,
+    pub(crate) methods: Vec<String>,
+    pub(crate) action: ActionText,
+    pub(crate) policy: String,
+    pub(crate) strip_prefix: String,
+    pub(crate) add_prefix: String,
+    pub(crate) allow: Vec<String>,
+    pub(crate) deny: Vec<String>,
+    pub(crate) request_headers: EditsText,
+    pub(crate) response_headers: EditsText,
+}
+
+#[derive(Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase", deny_unknown_fields)]
+pub(crate) enum ActionText {
+    Origin { origin: String },
+    Redirect { status: u16, location: String },
+    Answer { status: u16, headers: Vec<(String, String)>, body: String },
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct EditsText {
+    pub(crate) set: Vec<(String, String)>,
+    pub(crate) remove: Vec<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase", deny_unknown_fields)]
+pub(crate) enum OriginText {
+    Http {
+        url: String,
+        host: Option<String>,
+        connect_timeout_seconds: f64,
+        first_byte_timeout_seconds: f64,
+        between_bytes_timeout_seconds: f64,
+        attempts: u32,
+        max_connections: usize,
+        max_queue: usize,
+        queue_timeout_seconds: f64,
+        ca_file: Option<String>,
+    },
+    S3 {
+        endpoint: String,
+        bucket: String,
+        prefix: String,
+        region: String,
+        path_style: bool,
+        credentials: CredentialsText,
+        missing_as_404: bool,
+        index_document: Option<String>,
+        connect_timeout_seconds: f64,
+        first_byte_timeout_seconds: f64,
+        between_bytes_timeout_seconds: f64,
+        attempts: u32,
+        max_connections: usize,
+        max_queue: usize,
+        queue_timeout_seconds: f64,
+        ca_file: Option<String>,
+    },
+}
+
+#[derive(Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase", deny_unknown_fields)]
+pub(crate) enum CredentialsText {
+    Environment {},
+    File { path: String, profile: String },
+    Unsigned {},
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PolicyText {
+    pub(crate) store: bool,
+    pub(crate) min_ttl_seconds: f64,
+    pub(crate) default_ttl_seconds: f64,
+    pub(crate) max_ttl_seconds: f64,
+    pub(crate) negative_ttl_seconds: BTreeMap<String, f64>,
+    pub(crate) stale_while_revalidate_seconds: f64,
+    pub(crate) stale_if_error_seconds: f64,
+    pub(crate) key: KeyText,
+    pub(crate) forward: ForwardText,
+    pub(crate) max_object_bytes: Option<u64>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct KeyText {
+    pub(crate) query: QueryText,
+    pub(crate) headers: Vec<String>,
+    pub(crate) cookies: Vec<String>,
+    pub(crate) host: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ForwardText {
+    pub(crate) query: QueryText,
+    pub(crate) headers: Vec<String>,
+    pub(crate) cookies: Vec<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct QueryText {
+    pub(crate) kind: QueryKind,
+    pub(crate) names: Vec<String>,
+    #[serde(default)]
+    pub(crate) sorted: bool,
+}
+
+#[derive(Deserialize, Clone, Copy)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum QueryKind {
+    None,
+    All,
+    Allow,
+    Deny,
+}
