@@ -1,0 +1,21 @@
+//! A counter that one thread adds to and others read.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// A counter. Adding is a load and a store, not a locked instruction: each thread has its own.
+#[derive(Debug, Default)]
+pub struct Counter(AtomicU64);
+
+impl Counter {
+    /// Adds. Only the owning thread may call this.
+    #[inline]
+    pub fn add(&self, n: u64) {
+        self.0.store(self.0.load(Ordering::Relaxed).wrapping_add(n), Ordering::Relaxed);
+    }
+
+    /// The sum so far.
+    #[must_use]
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}

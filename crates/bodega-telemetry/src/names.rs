@@ -1,0 +1,72 @@
+//! Every metric: name, type, labels, meaning. Prometheus' conventions; all begin with `cdn_`.
+
+/// What kind of metric it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Only grows.
+    Counter,
+    /// Goes up and down.
+    Gauge,
+    /// A distribution.
+    Histogram,
+}
+
+impl Kind {
+    /// As the text format names it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Counter => "counter",
+            Self::Gauge => "gauge",
+            Self::Histogram => "histogram",
+        }
+    }
+}
+
+/// A metric.
+#[derive(Clone, Copy, Debug)]
+pub struct Metric {
+    /// Its name.
+    pub name: &'static str,
+    /// Its type.
+    pub kind: Kind,
+    /// Its labels.
+    pub labels: &'static [&'static str],
+    /// What it counts.
+    pub help: &'static str,
+}
+
+macro_rules! metrics {
+    ($($constant:ident = $name:literal, $kind:ident, [$($label:literal),*], $help:literal;)*) => {
+        $(#[doc = $help] pub const $constant: Metric =
+            Metric { name: $name, kind: Kind::$kind, labels: &[$($label),*], help: $help };)*
+        /// All of them.
+        pub const ALL: &[Metric] = &[$($constant,)*];
+    };
+}
+
+metrics! {
+    REQUESTS = "cdn_requests_total", Counter, ["region", "outcome"], "Requests by outcome.";
+    REQUEST_REASONS = "cdn_request_reasons_total", Counter, ["region", "outcome", "reason"], "Requests by outcome and reason.";
+    REQUEST_LATENCY = "cdn_request_latency_seconds", Histogram, ["region", "level"], "From the request's head to the last byte of the answer, by cache level.";
+    SENT_BYTES = "cdn_sent_bytes_total", Counter, ["region"], "Bytes sent to clients, heads included.";
+    RECEIVED_BYTES = "cdn_received_bytes_total", Counter, ["region"], "Bytes of request bodies received from clients.";
+    ORIGIN_REQUESTS = "cdn_origin_requests_total", Counter, ["region", "origin", "result"], "Requests to origins by result (ok or error).";
+    ORIGIN_BYTES = "cdn_origin_received_bytes_total", Counter, ["region", "origin"], "Bytes of bodies received from origins.";
+    STORE_USED_BYTES = "cdn_store_used_bytes", Gauge, ["region", "level"], "Bytes of entries, index and lists.";
+    STORE_RESERVED_BYTES = "cdn_store_reserved_bytes", Gauge, ["region", "level"], "Bytes set aside by fills under way.";
+    STORE_CAPACITY_BYTES = "cdn_store_capacity_bytes", Gauge, ["region", "level"], "The bound of the store.";
+    STORE_ENTRIES = "cdn_store_entries", Gauge, ["region", "level"], "Entries in the store.";
+    STORE_EVICTIONS = "cdn_store_evictions_total", Counter, ["region", "level"], "Entries let go for room.";
+    CONNECTIONS = "cdn_connections", Gauge, ["region"], "Open connections of clients.";
+    CONNECTIONS_REFUSED = "cdn_connections_refused_total", Counter, ["region", "limit"], "Connections refused by the limit in all or for one client.";
+    LOG_DROPPED = "cdn_log_dropped_total", Counter, ["region"], "Access log lines that did not fit into the queue.";
+    INVALIDATION_SEQUENCE = "cdn_invalidation_sequence", Gauge, ["region"], "The number of the last applied event.";
+    SNAPSHOT_REVISION = "cdn_snapshot_revision", Gauge, ["region"], "The revision of the configuration in force.";
+    BUILD_INFO = "cdn_build_info", Gauge, ["version"], "Always 1; the version is a label.";
+}
+
+/// Upper bounds of the latency metric's buckets, in seconds.
+pub const LATENCY_BOUNDS: &[f64] = &[
+    0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
+];
