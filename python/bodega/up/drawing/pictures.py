@@ -4,7 +4,6 @@ A little noise stands in for what a camera sees, so that sizes are those of real
 200 KB for a large picture, 1 MB for the few that are sold as prints.
 """
 
-# ruff: noqa: E501 - paths of SVG, filters of ffmpeg and running text are not wrapped.
 from __future__ import annotations
 
 import subprocess

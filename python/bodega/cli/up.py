@@ -1,0 +1,204 @@
+"""`bodega up`: three real edges on this machine, before a real site and a real bucket."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn
+
+from bodega.errors import ConfigInvalid
+from bodega.units import UnitInvalid, parse_size
+from bodega.up.demonstration import ANY_PORTS, Demonstration, Options
+from bodega.up.follow import follow
+from bodega.up.model_file import cached_model_path
+from bodega.up.places import ONE_WAY_DELAY_MS
+from bodega.up.premises import FILM_PATH, MODEL_PATH
+from bodega.up.visit import JsonReport, Record, TableReport, figures, tell
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from types import FrameType
+
+_INTERRUPTED = 130
+_WIDTH = 132
+
+
+def up(
+    file: Annotated[
+        Path | None,
+        typer.Argument(
+            help="Your own bodega.toml, on three local edges. Without it: a store with site, bucket and model."
+        ),
+    ] = None,
+    make_visit: Annotated[
+        bool, typer.Option("--try", help="Make a visit by itself, compare it with the mission, and end.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+    port_base: Annotated[
+        int | None,
+        typer.Option(
+            min=1, max=65_533, help="Port of the first edge; the others follow.  [default: 8080, or free ones]"
+        ),
+    ] = None,
+    memory: Annotated[str, typer.Option(help="Memory tier of each edge.")] = "512MB",
+    directory: Annotated[
+        Path | None,
+        typer.Option(help="Lay out site and buckets here, and keep them.  [default: a temporary directory]"),
+    ] = None,
+    distance: Annotated[
+        bool, typer.Option("--distance/--no-distance", help="Put two of the edges far away from the origin.")
+    ] = True,
+) -> None:
+    """Run three edges on this machine, before a real site, a real bucket and a model file of 109 MB.
+
+    Tokyo and London are far away from the origin, Virginia is near: one sees what a CDN is for.
+    Ctrl-C stops everything and leaves nothing behind but the model file, in the cache directory.
+    """
+    # Lines in a file or a pipe are not folded where some terminal would end.
+    console = Console(width=None if sys.stdout.isatty() else _WIDTH)
+    _check(file, memory, make_visit=make_visit)
+    if make_visit and port_base is None:
+        port_base = ANY_PORTS
+    options = Options(file=file, port_base=port_base, memory=memory, directory=directory, distance=distance)
+    status = 0
+    with _ended_by_signals(), Demonstration(options) as demonstration:
+        try:
+            with _model_progress(console, quiet=as_json) as progress:
+                demonstration.start(progress)
+            if as_json:
+                _json_writer(console)(_started(demonstration))
+            if make_visit:
+                status = 0 if _try(demonstration, console, as_json=as_json) else 1
+            else:
+                if not as_json:
+                    _greet(demonstration, console)
+                follow(demonstration, console, as_json=as_json)
+        except KeyboardInterrupt:
+            if not as_json:
+                console.print("Stopping.")
+            status = _INTERRUPTED if make_visit else 0
+    if status:
+        raise typer.Exit(status)
+
+
+def _check(file: Path | None, memory: str, *, make_visit: bool) -> None:
+    if file is not None and make_visit:
+        raise ConfigInvalid("a visit needs the store, and not a file of yours", hint="leave out one of FILE and --try")
+    if file is not None and not file.is_file():
+        raise ConfigInvalid(f"there is no file {file}", hint="`bodega init` writes one to start from")
+    try:
+        parse_size(memory)
+    except UnitInvalid as error:
+        raise ConfigInvalid(f"--memory: {error}") from error
+
+
+def _try(demonstration: Demonstration, console: Console, *, as_json: bool) -> bool:
+    assert demonstration.origins is not None
+    report = JsonReport(_json_writer(console)) if as_json else TableReport(console)
+    record = Record(report)
+    before = demonstration.origins.sent().bytes_sent
+    tell(demonstration.edges, demonstration.origins, record)
+    demonstration.check()
+    origin_bytes = demonstration.origins.sent().bytes_sent - before
+    table = figures(record, origin_bytes=origin_bytes, distance=demonstration.options.distance)
+    is_as_it_should_be = record.is_as_it_should_be and all(figure.is_reached is not False for figure in table)
+    report.end(table, is_as_it_should_be=is_as_it_should_be)
+    return is_as_it_should_be
+
+
+def _started(demonstration: Demonstration) -> str:
+    edges = [
+        {
+            "name": edge.place.name,
+            "region": edge.place.region,
+            "url": f"{edge.url}/",
+            "admin": f"http://{edge.admin.address}",
+            "pid": edge.pid,
+        }
+        for edge in demonstration.edges
+    ]
+    return json.dumps({"kind": "started", "edges": edges})
+
+
+def _greet(demonstration: Demonstration, console: Console) -> None:
+    console.print()
+    for edge in demonstration.edges:
+        far = ""
+        if demonstration.origins is not None:
+            is_far = edge.place.is_far and demonstration.options.distance
+            far = f"the origin is {ONE_WAY_DELAY_MS} ms away, one way" if is_far else "next to the origin"
+        console.print(
+            f"  [bold]{edge.place.title:<9}[/] {edge.url}/  [dim]{edge.place.region:<15} {far}[/]", highlight=False
+        )
+    console.print()
+    if demonstration.origins is not None:
+        first = demonstration.edges[0].url
+        console.print(
+            "Click about: the bar at the foot of each page says where it came from. Then ask by hand:", highlight=False
+        )
+        for path in ("/images/apples/large.jpg", FILM_PATH, MODEL_PATH):
+            console.print(f"  curl -s -o /dev/null -D - {first}{path}", highlight=False, soft_wrap=True)
+        console.print(
+            f"The pages lie in {demonstration.origins.premises.site}: change one and see when it arrives.",
+            soft_wrap=True,
+        )
+        console.print(f"The model file stays in {cached_model_path()}.", soft_wrap=True)
+    for edge in demonstration.edges:
+        metrics = f"http://{edge.admin.address}/metrics"
+        console.print(f"  [dim]metrics of {edge.place.title}: {metrics}[/]", highlight=False, soft_wrap=True)
+    console.print("Ctrl-C stops everything.\n")
+
+
+@contextmanager
+def _model_progress(console: Console, *, quiet: bool) -> Iterator[Callable[[int, int], None] | None]:
+    """Show a bar while the model file is written, which happens once on a machine."""
+    if quiet:
+        yield None
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bars:
+        tasks: list[TaskID] = []
+
+        def progress(n_written: int, n_bytes: int) -> None:
+            if not tasks:
+                if not console.is_terminal:
+                    console.print(
+                        f"Writing a model file of {n_bytes / 1e6:.0f} MB, once: {cached_model_path()}", soft_wrap=True
+                    )
+                tasks.append(bars.add_task("Writing a model file, once", total=n_bytes))
+            bars.update(tasks[0], completed=n_written)
+
+        yield progress
+
+
+@contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP end everything in the same way as Ctrl-C; a second one does not cut the tidying short."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - the form of a handler
+        for each in ended_by:
+            signal.signal(each, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    ended_by = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = [signal.signal(each, interrupt) for each in ended_by]
+    try:
+        yield
+    finally:
+        for each, handler in zip(ended_by, before, strict=True):
+            signal.signal(each, handler)
+
+
+def _json_writer(console: Console) -> Callable[[str], object]:
+    def write(line: str) -> None:
+        console.file.write(line + "\n")
+        console.file.flush()
+
+    return write

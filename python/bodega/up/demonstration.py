@@ -1,0 +1,178 @@
+"""Starts everything that `bodega up` runs, and stops it so that nothing is left behind.
+
+    Origins (this process): web origin, S3 server ── relays ──▶ three EdgeProcess, each with a bodega.toml of its own
+
+Processes and the temporary directory belong to one exit stack: whatever fails half way is undone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import socket
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bodega.errors import AddressInUse
+from bodega.up.declaration import declaration
+from bodega.up.edge_process import EdgeProcess, start_edge
+from bodega.up.model_file import cached_model_path, write_model
+from bodega.up.origins import Origins
+from bodega.up.places import PLACES
+from bodega.up.premises import lay_out
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Progress = Callable[[int, int], None]
+
+PREFERRED_PORT = 8080
+ANY_PORTS = 0
+"""A `port_base` that takes free ports, also where the preferred ones are."""
+
+_STOP_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What a person may choose.
+
+    Attributes:
+        file: Their own `bodega.toml`; None: the store.
+        port_base: Port of the first edge, the others follow; None: 8080 if it and the next two are free, else any.
+        memory: Memory tier of each edge.
+        directory: Where to lay out site and buckets, to be kept; None: a temporary one.
+        distance: Whether two of the edges are far from the origin.
+    """
+
+    file: Path | None = None
+    port_base: int | None = None
+    memory: str = "512MB"
+    directory: Path | None = None
+    distance: bool = True
+
+
+@dataclass(slots=True)
+class Demonstration:
+    """Three edges, and what is behind them.
+
+    Attributes:
+        edges: In the order of `PLACES`.
+        origins: None when the edges run a person's own file.
+    """
+
+    options: Options
+    edges: list[EdgeProcess] = field(default_factory=list)
+    origins: Origins | None = None
+    _undo: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
+
+    def start(self, model_progress: Progress | None = None) -> None:
+        """Start origins and edges and wait until every edge serves.
+
+        Raises:
+            BodegaError: If something does not start; what had started is stopped.
+        """
+        try:
+            scratch = Path(self._undo.enter_context(tempfile.TemporaryDirectory(prefix="bodega-up-")))
+            if self.options.file is None:
+                self.origins = self._start_origins(scratch, model_progress)
+            self._undo.callback(self._stop_edges)
+            self._start_edges(scratch)
+        except BaseException:
+            self.stop()
+            raise
+
+    def check(self) -> None:
+        """Raise if an edge has ended by itself.
+
+        Raises:
+            EdgeError: With its last lines.
+        """
+        for edge in self.edges:
+            edge.check()
+
+    def stop(self) -> None:
+        """Stop everything and remove the temporary directory; a second call does nothing."""
+        self._undo.close()
+
+    def __enter__(self) -> Demonstration:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def _start_origins(self, scratch: Path, model_progress: Progress | None) -> Origins:
+        model = cached_model_path()
+        write_model(model, model_progress)
+        origins = Origins.start(lay_out((self.options.directory or scratch).resolve(), model))
+        self._undo.callback(origins.stop)
+        return origins
+
+    def _start_edges(self, scratch: Path) -> None:
+        ports = _ports(self.options.port_base, len(PLACES))
+        admin_ports = _free_ports(len(PLACES))
+        for place, port, admin_port in zip(PLACES, ports, admin_ports, strict=True):
+            file, environment = self.options.file, {}
+            if self.origins is not None:
+                upstream = self.origins.far() if place.is_far and self.options.distance else self.origins.near
+                file, environment = scratch / f"{place.name}.toml", self.origins.environment
+                text = declaration(title=place.title, site_url=upstream.site_url, s3_url=upstream.s3_url)
+                file.write_text(text)
+            assert file is not None
+            edge = start_edge(
+                place,
+                file.resolve(),
+                address=f"127.0.0.1:{port}",
+                admin_address=f"127.0.0.1:{admin_port}",
+                log=scratch / f"{place.name}.log",
+                options=["--memory", self.options.memory],
+                environment=environment,
+            )
+            self.edges.append(edge)
+        for edge in self.edges:
+            edge.wait_ready()
+
+    def _stop_edges(self) -> None:
+        for edge in self.edges:
+            edge.ask_to_stop()
+        for edge in self.edges:
+            edge.wait_stopped(_STOP_SECONDS)
+
+
+def _ports(base: int | None, n_ports: int) -> list[int]:
+    if base == ANY_PORTS:
+        return _free_ports(n_ports)
+    wanted = [(base or PREFERRED_PORT) + index for index in range(n_ports)]
+    taken = [port for port in wanted if not _is_free(port)]
+    if not taken:
+        return wanted
+    if base is None:
+        return _free_ports(n_ports)
+    raise AddressInUse(
+        f"127.0.0.1:{taken[0]} is taken",
+        address=f"127.0.0.1:{taken[0]}",
+        hint="choose another `--port-base`, or leave it out to take free ones",
+    )
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        # As the edge binds: a connection in TIME_WAIT does not keep a port from being listened on.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            if error.errno in (errno.EADDRINUSE, errno.EACCES):
+                return False
+            raise
+    return True
+
+
+def _free_ports(n_ports: int) -> list[int]:
+    with contextlib.ExitStack() as held:
+        probes = [held.enter_context(socket.socket()) for _ in range(n_ports)]
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return [probe.getsockname()[1] for probe in probes]

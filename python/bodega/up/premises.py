@@ -1,0 +1,73 @@
+"""Lays out a directory that the origin and the S3 server serve from.
+
+site/                           the web origin's root; its files may be edited while it runs
+buckets/images/images/...       bucket `images`: pictures, and
+buckets/images/video/tour.mp4   the film
+buckets/models/models/...       bucket `models`: a link to the model file in the user's cache
+"""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from importlib import resources
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Premises:
+    """The directories that are served.
+
+    Attributes:
+        site: Root of the web origin.
+        buckets: Root of the S3 server, one folder a bucket.
+    """
+
+    site: Path
+    buckets: Path
+
+    def page(self, path: str) -> Path:
+        """Return the file behind a path of the site."""
+        return self.site / (path.lstrip("/") + ("index.html" if path.endswith("/") else ""))
+
+    def object(self, path: str) -> Path:
+        """Return the file behind a path that a bucket answers."""
+        bucket = "models" if path.startswith("/models/") else "images"
+        return self.buckets / bucket / path.lstrip("/")
+
+
+def lay_out(directory: Path, model: Path) -> Premises:
+    """Copy the content of the package into `directory` and link the model file.
+
+    Args:
+        directory: Is made if it is not there; pages that lie in it already are kept.
+        model: The model file.
+    """
+    premises = Premises(directory / "site", directory / "buckets")
+    with resources.as_file(resources.files("bodega.up") / "content") as content:
+        _copy_missing(content / "site", premises.site)
+        _copy_missing(content / "images", premises.buckets / "images" / "images")
+        _copy_missing(content / "video", premises.buckets / "images" / "video")
+    shelf = premises.object(MODEL_PATH)
+    shelf.parent.mkdir(parents=True, exist_ok=True)
+    shelf.unlink(missing_ok=True)
+    shelf.symlink_to(model.resolve())
+    return premises
+
+
+def _copy_missing(source: Path, target: Path) -> None:
+    for file in sorted(source.rglob("*")):
+        copy = target / file.relative_to(source)
+        if file.is_file() and not copy.exists():
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(file, copy)
+
+
+MODEL_PATH = "/models/corner-store.safetensors"
+"""Where clients find the model."""
+
+FILM_PATH = "/video/tour.mp4"
+"""Where clients find the film."""

@@ -1,0 +1,36 @@
+"""Reads what became of a request from its `Cache-Status` (RFC 9211)."""
+
+from __future__ import annotations
+
+
+def outcome(said: str, name: str) -> str:
+    """Return the outcome that the edge called `name` reports.
+
+    Args:
+        said: The field; several caches may have added to it.
+        name: The edge.
+
+    Returns:
+        ``hit``, ``stale``, ``revalidated``, ``miss``, ``collapsed``, ``pass``, or ``none`` where it says nothing.
+    """
+    for member in said.split(","):
+        cache, *parameters = (part.strip() for part in member.split(";"))
+        if cache.strip('"') == name:
+            return _outcome(dict(parameter.partition("=")[::2] for parameter in parameters))
+    return "none"
+
+
+def _outcome(parameters: dict[str, str]) -> str:
+    if "hit" in parameters:
+        # RFC 9211 section 2.3: a negative ttl means that the answer was stale.
+        return "stale" if parameters.get("ttl", "0").startswith("-") else "hit"
+    if "collapsed" in parameters:
+        return "collapsed"
+    match parameters.get("fwd"):
+        case None:
+            return "none"
+        case "bypass" | "method":
+            return "pass"
+        case "stale" if parameters.get("fwd-status") == "304":
+            return "revalidated"
+    return "miss"
