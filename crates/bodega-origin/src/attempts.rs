@@ -1,0 +1,88 @@
+//! One request, as many connections as it may take: a pooled one, then new ones.
+//!
+//! What may be sent again: anything of which nothing was sent; a safe request without a body of which no answer has
+//! begun. A pooled connection that its origin closed meanwhile is not counted as an attempt.
+
+use std::time::Duration;
+
+use bodega_edge::fetch::{FetchAnswer, FetchError};
+use bodega_http1::RequestKind;
+
+use crate::body::{Arrival, answer};
+use crate::connect::connect;
+use crate::connection::Connection;
+use crate::exchange::{AnswerHead, exchange};
+use crate::failure::{Failure, Stage};
+use crate::gate::Turn;
+use crate::pool::Lane;
+use crate::upload::Upload;
+
+/// What is sent besides the head.
+pub(crate) struct Outgoing {
+    pub(crate) kind: RequestKind,
+    pub(crate) is_safe: bool,
+    pub(crate) upload: Option<Upload>,
+}
+
+/// Sends a request whose head `write_head` writes, anew for each connection.
+///
+/// # Errors
+/// What the last attempt failed of.
+pub(crate) async fn send(
+    lane: &Lane,
+    turn: Turn,
+    mut outgoing: Outgoing,
+    write_head: impl Fn(&mut Vec<u8>),
+) -> Result<FetchAnswer, FetchError> {
+    let settings = &lane.origin().settings;
+    let attempts = settings.limits.attempts.max(1);
+    let is_repeatable = outgoing.is_safe && outgoing.upload.is_none();
+    let mut attempt = 1;
+    let mut pooled = lane.take(is_repeatable);
+    loop {
+        let is_pooled = pooled.is_some();
+        let failure = match once(lane, pooled.take(), &mut outgoing, &write_head).await {
+            Ok((head, connection)) => {
+                let upload = outgoing.upload.take_if(|upload| !upload.is_sent());
+                return Ok(answer(head, Arrival { connection, lane: lane.clone(), turn, upload }));
+            }
+            Err(failure) => failure,
+        };
+        let may_repeat = match failure.stage {
+            Stage::Unsent => true,
+            Stage::Unanswered => is_repeatable,
+            Stage::Final => false,
+        };
+        if is_pooled && may_repeat && failure.is_broken() {
+            continue;
+        }
+        if !may_repeat || attempt == attempts {
+            return Err(failure.into_error(&settings.name, Some((attempt, attempts)), is_repeatable));
+        }
+        tokio::time::sleep(BACK_OFF * attempt).await;
+        attempt += 1;
+    }
+}
+
+async fn once(
+    lane: &Lane,
+    pooled: Option<Box<Connection>>,
+    outgoing: &mut Outgoing,
+    write_head: &impl Fn(&mut Vec<u8>),
+) -> Result<(AnswerHead, Box<Connection>), Failure> {
+    let mut connection = match pooled {
+        Some(connection) => connection,
+        None => {
+            let mut connection = connect(lane.origin()).await?;
+            connection.prepare();
+            connection
+        }
+    };
+    write_head(&mut connection.output);
+    let limits = &lane.origin().settings.limits;
+    let head = exchange(&mut connection, &mut outgoing.upload, outgoing.kind, limits).await?;
+    Ok((head, connection))
+}
+
+/// Between attempts, times their number: long enough for a listener that is being restarted, short for a person.
+const BACK_OFF: Duration = Duration::from_millis(25);
