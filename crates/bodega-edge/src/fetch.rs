@@ -73,6 +73,20 @@ pub struct FetchError {
     pub retry_after_seconds: Option<u32>,
 }
 
+impl FetchError {
+    /// An error with this reason; nothing is tried again.
+    #[must_use]
+    pub fn new(reason: Reason, message: impl Into<String>) -> Self {
+        Self { reason, may_retry: false, message: message.into(), retry_after_seconds: None }
+    }
+
+    /// A defect or limit of the edge's own.
+    #[must_use]
+    pub fn internal(message: impl Into<String>) -> Self {
+        Self::new(Reason::Internal, message)
+    }
+}
+
 impl fmt::Display for FetchError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(&self.message)

@@ -1,4 +1,29 @@
-//! The request machine. Opens no socket.
+//! The request machine. Opens no socket: it reaches origins through `fetch::Fetch`, and a front hands it requests.
+//!
+//! Start at `step`: the whole machine is one table, one file a step. `fill`, `lead` and `reader` are how a body
+//! streams to many while it is stored; `upstream` is what an origin gets to see.
 #![forbid(unsafe_code)]
 
+pub mod answer;
+mod collapse;
+pub mod edge;
+pub mod exchange;
 pub mod fetch;
+pub mod fill;
+pub mod invalidate;
+mod joining;
+mod lead;
+pub mod metrics;
+pub mod reader;
+mod respond;
+pub mod step;
+mod steps;
+mod upstream;
+
+pub use answer::{Answer, AnswerHead, BodyPlan};
+pub use edge::{Clock, Edge, EdgeSettings, Worker};
+pub use metrics::Metrics;
+pub use exchange::{Journey, OwnedRequest, RequestView};
+pub use step::{Begun, begin, complete};
+pub use steps::finish::{Finished, run as finish};
+pub use steps::refuse::refusal;

@@ -1,1 +1,14 @@
 //! The memory tier: entries within a bound of bytes, invalidation by stamps.
+//!
+//! Owns bytes and nothing else: what may be stored and whether it may answer is decided in `bodega-semantics`.
+//! Start at `memory::Memory`; `slice` is the buffer that one writer fills while many read along.
+
+pub mod entry;
+pub mod invalidate;
+pub mod memory;
+pub mod slice;
+
+pub use entry::{Body, Entry, EntryHead, SlicedBody};
+pub use invalidate::Invalidations;
+pub use memory::{Memory, Reservation};
+pub use slice::{Slice, SliceWriter};

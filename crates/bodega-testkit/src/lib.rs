@@ -1,2 +1,9 @@
-//! A scripted origin, a fake clock and the scenario runner, for tests only.
+//! A scripted origin, a fake clock, an edge in memory and the scenario runner, for tests only.
+//!
+//! Start at `scenario::run`; `bench::Bench` is the edge in memory for tests written in Rust.
 #![forbid(unsafe_code)]
+
+pub mod bench;
+pub mod clock;
+pub mod origin;
+pub mod scenario;

@@ -1,0 +1,58 @@
+//! What the machine hands to a front: a head, and a plan for the body that the front turns into writes or frames.
+
+use bodega_semantics::{Fields, Outcome, Reason};
+use bodega_store::Entry;
+use bytes::Bytes;
+
+use crate::fetch::BodyStream;
+use crate::reader::FillReader;
+
+/// An answer, ready to be written.
+pub struct Answer {
+    /// The status code.
+    pub status: u16,
+    /// The field lines.
+    pub head: AnswerHead,
+    /// The body's length if it is known; otherwise HTTP/1.1 sends chunks.
+    pub content_length: Option<u64>,
+    /// The body.
+    pub body: BodyPlan,
+    /// What became of the request.
+    pub outcome: Outcome,
+    /// Why.
+    pub reason: Reason,
+}
+
+/// The field lines of an answer.
+pub enum AnswerHead {
+    /// The entry's prebuilt head goes out whole, with `Via`, `Age` and `Cache-Status: hit` after it.
+    Stored {
+        /// Age in seconds.
+        age_seconds: u64,
+        /// Seconds of freshness left.
+        ttl_seconds: u64,
+    },
+    /// These lines, without framing.
+    Built(Fields),
+}
+
+/// Where the bytes of a body come from.
+pub enum BodyPlan {
+    /// No body: HEAD, 304, 204.
+    Empty,
+    /// A few bytes made by the edge.
+    Bytes(Bytes),
+    /// Part of a stored body, `from..to`.
+    Stored {
+        /// The entry that holds it.
+        entry: Entry,
+        /// First byte.
+        from: u64,
+        /// One after the last byte.
+        to: u64,
+    },
+    /// Read along with a fill.
+    Live(FillReader),
+    /// Straight from the origin.
+    Stream(Box<dyn BodyStream>),
+}

@@ -1,0 +1,68 @@
+//! At most one fill a key: who asks for what is being fetched joins instead of asking the origin again.
+
+use std::collections::hash_map::RandomState;
+use std::sync::Arc;
+
+use bodega_semantics::Key;
+use hashbrown::HashMap;
+use parking_lot::Mutex;
+
+use crate::fill::Fill;
+
+const N_SHARDS: usize = 64;
+
+/// The fills under way.
+pub(crate) struct Collapse {
+    shards: Box<[Mutex<HashMap<Key, Arc<Fill>, RandomState>>]>,
+}
+
+/// A place in the table.
+pub(crate) enum Entered {
+    /// Nobody is filling this: the caller must run the fill.
+    Lead(Arc<Fill>),
+    /// Somebody is.
+    Join(Arc<Fill>),
+}
+
+impl Collapse {
+    pub(crate) fn new() -> Self {
+        Self { shards: (0..N_SHARDS).map(|_| Mutex::new(HashMap::with_hasher(RandomState::new()))).collect() }
+    }
+
+    /// Joins the fill under `key` if `may_join` allows it, else puts the one `begin` makes in its place.
+    /// A fill that was pushed out goes on for those who read it.
+    pub(crate) fn enter(
+        &self,
+        key: Key,
+        may_join: impl FnOnce(&Fill) -> bool,
+        begin: impl FnOnce() -> Fill,
+    ) -> Entered {
+        let mut shard = self.shard(key).lock();
+        if let Some(fill) = shard.get(&key)
+            && may_join(fill)
+        {
+            return Entered::Join(Arc::clone(fill));
+        }
+        let fill = Arc::new(begin());
+        shard.insert(key, Arc::clone(&fill));
+        Entered::Lead(fill)
+    }
+
+    /// Whether a fill is under way under `key`.
+    pub(crate) fn under_way(&self, key: Key) -> Option<Arc<Fill>> {
+        self.shard(key).lock().get(&key).cloned()
+    }
+
+    /// Takes `fill` out, if it is still the one under its key.
+    pub(crate) fn leave(&self, fill: &Arc<Fill>) {
+        let mut shard = self.shard(fill.key).lock();
+        if shard.get(&fill.key).is_some_and(|other| Arc::ptr_eq(other, fill)) {
+            shard.remove(&fill.key);
+        }
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "only the low bits choose the shard")]
+    fn shard(&self, key: Key) -> &Mutex<HashMap<Key, Arc<Fill>, RandomState>> {
+        &self.shards[key.0 as usize & (N_SHARDS - 1)]
+    }
+}

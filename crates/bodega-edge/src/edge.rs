@@ -1,0 +1,110 @@
+//! What one edge shares between its threads (`Edge`), and what each thread has of its own (`Worker`).
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use arc_swap::ArcSwap;
+use bodega_semantics::{Reason, Timestamp};
+use bodega_semantics::key::KeySecret;
+use bodega_snapshot::Snapshot;
+use bodega_store::{Invalidations, Memory};
+
+use crate::collapse::Collapse;
+use crate::fetch::Fetch;
+use crate::metrics::Metrics;
+
+/// Tells the time. The data plane never asks the system itself, so that tests can move the clock.
+pub trait Clock: Send + Sync {
+    /// The time now.
+    fn now(&self) -> Timestamp;
+}
+
+/// What does not change while an edge runs.
+pub struct EdgeSettings {
+    /// The name in `Cache-Status` and `Via`.
+    pub name: String,
+    /// Tells this process from all others in `CDN-Loop` (RFC 8586).
+    pub instance: String,
+    /// The proxies whose `X-Forwarded-*` and `Forwarded` are believed.
+    pub is_trusted_proxy: Box<dyn Fn(IpAddr) -> bool + Send + Sync>,
+    /// How much of a body that is not kept may be in memory at once.
+    pub fill_window_bytes: u64,
+    /// The secret of all keys.
+    pub secret: KeySecret,
+    /// Where failures of origins are told: the request's id, the reason, and what happened.
+    pub report: Box<dyn Fn(&str, Reason, &str) + Send + Sync>,
+}
+
+/// One edge: store, generations, fills under way, configuration.
+pub struct Edge {
+    /// What does not change.
+    pub settings: EdgeSettings,
+    /// The memory tier.
+    pub memory: Arc<Memory>,
+    /// What has been invalidated.
+    pub invalidations: Invalidations,
+    /// The configuration in force. Requests under way keep the one they began with.
+    pub snapshot: ArcSwap<Snapshot>,
+    pub(crate) collapse: Collapse,
+    clock: Arc<dyn Clock>,
+    via: String,
+    n_requests: AtomicU64,
+}
+
+impl Edge {
+    /// An edge with nothing stored.
+    #[must_use]
+    pub fn new(settings: EdgeSettings, memory: Memory, snapshot: Snapshot, clock: Arc<dyn Clock>) -> Self {
+        let via = format!("1.1 {}", settings.name);
+        Self {
+            settings,
+            memory: Arc::new(memory),
+            invalidations: Invalidations::new(),
+            snapshot: ArcSwap::from_pointee(snapshot),
+            collapse: Collapse::new(),
+            clock,
+            via,
+            n_requests: AtomicU64::new(0),
+        }
+    }
+
+    /// The `Via` member this edge adds to answers.
+    #[must_use]
+    pub fn via(&self) -> &str {
+        &self.via
+    }
+
+    /// An id for an answer of the edge's own: the instance and a number.
+    pub(crate) fn next_request_id(&self) -> String {
+        let number = self.n_requests.fetch_add(1, Ordering::Relaxed);
+        format!("{}-{number:x}", self.settings.instance)
+    }
+
+    /// Tells what went wrong with an origin.
+    pub(crate) fn report_failure(&self, id: &str, reason: Reason, detail: &str) {
+        (self.settings.report)(id, reason, detail);
+    }
+
+    /// The time now.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+}
+
+/// One thread's share: the edge, and its own way to origins.
+pub struct Worker {
+    /// The edge.
+    pub edge: Arc<Edge>,
+    /// This thread's connections to origins.
+    pub fetch: Arc<dyn Fetch>,
+    /// This thread's counters.
+    pub metrics: Metrics,
+}
+
+impl Worker {
+    pub(crate) fn now(&self) -> Timestamp {
+        self.edge.now()
+    }
+}

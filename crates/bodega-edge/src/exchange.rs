@@ -1,0 +1,275 @@
+//! A request on its way through the machine: borrowed while nothing waits (`Exchange`), owned afterwards (`Journey`).
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use bodega_semantics::key::UrlMarks;
+use bodega_semantics::{Field, Fields, Head, Key, Outcome, Reason, Timestamp, forwarding};
+use bodega_snapshot::{Behavior, Distribution, Snapshot};
+use bodega_store::Entry;
+
+use crate::answer::Answer;
+use crate::edge::Worker;
+use crate::fetch::{FetchAnswer, FetchError, RequestBody};
+use crate::fill::LiveHead;
+use crate::reader::FillReader;
+use crate::step::Step;
+
+/// A request as a front has parsed it. Everything is borrowed from the front's buffer.
+#[derive(Clone, Copy)]
+pub struct RequestView<'a> {
+    /// The method as received.
+    pub method: &'a str,
+    /// Whether the client came by TLS.
+    pub https: bool,
+    /// `Host`, `:authority` or the authority of an absolute target; empty if there was none.
+    pub authority: &'a str,
+    /// The raw path, beginning with `/`, or `*`.
+    pub path: &'a str,
+    /// The raw query without `?`; `None` if there was no `?`.
+    pub query: Option<&'a str>,
+    /// All field lines.
+    pub fields: &'a [Field<'a>],
+    /// The other end of the connection.
+    pub peer: IpAddr,
+    /// Whether a body follows.
+    pub has_body: bool,
+    /// The protocol version for `Via`: `1.0`, `1.1`, `2`.
+    pub version: &'static str,
+    /// Whether a protocol upgrade was asked for.
+    pub upgrade: bool,
+}
+
+/// A request that no longer borrows.
+#[derive(Clone, Debug)]
+pub struct OwnedRequest {
+    /// The method as received.
+    pub method: String,
+    /// Whether the client came by TLS.
+    pub https: bool,
+    /// The authority as received.
+    pub authority: String,
+    /// The raw path.
+    pub path: String,
+    /// The raw query.
+    pub query: Option<String>,
+    /// All field lines.
+    pub fields: Fields,
+    /// The other end of the connection.
+    pub peer: IpAddr,
+    /// Whether a body follows.
+    pub has_body: bool,
+    /// The protocol version for `Via`.
+    pub version: &'static str,
+}
+
+impl OwnedRequest {
+    /// Copies what `view` borrows.
+    #[must_use]
+    pub fn copy_of(view: &RequestView<'_>) -> Self {
+        Self {
+            method: view.method.to_owned(),
+            https: view.https,
+            authority: view.authority.to_owned(),
+            path: view.path.to_owned(),
+            query: view.query.map(ToOwned::to_owned),
+            fields: Fields::copy_of(view.fields),
+            peer: view.peer,
+            has_body: view.has_body,
+            version: view.version,
+        }
+    }
+
+    /// Whether this is a HEAD.
+    #[must_use]
+    pub fn is_head(&self) -> bool {
+        self.method == "HEAD"
+    }
+}
+
+/// The synchronous part of a request.
+pub struct Exchange<'a> {
+    pub(crate) worker: &'a Arc<Worker>,
+    pub(crate) snapshot: &'a Arc<Snapshot>,
+    pub(crate) request: &'a RequestView<'a>,
+    pub(crate) now: Timestamp,
+    pub(crate) distribution: Option<&'a Arc<Distribution>>,
+    pub(crate) behavior: Option<&'a Arc<Behavior>>,
+    pub(crate) host: Host,
+    /// The key before variation.
+    pub(crate) primary: Key,
+    /// The key of this request's variant.
+    pub(crate) key: Key,
+    pub(crate) marks: UrlMarks,
+    pub(crate) user_fields: bool,
+    pub(crate) entry: Option<Entry>,
+    pub(crate) hit: Option<HitFacts>,
+    pub(crate) reason: Reason,
+    pub(crate) answer: Option<Answer>,
+}
+
+/// The normalised host: lower case, without port, in a buffer of its own so that the way of a hit allocates nothing.
+#[derive(Clone)]
+pub(crate) struct Host {
+    bytes: [u8; MAX_HOST_BYTES],
+    n_bytes: u8,
+}
+
+/// A DNS name has at most 253 characters (RFC 1035 section 2.3.4).
+const MAX_HOST_BYTES: usize = 254;
+
+impl Host {
+    pub(crate) const EMPTY: Self = Self { bytes: [0; MAX_HOST_BYTES], n_bytes: 0 };
+
+    /// The host of `authority`; `None` if it is too long to be one.
+    pub(crate) fn of(authority: &str) -> Option<Self> {
+        let host = without_port(authority);
+        let host = host.strip_suffix('.').unwrap_or(host);
+        if host.len() > MAX_HOST_BYTES {
+            return None;
+        }
+        let mut bytes = [0; MAX_HOST_BYTES];
+        bytes[..host.len()].copy_from_slice(host.as_bytes());
+        bytes[..host.len()].make_ascii_lowercase();
+        Some(Self { bytes, n_bytes: u8::try_from(host.len()).ok()? })
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.bytes[..usize::from(self.n_bytes)]).unwrap_or_default()
+    }
+}
+
+fn without_port(authority: &str) -> &str {
+    // The colons inside an IPv6 literal are not a port's: `[::1]:8080`.
+    match authority.rfind(':') {
+        Some(colon) if !authority[colon..].contains(']') => &authority[..colon],
+        _ => authority,
+    }
+}
+
+/// What reuse found out about a stored answer.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct HitFacts {
+    pub(crate) age_seconds: u64,
+    pub(crate) ttl_seconds: u64,
+    pub(crate) outcome: Outcome,
+    pub(crate) reason: Reason,
+}
+
+/// Where the synchronous part stopped.
+pub struct Pending {
+    pub(crate) step: Step,
+    pub(crate) snapshot: Arc<Snapshot>,
+    pub(crate) behavior: Option<Arc<Behavior>>,
+    pub(crate) primary: Key,
+    pub(crate) key: Key,
+    pub(crate) marks: UrlMarks,
+    pub(crate) user_fields: bool,
+    pub(crate) entry: Option<Entry>,
+    pub(crate) reason: Reason,
+}
+
+/// The asynchronous part of a request.
+pub struct Journey {
+    pub(crate) worker: Arc<Worker>,
+    pub(crate) request: OwnedRequest,
+    pub(crate) body: Option<RequestBody>,
+    pub(crate) pending: Pending,
+    pub(crate) found: Found,
+    pub(crate) answer: Option<Answer>,
+    pub(crate) rounds: u8,
+    /// Everything goes on as it came.
+    pub(crate) passes: bool,
+}
+
+impl Journey {
+    /// Takes up where `begin` stopped.
+    #[must_use]
+    pub fn new(worker: Arc<Worker>, request: OwnedRequest, pending: Pending) -> Self {
+        Self { worker, request, body: None, pending, found: Found::Nothing, answer: None, rounds: 0, passes: false }
+    }
+}
+
+/// What a step has found for `deliver` or `refuse`.
+pub(crate) enum Found {
+    Nothing,
+    Entry { entry: Entry, outcome: Outcome, reason: Reason, fwd_status: Option<u16>, collapsed: bool },
+    Live { reader: FillReader, head: Arc<LiveHead>, outcome: Outcome },
+    Alone { answer: FetchAnswer, outcome: Outcome },
+    Failed(FetchError),
+}
+
+impl<'a> Exchange<'a> {
+    pub(crate) fn new(worker: &'a Arc<Worker>, snapshot: &'a Arc<Snapshot>, request: &'a RequestView<'a>) -> Self {
+        Self {
+            worker,
+            snapshot,
+            request,
+            now: worker.now(),
+            distribution: None,
+            behavior: None,
+            host: Host::EMPTY,
+            primary: Key(0),
+            key: Key(0),
+            marks: UrlMarks { path: 0, url: 0 },
+            user_fields: false,
+            entry: None,
+            hit: None,
+            reason: Reason::Internal,
+            answer: None,
+        }
+    }
+
+    pub(crate) fn refuse(&mut self, reason: Reason) -> Step {
+        self.reason = reason;
+        Step::Refuse
+    }
+
+    pub(crate) fn take_answer(&mut self) -> Option<Answer> {
+        self.answer.take()
+    }
+
+    /// The client behind trusted proxies, or the other end of the connection.
+    pub(crate) fn client_address(&self) -> IpAddr {
+        let trusted = &self.worker.edge.settings.is_trusted_proxy;
+        if trusted(self.request.peer) {
+            forwarding::client_address(self.request, self.request.peer, trusted)
+        } else {
+            self.request.peer
+        }
+    }
+
+    /// Whether the request has conditions or a range, which a prebuilt head cannot answer.
+    pub(crate) fn asks_for_part_or_condition(&self) -> bool {
+        self.request.fields.iter().any(|field| {
+            let name = field.name.as_bytes();
+            (name.len() > 3 && name[..3].eq_ignore_ascii_case(b"if-")) || name.eq_ignore_ascii_case(b"range")
+        })
+    }
+
+    /// What the asynchronous part starts from, for a request that goes on by itself beside this one.
+    pub(crate) fn pending_for(&self, step: Step, entry: Option<Entry>) -> Pending {
+        Pending {
+            step,
+            snapshot: Arc::clone(self.snapshot),
+            behavior: self.behavior.map(Arc::clone),
+            primary: self.primary,
+            key: self.key,
+            marks: self.marks,
+            user_fields: self.user_fields,
+            entry,
+            reason: self.reason,
+        }
+    }
+
+    pub(crate) fn into_pending(mut self, step: Step) -> Pending {
+        let entry = self.entry.take();
+        self.pending_for(step, entry)
+    }
+}
+
+impl Head for RequestView<'_> {
+    fn fields(&self) -> impl Iterator<Item = Field<'_>> {
+        self.fields.iter().copied()
+    }
+}

@@ -1,0 +1,253 @@
+//! A body on its way in: one writer, any number of readers on any thread, each reading along from the first byte.
+//!
+//! Those who join wait for the head only. A body that is kept grows until it is whole; one that is not streams
+//! through a window that moves with its slowest reader, and a reader that does not keep up is left behind.
+//! `lead` runs the writer's side, `reader` is the readers'.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bodega_semantics::key::UrlMarks;
+use bodega_semantics::{Fields, Key, Outcome, Reason};
+use bodega_store::{Entry, Slice};
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+use crate::fetch::{FetchAnswer, FetchError};
+
+/// A fill under way, or just ended.
+pub struct Fill {
+    pub(crate) key: Key,
+    pub(crate) marks: UrlMarks,
+    /// The sequence number when the request to the origin began.
+    pub(crate) stamp: u64,
+    state: Mutex<State>,
+    /// Wakes readers: a head, bytes, the end.
+    pub(crate) changed: Notify,
+    /// Wakes the writer of a body that is not kept: a reader has moved or left.
+    room: Notify,
+    n_joined: AtomicU64,
+}
+
+/// The head of an answer that is being read along.
+#[derive(Debug)]
+pub struct LiveHead {
+    /// The status code.
+    pub status: u16,
+    /// End-to-end fields, with `Date`.
+    pub fields: Fields,
+    /// The length of the body, if the origin named it.
+    pub content_length: Option<u64>,
+    /// Under which key it is stored; differs from the fill's key when the answer varies.
+    pub key: Key,
+    /// The request fields it varies by.
+    pub vary_names: Vec<String>,
+    /// How long it is fresh.
+    pub terms: bodega_semantics::storable::Terms,
+    /// Whether it is being kept.
+    pub stored: bool,
+}
+
+/// What became of the head.
+#[derive(Clone)]
+pub(crate) enum Resolved {
+    /// The body streams.
+    Live(Arc<LiveHead>),
+    /// What is stored answers: refreshed by a 304, or stale because the origin failed.
+    Entry { entry: Entry, outcome: Outcome, reason: Reason, fwd_status: Option<u16> },
+    /// Not for sharing: whoever leads takes the answer, all others ask for themselves.
+    Private,
+    /// No answer.
+    Failed(FetchError),
+}
+
+struct State {
+    resolved: Option<Resolved>,
+    private: Option<FetchAnswer>,
+    slices: VecDeque<(u64, Arc<Slice>)>,
+    /// The first byte that is still in memory.
+    base: u64,
+    ended: Option<Result<(), FetchError>>,
+    readers: Vec<Arc<ReaderMark>>,
+}
+
+/// Where a reader is.
+pub(crate) struct ReaderMark {
+    pub(crate) position: AtomicU64,
+}
+
+/// What a reader finds at its position.
+pub(crate) enum Look {
+    Bytes(u64, Arc<Slice>),
+    Wait,
+    End,
+    Broken(FetchError),
+}
+
+impl Fill {
+    pub(crate) fn new(key: Key, marks: UrlMarks, stamp: u64) -> Self {
+        Self {
+            key,
+            marks,
+            stamp,
+            state: Mutex::new(State {
+                resolved: None,
+                private: None,
+                slices: VecDeque::new(),
+                base: 0,
+                ended: None,
+                readers: Vec::new(),
+            }),
+            changed: Notify::new(),
+            room: Notify::new(),
+            n_joined: AtomicU64::new(0),
+        }
+    }
+
+    /// Counts one more who waits for the head.
+    pub(crate) fn count_joined(&self) {
+        self.n_joined.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Whether anybody has joined the one who leads.
+    pub(crate) fn was_joined(&self) -> bool {
+        self.n_joined.load(Ordering::Relaxed) > 0
+    }
+
+    /// Whether one who comes now can still read from the first byte.
+    pub(crate) fn is_joinable(&self) -> bool {
+        let state = self.state.lock();
+        state.base == 0 && !matches!(state.ended, Some(Err(_))) && !matches!(state.resolved, Some(Resolved::Private | Resolved::Failed(_)))
+    }
+
+    /// Whether the bytes from `first` are there or near: a range that begins there may wait for the fill.
+    pub(crate) fn is_near(&self, first: u64, reach: u64) -> bool {
+        let state = self.state.lock();
+        let filled = state.slices.back().map_or(0, |(start, slice)| start + slice.filled().len() as u64);
+        state.base == 0 && first <= filled.saturating_add(reach)
+    }
+
+    /// Waits for what became of the head.
+    pub(crate) async fn resolved(&self) -> Resolved {
+        loop {
+            let changed = self.changed.notified();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            if let Some(resolved) = &self.state.lock().resolved {
+                return resolved.clone();
+            }
+            changed.await;
+        }
+    }
+
+    /// The answer that is for the one who leads alone.
+    pub(crate) fn take_private(&self) -> Option<FetchAnswer> {
+        self.state.lock().private.take()
+    }
+
+    pub(crate) fn resolve(&self, resolved: Resolved) {
+        self.state.lock().resolved = Some(resolved);
+        self.changed.notify_waiters();
+    }
+
+    pub(crate) fn resolve_private(&self, answer: FetchAnswer) {
+        {
+            let mut state = self.state.lock();
+            state.private = Some(answer);
+            state.resolved = Some(Resolved::Private);
+        }
+        self.changed.notify_waiters();
+    }
+
+    pub(crate) fn push_slice(&self, start: u64, slice: Arc<Slice>) {
+        self.state.lock().slices.push_back((start, slice));
+    }
+
+    /// Ends the body: whole, or broken off.
+    pub(crate) fn end(&self, how: Result<(), FetchError>) {
+        {
+            let mut state = self.state.lock();
+            if state.resolved.is_none() {
+                // Nobody may wait for a head that will never come.
+                let error = how.clone().err().unwrap_or_else(|| FetchError::internal("a fill ended without a head"));
+                state.resolved = Some(Resolved::Failed(error));
+            }
+            if state.ended.is_none() {
+                state.ended = Some(how);
+            }
+        }
+        self.changed.notify_waiters();
+    }
+
+    pub(crate) fn slices(&self) -> Vec<Arc<Slice>> {
+        self.state.lock().slices.iter().map(|(_, slice)| Arc::clone(slice)).collect()
+    }
+
+    /// What is there for a reader at `position`.
+    pub(crate) fn look(&self, position: u64) -> Look {
+        let state = self.state.lock();
+        if position < state.base {
+            return Look::Broken(FetchError::internal("the reader was too slow for the window of a body that is not kept"));
+        }
+        let after = state.slices.partition_point(|(start, _)| *start <= position);
+        if let Some((start, slice)) = after.checked_sub(1).and_then(|at| state.slices.get(at))
+            && start + (slice.filled().len() as u64) > position
+        {
+            return Look::Bytes(*start, Arc::clone(slice));
+        }
+        match &state.ended {
+            None => Look::Wait,
+            Some(Ok(())) => Look::End,
+            Some(Err(error)) => Look::Broken(error.clone()),
+        }
+    }
+
+    pub(crate) fn add_reader(&self, position: u64) -> Arc<ReaderMark> {
+        let mark = Arc::new(ReaderMark { position: AtomicU64::new(position) });
+        self.state.lock().readers.push(Arc::clone(&mark));
+        mark
+    }
+
+    pub(crate) fn remove_reader(&self, mark: &Arc<ReaderMark>) {
+        {
+            let mut state = self.state.lock();
+            if let Some(at) = state.readers.iter().position(|other| Arc::ptr_eq(other, mark)) {
+                state.readers.swap_remove(at);
+            }
+        }
+        self.reader_moved();
+    }
+
+    /// Tells the writer, who may be waiting for room in the window.
+    pub(crate) fn reader_moved(&self) {
+        self.room.notify_one();
+    }
+
+    /// Waits until a reader has moved or left.
+    pub(crate) async fn wait_for_room(&self) {
+        self.room.notified().await;
+    }
+
+    /// Where the slowest reader is; `None` if nobody reads.
+    pub(crate) fn slowest(&self) -> Option<u64> {
+        self.state.lock().readers.iter().map(|mark| mark.position.load(Ordering::Relaxed)).min()
+    }
+
+    /// Forgets the slices that lie wholly before `position`.
+    pub(crate) fn drop_before(&self, position: u64) {
+        let mut state = self.state.lock();
+        while let Some((start, slice)) = state.slices.front()
+            && state.slices.len() > 1
+            && start + slice.capacity() as u64 <= position
+        {
+            let end = start + slice.capacity() as u64;
+            state.slices.pop_front();
+            state.base = end;
+        }
+    }
+
+    pub(crate) fn base(&self) -> u64 {
+        self.state.lock().base
+    }
+}

@@ -1,0 +1,134 @@
+//! Joining a fill, or beginning it: what a miss, a revalidation and a background refresh have in common.
+
+use std::sync::Arc;
+
+use bodega_semantics::storable::RequestFacts;
+use bodega_semantics::{Outcome, Reason, vary};
+use bodega_snapshot::Action;
+use bodega_store::Entry;
+use bodega_store::entry::Kind;
+
+use crate::collapse::Entered;
+use crate::exchange::{Found, Journey};
+use crate::fill::{Fill, Resolved};
+use crate::lead::{self, Lead};
+use crate::reader::FillReader;
+use crate::upstream::{self, Purpose};
+
+/// What came of waiting for the head.
+pub(crate) enum Joined {
+    /// `journey.found` holds what to deliver.
+    Found,
+    /// The answer is not for this request: it must ask for itself.
+    Alone,
+    /// The answer is of another variant; `journey.pending.key` is now this request's own.
+    OtherVariant,
+    /// `journey.found` holds the failure.
+    Failed,
+}
+
+/// Joins the fill under the request's key or starts it; says whether this request leads.
+/// `None` for a behavior without an origin.
+pub(crate) fn enter(journey: &Journey) -> Option<(Arc<Fill>, bool)> {
+    let Journey { worker, request, pending, .. } = journey;
+    let behavior = pending.behavior.as_ref()?;
+    let Action::Origin(origin) = &behavior.action else { return None };
+    let edge = &worker.edge;
+    let stamp = edge.invalidations.sequence();
+    // A request that begins after a purge never joins a fill that began before it.
+    let may_join = |fill: &Fill| edge.invalidations.allows(fill.stamp, &fill.marks) && fill.is_joinable();
+    match edge.collapse.enter(pending.key, may_join, || Fill::new(pending.key, pending.marks, stamp)) {
+        Entered::Join(fill) => {
+            fill.count_joined();
+            Some((fill, false))
+        }
+        Entered::Lead(fill) => {
+            if let Some(entry) = stored_meanwhile(journey) {
+                edge.collapse.leave(&fill);
+                let reason = pending.reason;
+                fill.resolve(Resolved::Entry { entry, outcome: Outcome::Collapsed, reason, fwd_status: None });
+                fill.end(Ok(()));
+                return Some((fill, false));
+            }
+            let mut fetch = upstream::request(edge, behavior, request, Purpose::Store);
+            if let Some(previous) = &pending.entry {
+                upstream::add_validators(&mut fetch, previous);
+            }
+            let lead = Lead {
+                worker: Arc::clone(worker),
+                fill: Arc::clone(&fill),
+                snapshot: Arc::clone(&pending.snapshot),
+                behavior: Arc::clone(behavior),
+                origin: origin.name.clone(),
+                request: request.clone(),
+                primary: pending.primary,
+                facts: RequestFacts::get(pending.user_fields),
+                previous: pending.entry.clone(),
+            };
+            lead::spawn(lead, fetch);
+            Some((fill, true))
+        }
+    }
+}
+
+/// Another fill may have ended between this request's look into the store and its entering here.
+fn stored_meanwhile(journey: &Journey) -> Option<Entry> {
+    let Journey { worker, pending, .. } = journey;
+    if pending.entry.is_some() || pending.user_fields {
+        return None;
+    }
+    worker.edge.memory.peek(pending.key).filter(|entry| {
+        entry.kind == Kind::Answer
+            && entry.revision == pending.snapshot.revision
+            && entry.terms.expires > worker.now()
+            && !entry.terms.always_validate
+            && worker.edge.invalidations.allows(entry.stamp, &entry.marks)
+    })
+}
+
+/// Waits for the head and takes what is for this request.
+pub(crate) async fn follow(journey: &mut Journey, fill: &Arc<Fill>, leads: bool) -> Joined {
+    // Registered before the wait, so that the writer of a body that is not kept knows of this reader.
+    let reader = FillReader::new(fill);
+    match fill.resolved().await {
+        Resolved::Live(head) => {
+            if !leads {
+                let secret = &journey.worker.edge.settings.secret;
+                let own_key = match head.vary_names.as_slice() {
+                    [] => head.key,
+                    names => vary::variant(secret, journey.pending.primary, names, &journey.request.fields),
+                };
+                if own_key != head.key {
+                    journey.pending.key = own_key;
+                    journey.pending.reason = Reason::VaryMiss;
+                    return Joined::OtherVariant;
+                }
+                if journey.pending.user_fields && !head.terms.shared_explicit {
+                    journey.pending.reason = Reason::UserRequest;
+                    return Joined::Alone;
+                }
+            }
+            let outcome = if leads { Outcome::Miss } else { Outcome::Collapsed };
+            journey.found = Found::Live { reader, head, outcome };
+            Joined::Found
+        }
+        Resolved::Entry { entry, outcome, reason, fwd_status } => {
+            journey.found = Found::Entry { entry, outcome, reason, fwd_status, collapsed: !leads };
+            Joined::Found
+        }
+        Resolved::Private => match fill.take_private().filter(|_| leads) {
+            Some(answer) => {
+                journey.found = Found::Alone { answer, outcome: Outcome::Miss };
+                Joined::Found
+            }
+            None => {
+                journey.pending.reason = Reason::Uncacheable;
+                Joined::Alone
+            }
+        },
+        Resolved::Failed(error) => {
+            journey.found = Found::Failed(error);
+            Joined::Failed
+        }
+    }
+}

@@ -1,0 +1,475 @@
+//! The writing side of a fill: asks the origin, decides on the head, pumps the body into slices, stores the entry.
+//!
+//! Runs as a task of its own, so that a client that leaves takes nothing from those who read along.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bodega_semantics::storable::{self, RequestFacts, Storable, Terms};
+use bodega_semantics::vary::{self, Vary};
+use bodega_semantics::{Fields, Head, Key, Outcome, Reason, Timestamp, date, reuse};
+use bodega_snapshot::{Behavior, Snapshot};
+use bodega_store::entry::{INLINE_BYTES, Kind, NewEntry};
+use bodega_store::slice::SLICE_BYTES;
+use bodega_store::{Entry, Reservation, SlicedBody, SliceWriter};
+
+use crate::edge::Worker;
+use crate::exchange::OwnedRequest;
+use crate::fetch::{BodyStream, FetchAnswer, FetchError, FetchRequest, next_chunk};
+use crate::fill::{Fill, LiveHead, Resolved};
+
+/// How long a fill that is not kept waits for its slowest reader.
+const SLOWEST_READER_WAIT: Duration = Duration::from_secs(10);
+/// How long it is remembered that answers under a key are not for sharing.
+const UNCACHEABLE_MEMORY: Duration = Duration::from_secs(60);
+
+/// All that a fill needs to know about the request it stands for.
+pub(crate) struct Lead {
+    pub(crate) worker: Arc<Worker>,
+    pub(crate) fill: Arc<Fill>,
+    pub(crate) snapshot: Arc<Snapshot>,
+    pub(crate) behavior: Arc<Behavior>,
+    pub(crate) origin: String,
+    pub(crate) request: OwnedRequest,
+    /// The key before variation.
+    pub(crate) primary: Key,
+    pub(crate) facts: RequestFacts,
+    /// What is stored already and is being validated.
+    pub(crate) previous: Option<Entry>,
+}
+
+/// Ends the fill for everybody if its task is dropped half-way.
+struct EndGuard {
+    worker: Arc<Worker>,
+    fill: Arc<Fill>,
+}
+
+impl Drop for EndGuard {
+    fn drop(&mut self) {
+        self.worker.edge.collapse.leave(&self.fill);
+        self.fill.end(Err(FetchError::internal("the edge is shutting down")));
+    }
+}
+
+/// The entry as it is under the configuration in force: its terms computed anew from what the origin said.
+/// `None` if it may not be stored any more; it is gone then.
+pub(crate) fn under_revision(worker: &Worker, snapshot: &Snapshot, behavior: &Behavior, entry: &Entry) -> Option<Entry> {
+    let mut fields = Fields::copy_of(entry);
+    // The age at storing is in `born`; with the time of arrival as both times nothing is added to it again.
+    let arrived = entry.first("date").and_then(date::parse).unwrap_or(entry.terms.born);
+    fields.remove("age");
+    let facts = RequestFacts::get(entry.for_user);
+    match storable::decide(&facts, entry.status, &fields, &behavior.policy, arrived, arrived) {
+        Storable::Yes(terms) => {
+            let lifetime = terms.expires.since(terms.born);
+            let terms = Terms { born: entry.terms.born, expires: entry.terms.born.plus(lifetime), ..terms };
+            let status_line = status_line(entry);
+            let fresh = entry.with_head(&NewEntry {
+                key: entry.key,
+                marks: entry.marks,
+                stamp: entry.stamp,
+                terms,
+                revision: snapshot.revision,
+                kind: entry.kind,
+                status: entry.status,
+                for_user: entry.for_user,
+                status_line: &status_line,
+                block: entry.block().0,
+            });
+            worker.edge.memory.insert(fresh.clone());
+            Some(fresh)
+        }
+        Storable::No(_) => {
+            worker.edge.memory.remove(entry);
+            None
+        }
+    }
+}
+
+/// Starts the fill on this thread's runtime.
+pub(crate) fn spawn(lead: Lead, fetch: FetchRequest) {
+    let guard = EndGuard { worker: Arc::clone(&lead.worker), fill: Arc::clone(&lead.fill) };
+    tokio::spawn(async move {
+        let _guard = guard;
+        run(lead, fetch).await;
+    });
+}
+
+async fn run(mut lead: Lead, fetch: FetchRequest) {
+    let worker = Arc::clone(&lead.worker);
+    let request_time = worker.now();
+    let result = worker.fetch.fetch(&lead.origin, fetch).await;
+    let response_time = worker.now();
+    match result {
+        Err(error) => lead.fail(error, response_time),
+        Ok(answer) => {
+            if let Some(previous) = lead.previous.take() {
+                match answer.status {
+                    304 => return lead.refresh(&previous, &answer, request_time, response_time),
+                    status @ (500 | 502 | 503 | 504)
+                        if reuse::may_serve_on_error(&previous.terms, response_time) =>
+                    {
+                        return lead.resolve_entry(previous, Outcome::Stale, Reason::IfError, Some(status));
+                    }
+                    _ => lead.previous = Some(previous),
+                }
+            } else if answer.status == 304 {
+                let error = FetchError::new(Reason::OriginMalformed, "the origin answered 304 to a request without conditions");
+                return lead.fail(error, response_time);
+            }
+            lead.receive(answer, request_time, response_time).await;
+        }
+    }
+}
+
+impl Lead {
+    fn fail(self, error: FetchError, now: Timestamp) {
+        self.leave();
+        match self.previous {
+            Some(ref previous) if reuse::may_serve_on_error(&previous.terms, now) => {
+                let previous = previous.clone();
+                self.resolve_entry(previous, Outcome::Stale, Reason::IfError, None);
+            }
+            _ => self.fill.resolve(Resolved::Failed(error)),
+        }
+    }
+
+    fn resolve_entry(&self, entry: Entry, outcome: Outcome, reason: Reason, fwd_status: Option<u16>) {
+        self.leave();
+        self.fill.resolve(Resolved::Entry { entry, outcome, reason, fwd_status });
+        self.fill.end(Ok(()));
+    }
+
+    fn leave(&self) {
+        self.worker.edge.collapse.leave(&self.fill);
+    }
+
+    /// A 304: the stored body under an updated head (RFC 9111 sections 3.2 and 4.3.4).
+    fn refresh(self, previous: &Entry, answer: &FetchAnswer, request_time: Timestamp, response_time: Timestamp) {
+        let mut fields = Fields::copy_of(previous);
+        for field in answer.fields.fields() {
+            if is_replaced_by_304(field.name) {
+                fields.remove(field.name);
+            }
+        }
+        for field in answer.fields.fields() {
+            if is_replaced_by_304(field.name) {
+                fields.push(field.name, field.value);
+            }
+        }
+        if !answer.fields.has("date") {
+            fields.set("Date", &date::format(response_time));
+        }
+        fields.remove("age");
+        let mut with_age = fields.clone();
+        if let Some(age) = answer.fields.first("age") {
+            with_age.push("Age", age);
+        }
+        let policy = &self.behavior.policy;
+        let decided = storable::decide(&self.facts, previous.status, &with_age, policy, request_time, response_time);
+        let entry = match decided {
+            Storable::Yes(terms) => {
+                let status_line = status_line(previous);
+                let entry = previous.with_head(&NewEntry {
+                    key: previous.key,
+                    marks: previous.marks,
+                    stamp: self.fill.stamp,
+                    terms,
+                    revision: self.snapshot.revision,
+                    kind: Kind::Answer,
+                    status: previous.status,
+                    for_user: self.facts.has_user_fields,
+                    status_line: &status_line,
+                    block: fields.as_block(),
+                });
+                self.store(entry.clone());
+                entry
+            }
+            Storable::No(_) => {
+                // The origin no longer wants it stored: this once it answers those who asked, then it is gone.
+                self.worker.edge.memory.remove(previous);
+                previous.clone()
+            }
+        };
+        self.resolve_entry(entry, Outcome::Revalidated, self.reason_of_revalidation(previous), Some(304));
+    }
+
+    fn reason_of_revalidation(&self, previous: &Entry) -> Reason {
+        if previous.terms.always_validate { Reason::MustRevalidate } else { Reason::Expired }
+    }
+
+    /// A whole answer.
+    async fn receive(self, answer: FetchAnswer, request_time: Timestamp, response_time: Timestamp) {
+        let policy = &self.behavior.policy;
+        let decided =
+            storable::decide(&self.facts, answer.status, &answer.fields, policy, request_time, response_time);
+        let terms = match decided {
+            Storable::Yes(terms) if !too_large(&self, answer.content_length) => Some(terms),
+            _ => None,
+        };
+        let Some(terms) = terms else {
+            // Too large to keep but free to be shared: read along through a window.
+            if let Storable::Yes(terms) = decided
+                && let Some((key, names)) = self.variation(&answer.fields)
+            {
+                return self.pump(answer, terms, key, names, response_time, false).await;
+            }
+            return self.give_to_leader(answer);
+        };
+        match self.variation(&answer.fields) {
+            None => self.give_to_leader(answer),
+            Some((key, names)) => self.pump(answer, terms, key, names, response_time, true).await,
+        }
+    }
+
+    fn give_to_leader(&self, answer: FetchAnswer) {
+        self.leave();
+        if let Some(previous) = &self.previous {
+            self.worker.edge.memory.remove(previous);
+        }
+        if self.fill.was_joined() {
+            self.remember_uncacheable();
+        }
+        self.fill.resolve_private(answer);
+        self.fill.end(Ok(()));
+    }
+
+    fn remember_uncacheable(&self) {
+        let now = self.worker.now();
+        let terms = Terms { born: now, expires: now.plus(UNCACHEABLE_MEMORY), ..Terms::default() };
+        self.store(self.marker(Kind::Uncacheable, self.fill.key, terms, b""));
+    }
+
+    fn marker(&self, kind: Kind, key: Key, terms: Terms, body: &[u8]) -> Entry {
+        let new = NewEntry {
+            key,
+            marks: self.fill.marks,
+            stamp: self.fill.stamp,
+            terms,
+            revision: self.snapshot.revision,
+            kind,
+            status: 0,
+            for_user: false,
+            status_line: b"",
+            block: b"",
+        };
+        Entry::inline(&new, body)
+    }
+
+    /// The key under which an answer with these fields is stored, and the names it varies by.
+    /// `None`: it varies by something nobody can compare (`Vary: *`).
+    fn variation(&self, fields: &Fields) -> Option<(Key, Vec<String>)> {
+        match vary::parse(fields) {
+            Vary::Star => None,
+            Vary::None => Some((self.primary, Vec::new())),
+            Vary::Names(names) => {
+                let secret = &self.worker.edge.settings.secret;
+                Some((vary::variant(secret, self.primary, &names, &self.request.fields), names))
+            }
+        }
+    }
+
+    /// Stores unless something that began later is there already, or it was invalidated meanwhile.
+    fn store(&self, entry: Entry) -> bool {
+        let edge = &self.worker.edge;
+        if !edge.invalidations.allows(entry.stamp, &entry.marks) {
+            return false;
+        }
+        if edge.memory.peek(entry.key).is_some_and(|other| other.stamp > entry.stamp) {
+            return false;
+        }
+        edge.memory.insert(entry)
+    }
+
+    async fn pump(
+        self,
+        answer: FetchAnswer,
+        terms: Terms,
+        key: Key,
+        names: Vec<String>,
+        response_time: Timestamp,
+        keep: bool,
+    ) {
+        let FetchAnswer { status, mut fields, content_length, mut body } = answer;
+        fields.remove("age");
+        if !fields.has("date") {
+            // RFC 9110 section 6.6.1: a recipient that caches adds the date it received the answer.
+            fields.push("Date", &date::format(response_time));
+        }
+        let reservation = if keep { self.reserve(content_length) } else { None };
+        let keep = reservation.is_some();
+        if keep && !names.is_empty() {
+            let marker = self.marker(Kind::VaryNames, self.primary, Terms { born: terms.born, expires: Timestamp(u64::MAX), ..Terms::default() }, names.join("\n").as_bytes());
+            self.store(marker);
+        }
+        let head = Arc::new(LiveHead { status, fields, content_length, key, vary_names: names, terms, stored: keep });
+        self.fill.resolve(Resolved::Live(Arc::clone(&head)));
+        let mut sink = Sink { lead: &self, reservation, writer: None, n_bytes: 0, content_length };
+        match sink.drain(&mut *body).await {
+            Err(error) => {
+                self.leave();
+                self.fill.end(Err(error));
+            }
+            Ok(()) => {
+                let kept = sink.reservation.take();
+                let n_bytes = sink.n_bytes;
+                if kept.is_some() {
+                    drop(kept);
+                    self.store_whole(&head, n_bytes);
+                }
+                self.leave();
+                self.fill.end(Ok(()));
+            }
+        }
+    }
+
+    fn store_whole(&self, head: &LiveHead, n_bytes: u64) {
+        let mut block = head.fields.clone();
+        block.remove("content-length");
+        block.push("Content-Length", n_bytes.to_string().as_bytes());
+        let mut status_line = Vec::with_capacity(32);
+        crate::respond::write_status_line(&mut status_line, head.status);
+        let new = NewEntry {
+            key: head.key,
+            marks: self.fill.marks,
+            stamp: self.fill.stamp,
+            terms: head.terms,
+            revision: self.snapshot.revision,
+            kind: Kind::Answer,
+            status: head.status,
+            for_user: self.facts.has_user_fields,
+            status_line: &status_line,
+            block: block.as_block(),
+        };
+        let slices = self.fill.slices();
+        let entry = if n_bytes <= INLINE_BYTES as u64 {
+            let whole: Vec<u8>;
+            let body: &[u8] = match slices.as_slice() {
+                [] => b"",
+                [one] => one.filled(),
+                many => {
+                    whole = many.iter().flat_map(|slice| slice.filled().iter().copied()).collect();
+                    &whole
+                }
+            };
+            Entry::inline(&new, body)
+        } else {
+            Entry::sliced(&new, SlicedBody { slices: slices.into(), n_bytes })
+        };
+        self.store(entry);
+    }
+
+    fn reserve(&self, content_length: Option<u64>) -> Option<Reservation> {
+        let first = content_length.unwrap_or(FIRST_UNKNOWN_BYTES as u64);
+        self.worker.edge.memory.reserve(first + 1024)
+    }
+}
+
+/// Where the chunks of a body go.
+struct Sink<'a> {
+    lead: &'a Lead,
+    /// Present while the body is being kept.
+    reservation: Option<Reservation>,
+    writer: Option<SliceWriter>,
+    n_bytes: u64,
+    content_length: Option<u64>,
+}
+
+impl Sink<'_> {
+    async fn drain(&mut self, body: &mut dyn BodyStream) -> Result<(), FetchError> {
+        while let Some(chunk) = next_chunk(body).await {
+            let chunk = chunk?;
+            let mut rest = &chunk[..];
+            while !rest.is_empty() {
+                if self.writer.as_ref().is_none_or(SliceWriter::is_full) {
+                    self.next_slice().await?;
+                }
+                let Some(writer) = &mut self.writer else { break };
+                let n_bytes = writer.append(rest);
+                self.n_bytes += n_bytes as u64;
+                rest = &rest[n_bytes..];
+            }
+            self.lead.fill.changed.notify_waiters();
+        }
+        Ok(())
+    }
+
+    async fn next_slice(&mut self) -> Result<(), FetchError> {
+        let capacity = self.next_capacity();
+        self.keep_or_let_go(capacity as u64);
+        if self.reservation.is_none() {
+            self.wait_for_window(capacity as u64).await?;
+        }
+        let writer = SliceWriter::with_capacity(capacity);
+        self.lead.fill.push_slice(self.n_bytes, writer.share());
+        self.writer = Some(writer);
+        Ok(())
+    }
+
+    fn next_capacity(&self) -> usize {
+        match self.content_length {
+            Some(total) => usize::try_from(total.saturating_sub(self.n_bytes)).unwrap_or(SLICE_BYTES).clamp(1, SLICE_BYTES),
+            // Of unknown length: begin small, so that many small bodies do not take a slice each.
+            None => usize::try_from(self.n_bytes * 3).unwrap_or(SLICE_BYTES).clamp(FIRST_UNKNOWN_BYTES, SLICE_BYTES),
+        }
+    }
+
+    /// Gives up keeping a body of unknown length once it is too large.
+    fn keep_or_let_go(&mut self, more_bytes: u64) {
+        if self.content_length.is_some() {
+            return;
+        }
+        let too_large = too_large(self.lead, Some(self.n_bytes + more_bytes));
+        if let Some(reservation) = &mut self.reservation
+            && (too_large || !reservation.grow(more_bytes))
+        {
+            self.reservation = None;
+        }
+    }
+
+    /// Waits until the slowest reader leaves room in the window, for a bounded time: then it is left behind.
+    async fn wait_for_window(&mut self, more_bytes: u64) -> Result<(), FetchError> {
+        let fill = &self.lead.fill;
+        let window = self.lead.worker.edge.settings.fill_window_bytes.max(2 * SLICE_BYTES as u64);
+        loop {
+            let end = self.n_bytes + more_bytes;
+            if end - fill.base() <= window {
+                return Ok(());
+            }
+            let Some(slowest) = fill.slowest() else {
+                return Err(FetchError::new(Reason::ClientGone, "all readers of a body that is not kept have left"));
+            };
+            fill.drop_before(slowest);
+            if end - fill.base() <= window {
+                // The window has moved: who comes now cannot read from the first byte any more.
+                self.lead.leave();
+                return Ok(());
+            }
+            if tokio::time::timeout(SLOWEST_READER_WAIT, fill.wait_for_room()).await.is_err() {
+                fill.drop_before(slowest + more_bytes.max(SLICE_BYTES as u64));
+            }
+        }
+    }
+}
+
+/// The first slice of a body of unknown length.
+const FIRST_UNKNOWN_BYTES: usize = 16 * 1024;
+
+fn too_large(lead: &Lead, content_length: Option<u64>) -> bool {
+    let memory = lead.worker.edge.memory.max_object_bytes();
+    let bound = lead.behavior.policy.max_object_bytes.map_or(memory, |bound| bound.min(memory));
+    content_length.is_some_and(|n_bytes| n_bytes > bound)
+}
+
+fn status_line(entry: &Entry) -> Vec<u8> {
+    let mut line = Vec::with_capacity(32);
+    crate::respond::write_status_line(&mut line, entry.status);
+    line
+}
+
+/// RFC 9111 section 3.2: a 304 updates every field but the length of the stored body.
+fn is_replaced_by_304(name: &str) -> bool {
+    !["content-length", "content-range", "age"]
+        .iter()
+        .any(|kept| name.eq_ignore_ascii_case(kept))
+}

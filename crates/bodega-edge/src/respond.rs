@@ -1,0 +1,268 @@
+//! Turns what was found into an answer: conditions, ranges, HEAD, `Age`, `Via`, `Cache-Status`, the behavior's edits.
+//!
+//! The same rules for a stored entry, a fill that is being read along, and an answer for one client alone; used by
+//! the steps `hit`, `deliver`, `redirect` and `refuse`.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use bodega_semantics::cache_status::{self, Forwarded};
+use bodega_semantics::conditional::{self, Conditional};
+use bodega_semantics::range::{self, RangeDecision};
+use bodega_semantics::{Fields, Head, Outcome, Reason, Timestamp};
+use bodega_snapshot::Behavior;
+use bodega_store::Entry;
+use bytes::Bytes;
+
+use crate::answer::{Answer, AnswerHead, BodyPlan};
+use crate::edge::Edge;
+use crate::fetch::FetchAnswer;
+use crate::fill::LiveHead;
+use crate::reader::FillReader;
+
+pub(crate) use bodega_http1::write::write_status_line;
+
+/// What is said about how the answer came about.
+#[derive(Clone, Copy)]
+pub(crate) struct Said {
+    pub(crate) outcome: Outcome,
+    pub(crate) reason: Reason,
+    pub(crate) fwd_status: Option<u16>,
+    pub(crate) stored: bool,
+    pub(crate) collapsed: bool,
+    pub(crate) ttl_seconds: Option<u64>,
+}
+
+/// From a stored entry.
+pub(crate) fn from_entry<H: Head + ?Sized>(
+    edge: &Edge,
+    behavior: &Behavior,
+    method: &str,
+    request: &H,
+    entry: Entry,
+    now: Timestamp,
+    said: Said,
+) -> Answer {
+    let total = entry.body().len();
+    let shape = shape(method, request, entry.status, &entry, Some(total));
+    let mut fields = shape.fields(&entry);
+    let said = Said { ttl_seconds: Some(entry.terms.expires.since(now).as_secs()), ..said };
+    finish_fields(edge, behavior, &mut fields, Some(now.since(entry.terms.born).as_secs()), &said);
+    let (from, to) = shape.span(total);
+    let body = match shape {
+        Shape::NotModified | Shape::Failed | Shape::Unsatisfiable(_) => BodyPlan::Empty,
+        Shape::Whole | Shape::Part { .. } if method == "HEAD" => BodyPlan::Empty,
+        Shape::Whole | Shape::Part { .. } => BodyPlan::Stored { entry: entry.clone(), from, to },
+    };
+    Answer {
+        status: shape.status(entry.status),
+        head: AnswerHead::Built(fields),
+        content_length: shape.content_length(from, to, entry.status),
+        body,
+        outcome: said.outcome,
+        reason: said.reason,
+    }
+}
+
+/// From a fill that is being read along.
+pub(crate) fn from_live<H: Head + ?Sized>(
+    edge: &Edge,
+    behavior: &Behavior,
+    method: &str,
+    request: &H,
+    mut reader: FillReader,
+    head: &Arc<LiveHead>,
+    now: Timestamp,
+    said: Said,
+) -> Answer {
+    let total = head.content_length;
+    let shape = shape(method, request, head.status, &head.fields, total);
+    let mut fields = shape.fields(&head.fields);
+    let age = now.since(head.terms.born).as_secs();
+    let said = Said { stored: head.stored && said.outcome == Outcome::Miss, ..said };
+    finish_fields(edge, behavior, &mut fields, Some(age), &said);
+    let (from, to) = shape.span(total.unwrap_or(u64::MAX));
+    let body = match shape {
+        Shape::NotModified | Shape::Failed | Shape::Unsatisfiable(_) => BodyPlan::Empty,
+        Shape::Whole | Shape::Part { .. } if method == "HEAD" => BodyPlan::Empty,
+        Shape::Whole => BodyPlan::Live(reader),
+        Shape::Part { .. } => {
+            reader.narrow(from, to);
+            BodyPlan::Live(reader)
+        }
+    };
+    let content_length = match shape {
+        Shape::Whole => total,
+        _ => shape.content_length(from, to, head.status),
+    };
+    Answer {
+        status: shape.status(head.status),
+        head: AnswerHead::Built(fields),
+        content_length,
+        body,
+        outcome: said.outcome,
+        reason: said.reason,
+    }
+}
+
+/// From an origin's answer that is for this client alone.
+pub(crate) fn from_origin(edge: &Edge, behavior: &Behavior, method: &str, answer: FetchAnswer, said: Said) -> Answer {
+    let mut fields = answer.fields;
+    finish_fields(edge, behavior, &mut fields, None, &said);
+    let no_body = method == "HEAD" || matches!(answer.status, 204 | 304);
+    Answer {
+        status: answer.status,
+        head: AnswerHead::Built(fields),
+        content_length: if answer.status == 204 { None } else { answer.content_length },
+        body: if no_body { BodyPlan::Empty } else { BodyPlan::Stream(answer.body) },
+        outcome: said.outcome,
+        reason: said.reason,
+    }
+}
+
+/// A short answer of the edge's own.
+pub(crate) fn own(status: u16, mut fields: Fields, body: Bytes, method: &str, outcome: Outcome, reason: Reason) -> Answer {
+    if !fields.has("content-type") && !body.is_empty() {
+        fields.push("Content-Type", b"text/plain; charset=utf-8");
+    }
+    Answer {
+        status,
+        head: AnswerHead::Built(fields),
+        content_length: if status == 204 { None } else { Some(body.len() as u64) },
+        body: if method == "HEAD" || body.is_empty() { BodyPlan::Empty } else { BodyPlan::Bytes(body) },
+        outcome,
+        reason,
+    }
+}
+
+/// Adds what every answer carries to one that the edge made.
+pub(crate) fn sign(answer: &mut Answer, edge: &Edge, behavior: Option<&Behavior>) {
+    let AnswerHead::Built(fields) = &mut answer.head else { return };
+    let mut value = Vec::with_capacity(48);
+    cache_status::write_detail(&mut value, &edge.settings.name, answer.reason.name());
+    fields.push("Cache-Status", &value);
+    if let Some(behavior) = behavior {
+        behavior.response_edits.apply(fields);
+    }
+}
+
+/// Which form of the whole answer this client gets.
+#[derive(Clone, Copy)]
+enum Shape {
+    Whole,
+    Part { first: u64, last: u64, total: u64 },
+    Unsatisfiable(u64),
+    NotModified,
+    Failed,
+}
+
+fn shape<Q, S>(method: &str, request: &Q, status: u16, stored: &S, total: Option<u64>) -> Shape
+where
+    Q: Head + ?Sized,
+    S: Head + ?Sized,
+{
+    match conditional::evaluate(method, request, status, stored) {
+        Conditional::NotModified => return Shape::NotModified,
+        Conditional::Failed => return Shape::Failed,
+        Conditional::Full => {}
+    }
+    match total {
+        // RFC 9110 section 14.2: ranges are for GET; only a 200 has parts.
+        Some(total) if method == "GET" && status == 200 => match range::decide(request, stored, total) {
+            RangeDecision::Full => Shape::Whole,
+            RangeDecision::Partial { first, last } => Shape::Part { first, last, total },
+            RangeDecision::Unsatisfiable => Shape::Unsatisfiable(total),
+        },
+        _ => Shape::Whole,
+    }
+}
+
+impl Shape {
+    fn status(self, status: u16) -> u16 {
+        match self {
+            Self::Whole => status,
+            Self::Part { .. } => 206,
+            Self::Unsatisfiable(_) => 416,
+            Self::NotModified => 304,
+            Self::Failed => 412,
+        }
+    }
+
+    fn span(self, total: u64) -> (u64, u64) {
+        match self {
+            Self::Part { first, last, .. } => (first, last + 1),
+            _ => (0, total),
+        }
+    }
+
+    fn content_length(self, from: u64, to: u64, status: u16) -> Option<u64> {
+        match self {
+            Self::NotModified => None,
+            Self::Failed | Self::Unsatisfiable(_) => Some(0),
+            Self::Whole | Self::Part { .. } if status == 204 => None,
+            Self::Whole | Self::Part { .. } => Some(to - from),
+        }
+    }
+
+    fn fields<S: Head + ?Sized>(self, stored: &S) -> Fields {
+        let mut fields = Fields::with_capacity(512);
+        for field in stored.fields() {
+            let length = field.name.eq_ignore_ascii_case("content-length");
+            let keep = match self {
+                Self::NotModified => conditional::is_not_modified_field(field.name),
+                Self::Failed | Self::Unsatisfiable(_) => field.name.eq_ignore_ascii_case("date"),
+                Self::Whole | Self::Part { .. } => true,
+            };
+            if keep && !length {
+                fields.push(field.name, field.value);
+            }
+        }
+        match self {
+            Self::Part { first, last, total } => {
+                fields.set("Content-Range", format!("bytes {first}-{last}/{total}").as_bytes());
+            }
+            Self::Unsatisfiable(total) => fields.set("Content-Range", format!("bytes */{total}").as_bytes()),
+            _ => {}
+        }
+        fields
+    }
+}
+
+fn finish_fields(edge: &Edge, behavior: &Behavior, fields: &mut Fields, age_seconds: Option<u64>, said: &Said) {
+    // RFC 9110 section 7.6.3: every gateway adds itself, after those before it.
+    fields.push("Via", edge.via().as_bytes());
+    if let Some(age_seconds) = age_seconds {
+        fields.set("Age", age_seconds.to_string().as_bytes());
+    }
+    let mut value = Vec::with_capacity(64);
+    write_cache_status(&mut value, &edge.settings.name, said);
+    fields.push("Cache-Status", &value);
+    behavior.response_edits.apply(fields);
+}
+
+fn write_cache_status(out: &mut Vec<u8>, name: &str, said: &Said) {
+    let is_hit = said.outcome == Outcome::Hit || (said.outcome == Outcome::Stale && said.fwd_status.is_none());
+    if is_hit && let Some(ttl_seconds) = said.ttl_seconds {
+        cache_status::write_hit(out, name, ttl_seconds);
+        return;
+    }
+    let fwd = cache_status::fwd_token(said.reason);
+    cache_status::write_forwarded(
+        out,
+        &Forwarded {
+            name,
+            fwd,
+            fwd_status: said.fwd_status,
+            stored: said.stored,
+            collapsed: said.collapsed,
+            ttl: None,
+            detail: (fwd != said.reason.name()).then(|| said.reason.name()),
+        },
+    );
+}
+
+/// The text of an answer made by the edge.
+pub(crate) fn explain(status: u16, what: &str, id: &str) -> Bytes {
+    let phrase: Cow<'_, str> = bodega_http1::write::reason_phrase(status).into();
+    Bytes::from(format!("{status} {phrase}: {what}\nrequest {id}\n"))
+}

@@ -1,0 +1,147 @@
+//! The whole machine in one table: the steps of a request and which may follow which.
+//!
+//! Each step is one file in `steps/` with one public function that takes the exchange and names the next step; no
+//! step calls another. `begin` runs the synchronous part, which is all there is to a memory hit; `complete` goes on
+//! from where it stopped. Every request passes `Finish` with one `Outcome` and one `Reason`.
+
+use std::sync::Arc;
+
+use bodega_snapshot::Snapshot;
+
+use crate::answer::Answer;
+use crate::edge::Worker;
+use crate::exchange::{Exchange, Journey, Pending, RequestView};
+use crate::fetch::RequestBody;
+use crate::steps;
+
+/// A step of a request's life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Is this a request a gateway takes?
+    Receive,
+    /// Host and path to distribution, behavior and policy.
+    Classify,
+    /// Key, then memory.
+    Lookup,
+    /// Answer from the store.
+    Hit,
+    /// Join a fill under way or begin one.
+    Miss,
+    /// Ask the origin whether what is stored still holds.
+    Revalidate,
+    /// Forward without the store.
+    Pass,
+    /// Ask the origin for this client alone.
+    Fetch,
+    /// Turn what was found into an answer: conditions, ranges, edits.
+    Deliver,
+    /// A redirect or a fixed answer that the configuration names.
+    Redirect,
+    /// An answer of the edge's own: refusals and failures.
+    Refuse,
+    /// Count, log, forget.
+    Finish,
+}
+
+/// Which step may follow which.
+pub const NEXT: &[(Step, &[Step])] = &[
+    (Step::Receive, &[Step::Classify, Step::Refuse]),
+    (Step::Classify, &[Step::Lookup, Step::Pass, Step::Redirect, Step::Refuse]),
+    (Step::Lookup, &[Step::Hit, Step::Miss, Step::Revalidate, Step::Fetch, Step::Pass]),
+    (Step::Hit, &[Step::Finish]),
+    (Step::Miss, &[Step::Deliver, Step::Fetch, Step::Refuse, Step::Miss]),
+    (Step::Revalidate, &[Step::Deliver, Step::Fetch, Step::Refuse]),
+    (Step::Pass, &[Step::Fetch]),
+    (Step::Fetch, &[Step::Deliver, Step::Refuse]),
+    (Step::Deliver, &[Step::Finish]),
+    (Step::Redirect, &[Step::Finish]),
+    (Step::Refuse, &[Step::Finish]),
+    (Step::Finish, &[]),
+];
+
+/// What the synchronous part came to.
+pub enum Begun {
+    /// An answer, without the origin.
+    Ready(Answer),
+    /// The rest takes time: give the request to `complete`.
+    Pending(Pending),
+}
+
+/// Runs a request as far as it goes without waiting.
+#[must_use]
+pub fn begin(worker: &Arc<Worker>, snapshot: &Arc<Snapshot>, request: &RequestView<'_>) -> Begun {
+    let mut exchange = Exchange::new(worker, snapshot, request);
+    let mut step = Step::Receive;
+    loop {
+        let next = match step {
+            Step::Receive => steps::receive::run(&mut exchange),
+            Step::Classify => steps::classify::run(&mut exchange),
+            Step::Lookup => steps::lookup::run(&mut exchange),
+            Step::Hit => steps::hit::run(&mut exchange),
+            Step::Redirect => steps::redirect::run(&mut exchange),
+            Step::Refuse => steps::refuse::run(&mut exchange),
+            Step::Finish => match exchange.take_answer() {
+                Some(answer) => return Begun::Ready(answer),
+                None => Step::Refuse,
+            },
+            Step::Miss | Step::Revalidate | Step::Pass | Step::Fetch | Step::Deliver => {
+                return Begun::Pending(exchange.into_pending(step));
+            }
+        };
+        debug_assert!(may_follow(step, next) || step == Step::Finish, "{step:?} to {next:?} is not in the table");
+        step = next;
+    }
+}
+
+/// Runs the rest of a request. Dropping the future leaves fills that others read along alone.
+pub async fn complete(mut journey: Journey, body: Option<RequestBody>) -> Answer {
+    journey.body = body;
+    let mut step = journey.pending.step;
+    loop {
+        let next = match step {
+            Step::Miss => steps::miss::run(&mut journey).await,
+            Step::Revalidate => steps::revalidate::run(&mut journey).await,
+            Step::Pass => steps::pass::run(&mut journey),
+            Step::Fetch => steps::fetch::run(&mut journey).await,
+            Step::Deliver => steps::deliver::run(&mut journey),
+            Step::Finish => match journey.answer.take() {
+                Some(answer) => return answer,
+                None => Step::Refuse,
+            },
+            Step::Refuse
+            | Step::Receive
+            | Step::Classify
+            | Step::Lookup
+            | Step::Hit
+            | Step::Redirect => steps::refuse::run_late(&mut journey),
+        };
+        debug_assert!(may_follow(step, next) || step == Step::Finish, "{step:?} to {next:?} is not in the table");
+        step = next;
+    }
+}
+
+fn may_follow(step: Step, next: Step) -> bool {
+    NEXT.iter().any(|(from, to)| *from == step && to.contains(&next))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_step_is_in_the_table_once_and_all_lead_to_finish() {
+        for (step, next) in NEXT {
+            assert_eq!(NEXT.iter().filter(|(other, _)| other == step).count(), 1, "{step:?}");
+            for to in *next {
+                assert!(NEXT.iter().any(|(other, _)| other == to), "{to:?} is missing");
+            }
+        }
+        let mut ends: Vec<Step> = vec![Step::Finish];
+        while let Some((step, _)) =
+            NEXT.iter().find(|(step, next)| !ends.contains(step) && next.iter().any(|to| ends.contains(to)))
+        {
+            ends.push(*step);
+        }
+        assert_eq!(ends.len(), NEXT.len(), "a step from which Finish cannot be reached");
+    }
+}

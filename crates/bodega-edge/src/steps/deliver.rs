@@ -1,0 +1,42 @@
+//! Turns what was found into an answer for this client.
+
+use bodega_semantics::{Outcome, Reason};
+
+use crate::exchange::{Found, Journey};
+use crate::respond::{self, Said};
+use crate::step::Step;
+
+/// Builds the answer.
+pub(crate) fn run(journey: &mut Journey) -> Step {
+    let Some(behavior) = &journey.pending.behavior else { return Step::Refuse };
+    let edge = &journey.worker.edge;
+    let request = &journey.request;
+    let now = journey.worker.now();
+    let said = |outcome, reason| Said {
+        outcome,
+        reason,
+        fwd_status: None,
+        stored: false,
+        collapsed: false,
+        ttl_seconds: None,
+    };
+    let reason = journey.pending.reason;
+    journey.answer = Some(match std::mem::replace(&mut journey.found, Found::Nothing) {
+        Found::Entry { entry, outcome, reason, fwd_status, collapsed } => {
+            let said = Said { fwd_status, collapsed, ..said(outcome, reason) };
+            respond::from_entry(edge, behavior, &request.method, &request.fields, entry, now, said)
+        }
+        Found::Live { reader, head, outcome } => {
+            let said = Said { collapsed: outcome == Outcome::Collapsed, ..said(outcome, reason) };
+            respond::from_live(edge, behavior, &request.method, &request.fields, reader, &head, now, said)
+        }
+        Found::Alone { answer, outcome } => {
+            respond::from_origin(edge, behavior, &request.method, answer, said(outcome, reason))
+        }
+        Found::Nothing | Found::Failed(_) => {
+            journey.pending.reason = Reason::Internal;
+            return Step::Refuse;
+        }
+    });
+    Step::Finish
+}

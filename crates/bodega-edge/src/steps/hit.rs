@@ -1,0 +1,59 @@
+//! Answers from the store. Nothing is allocated for a plain GET: the entry's prebuilt head goes out as it is.
+
+use std::sync::Arc;
+
+use bodega_semantics::{Outcome, Reason};
+use bodega_store::Entry;
+
+use crate::answer::{Answer, AnswerHead, BodyPlan};
+use crate::exchange::{Exchange, Journey, OwnedRequest};
+use crate::joining;
+use crate::respond::{self, Said};
+use crate::step::Step;
+
+/// Answers with the entry that `lookup` found.
+pub(crate) fn run(exchange: &mut Exchange<'_>) -> Step {
+    let (Some(entry), Some(hit), Some(behavior)) = (exchange.entry.take(), exchange.hit, exchange.behavior) else {
+        return exchange.refuse(Reason::Internal);
+    };
+    if hit.reason == Reason::WhileRevalidate {
+        refresh_in_background(exchange, &entry);
+    }
+    let plain = exchange.request.method == "GET"
+        && hit.outcome == Outcome::Hit
+        && behavior.response_edits.is_empty()
+        && !exchange.asks_for_part_or_condition();
+    exchange.answer = Some(if plain {
+        let n_bytes = entry.body().len();
+        Answer {
+            status: entry.status,
+            head: AnswerHead::Stored { age_seconds: hit.age_seconds, ttl_seconds: hit.ttl_seconds },
+            content_length: Some(n_bytes),
+            body: BodyPlan::Stored { entry, from: 0, to: n_bytes },
+            outcome: hit.outcome,
+            reason: hit.reason,
+        }
+    } else {
+        let said = Said {
+            outcome: hit.outcome,
+            reason: hit.reason,
+            fwd_status: None,
+            stored: false,
+            collapsed: false,
+            ttl_seconds: None,
+        };
+        let request = exchange.request;
+        respond::from_entry(&exchange.worker.edge, behavior, request.method, request, entry, exchange.now, said)
+    });
+    Step::Finish
+}
+
+/// Validates while the client is answered with what is stored (RFC 5861 section 3); one question for all.
+fn refresh_in_background(exchange: &Exchange<'_>, entry: &Entry) {
+    if exchange.worker.edge.collapse.under_way(exchange.key).is_some() {
+        return;
+    }
+    let pending = exchange.pending_for(Step::Revalidate, Some(entry.clone()));
+    let request = OwnedRequest::copy_of(exchange.request);
+    drop(joining::enter(&Journey::new(Arc::clone(exchange.worker), request, pending)));
+}

@@ -1,0 +1,116 @@
+//! The key, then memory, then whether what is there may answer.
+
+use bodega_semantics::key::{self, KeyParts};
+use bodega_semantics::reuse::{self, Reuse};
+use bodega_semantics::storable::RequestFacts;
+use bodega_semantics::{Outcome, Reason, vary};
+use bodega_store::Entry;
+use bodega_store::entry::Kind;
+
+use crate::exchange::{Exchange, HitFacts};
+use crate::step::Step;
+use crate::{lead, upstream};
+
+/// Looks the request up.
+pub(crate) fn run(exchange: &mut Exchange<'_>) -> Step {
+    let (Some(behavior), Some(distribution)) = (exchange.behavior, exchange.distribution) else {
+        return exchange.refuse(Reason::Internal);
+    };
+    let request = exchange.request;
+    let edge = &exchange.worker.edge;
+    let policy = &*behavior.policy;
+    let query = key::filter_query(&policy.key.query, policy.key.sort_query, request.query.unwrap_or_default());
+    let host = if policy.key.host { exchange.host.as_str() } else { distribution.name.as_str() };
+    let parts = KeyParts { scope: behavior.scope, host, path: request.path, query: &query };
+    exchange.primary = key::key(&edge.settings.secret, &parts, &policy.key, request);
+    exchange.key = exchange.primary;
+    exchange.marks = key::url_marks(&edge.settings.secret, host, request.path, &query);
+    exchange.user_fields = upstream::has_user_fields(policy, request);
+
+    let Some(mut entry) = edge.memory.get(exchange.key) else {
+        return miss(exchange, Reason::UriMiss);
+    };
+    if !edge.invalidations.allows(entry.stamp, &entry.marks) {
+        edge.memory.remove(&entry);
+        return miss(exchange, Reason::Invalidated);
+    }
+    match entry.kind {
+        Kind::Answer => {}
+        Kind::Uncacheable if entry.terms.expires > exchange.now => {
+            exchange.reason = Reason::Uncacheable;
+            return Step::Fetch;
+        }
+        Kind::Uncacheable => return miss(exchange, Reason::UriMiss),
+        Kind::VaryNames => {
+            let names = vary_names(&entry);
+            exchange.key = vary::variant(&edge.settings.secret, exchange.primary, &names, request);
+            match edge.memory.get(exchange.key) {
+                Some(variant) if edge.invalidations.allows(variant.stamp, &variant.marks) => entry = variant,
+                Some(variant) => {
+                    edge.memory.remove(&variant);
+                    return miss(exchange, Reason::Invalidated);
+                }
+                None => return miss(exchange, Reason::VaryMiss),
+            }
+        }
+    }
+    if entry.revision != exchange.snapshot.revision {
+        match lead::under_revision(exchange.worker, exchange.snapshot, behavior, &entry) {
+            Some(fresh) => entry = fresh,
+            None => return miss(exchange, Reason::UriMiss),
+        }
+    }
+    reuse(exchange, entry)
+}
+
+fn reuse(exchange: &mut Exchange<'_>, entry: Entry) -> Step {
+    let facts = RequestFacts {
+        method: bodega_semantics::storable::Method::of(exchange.request.method),
+        has_user_fields: exchange.user_fields,
+    };
+    let decided = reuse::decide(&entry.terms, &facts, None, exchange.now);
+    exchange.entry = Some(entry);
+    match decided {
+        Reuse::Fresh { age_seconds, ttl_seconds } => {
+            exchange.hit = Some(HitFacts { age_seconds, ttl_seconds, outcome: Outcome::Hit, reason: Reason::Fresh });
+            Step::Hit
+        }
+        Reuse::StaleWhileRevalidate { age_seconds } => {
+            exchange.hit = Some(HitFacts {
+                age_seconds,
+                ttl_seconds: 0,
+                outcome: Outcome::Stale,
+                reason: Reason::WhileRevalidate,
+            });
+            Step::Hit
+        }
+        Reuse::Revalidate(reason) => {
+            exchange.reason = reason;
+            Step::Revalidate
+        }
+        Reuse::NotFor(reason) => {
+            exchange.entry = None;
+            exchange.reason = reason;
+            Step::Fetch
+        }
+    }
+}
+
+/// The names kept in an entry of kind `VaryNames`.
+fn vary_names(entry: &Entry) -> Vec<String> {
+    match entry.body() {
+        bodega_store::Body::Inline(bytes) => {
+            String::from_utf8_lossy(bytes).split('\n').filter(|name| !name.is_empty()).map(ToOwned::to_owned).collect()
+        }
+        bodega_store::Body::Slices(_) => Vec::new(),
+    }
+}
+
+fn miss(exchange: &mut Exchange<'_>, reason: Reason) -> Step {
+    exchange.reason = reason;
+    if exchange.request.method == "HEAD" {
+        // A HEAD asked of what is not stored: the origin's answer has no body to keep.
+        return Step::Fetch;
+    }
+    Step::Miss
+}

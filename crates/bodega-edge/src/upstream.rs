@@ -1,0 +1,142 @@
+//! What an origin gets to see: which query parameters, cookies and fields of a request go on, and what is added.
+//!
+//! Behind a cacheable behavior what is not in the key is not sent, unless `forward` names it; only fields that
+//! negotiate the form of an answer go on by themselves, since an origin that heeds them says so with `Vary`.
+//! A request that carries a forwarded field outside the key may get an answer made for its user: `user_fields`.
+
+use bodega_semantics::key::{cookie_value, union_query};
+use bodega_semantics::{Fields, Head, Policy, forwarding};
+use bodega_snapshot::Behavior;
+use bodega_store::Entry;
+
+use crate::edge::Edge;
+use crate::exchange::OwnedRequest;
+use crate::fetch::FetchRequest;
+
+/// Fields that go to the origin of a cacheable behavior by themselves.
+const NEGOTIATION: &[&str] = &["accept", "accept-encoding", "accept-language", "traceparent", "tracestate"];
+/// Fields that go along when the answer is for this client alone and will not be stored.
+const CONDITIONS: &[&str] =
+    &["if-match", "if-none-match", "if-modified-since", "if-unmodified-since", "if-range", "range"];
+
+/// What the request is sent for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// To store the answer: no conditions and ranges of the client's.
+    Store,
+    /// For this client alone, behind a cacheable behavior.
+    Alone,
+    /// Everything as it came.
+    Pass,
+}
+
+/// Whether the request carries something that the origin will see and the key does not hold.
+pub(crate) fn has_user_fields<H: Head + ?Sized>(policy: &Policy, head: &H) -> bool {
+    let forward = &policy.forward;
+    if forward.headers.is_empty() && forward.cookies.is_empty() {
+        return false;
+    }
+    forward.headers.iter().any(|name| !policy.key.headers.contains(name) && head.has(name))
+        || forward.cookies.iter().any(|name| !policy.key.cookies.contains(name) && cookie_value(head, name).is_some())
+}
+
+/// The request for the origin.
+pub(crate) fn request(edge: &Edge, behavior: &Behavior, from: &OwnedRequest, purpose: Purpose) -> FetchRequest {
+    let policy = &*behavior.policy;
+    let mut fields = match purpose {
+        Purpose::Pass => forwarding::end_to_end(&from.fields),
+        Purpose::Store | Purpose::Alone => cacheable_fields(policy, from, purpose),
+    };
+    fields.remove("host");
+    fields.remove("content-length");
+    fields.remove("expect");
+    let trusted = (edge.settings.is_trusted_proxy)(from.peer);
+    let scheme = if from.https { "https" } else { "http" };
+    forwarding::add_forwarded(&mut fields, &from.fields, from.peer, scheme, &from.authority, trusted);
+    forwarding::append_via(&mut fields, &from.fields, from.version, &edge.settings.name);
+    forwarding::append_cdn_loop(&mut fields, &from.fields, &edge.settings.name, &edge.settings.instance);
+    behavior.request_edits.apply(&mut fields);
+    let method = if purpose == Purpose::Store { "GET".to_owned() } else { from.method.clone() };
+    FetchRequest {
+        method,
+        path_and_query: path_and_query(behavior, from, purpose),
+        client_authority: from.authority.clone(),
+        fields,
+        body: None,
+    }
+}
+
+/// Makes `request` ask whether `entry` still holds (RFC 9111 section 4.3.1).
+pub(crate) fn add_validators(request: &mut FetchRequest, entry: &Entry) {
+    if let Some(etag) = entry.first("etag") {
+        request.fields.set("If-None-Match", etag);
+    }
+    if let Some(date) = entry.first("last-modified") {
+        request.fields.set("If-Modified-Since", date);
+    }
+}
+
+fn cacheable_fields(policy: &Policy, from: &OwnedRequest, purpose: Purpose) -> Fields {
+    let end_to_end = forwarding::end_to_end(&from.fields);
+    let mut fields = Fields::with_capacity(512);
+    for field in end_to_end.fields() {
+        let goes_on = |name: &str| {
+            NEGOTIATION.contains(&name)
+                || (purpose == Purpose::Alone && CONDITIONS.contains(&name))
+                || policy.key.headers.iter().chain(&policy.forward.headers).any(|listed| listed == name)
+        };
+        let name = field.name.to_ascii_lowercase();
+        if goes_on(&name) {
+            fields.push(field.name, field.value);
+        }
+    }
+    if !fields.has("user-agent") {
+        // Some origins refuse requests without one; the client's own would have to be in the key.
+        fields.push("User-Agent", b"bodega");
+    }
+    if !fields.has("cookie") {
+        let mut cookies = Vec::new();
+        let mut names: Vec<&String> = policy.key.cookies.iter().chain(&policy.forward.cookies).collect();
+        names.sort_unstable();
+        names.dedup();
+        for name in names {
+            if let Some(value) = cookie_value(&from.fields, name) {
+                if !cookies.is_empty() {
+                    cookies.extend_from_slice(b"; ");
+                }
+                cookies.extend_from_slice(name.as_bytes());
+                cookies.push(b'=');
+                cookies.extend_from_slice(value);
+            }
+        }
+        if !cookies.is_empty() {
+            fields.push("Cookie", &cookies);
+        }
+    }
+    fields
+}
+
+fn path_and_query(behavior: &Behavior, from: &OwnedRequest, purpose: Purpose) -> String {
+    let path = from.path.strip_prefix(behavior.strip_prefix.as_str()).unwrap_or(&from.path);
+    let mut target = String::with_capacity(behavior.add_prefix.len() + path.len() + 1);
+    target.push_str(behavior.add_prefix.trim_end_matches('/'));
+    if !path.starts_with('/') && path != "*" {
+        target.push('/');
+    }
+    target.push_str(path);
+    if let Some(raw) = &from.query {
+        let policy = &*behavior.policy;
+        let query = match purpose {
+            Purpose::Pass => std::borrow::Cow::Borrowed(raw.as_str()),
+            Purpose::Store | Purpose::Alone => {
+                union_query(&policy.key.query, &policy.forward.query, policy.key.sort_query, raw)
+            }
+        };
+        // `/x?` and `/x` are different URLs to some origins: a query that came empty goes on empty.
+        if !query.is_empty() || raw.is_empty() {
+            target.push('?');
+            target.push_str(&query);
+        }
+    }
+    target
+}

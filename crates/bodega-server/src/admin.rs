@@ -1,0 +1,346 @@
+//! The admin listener: metrics, stats, health, invalidation. Never on the public port.
+//!
+//! Plain HTTP on loopback or a Unix socket; any other address needs a token and TLS. One thread, few connections,
+//! small requests, and none that a web page could have made a browser send.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use aws_lc_rs::constant_time::verify_slices_are_equal;
+use bodega_http1::write::{write_length, write_status_line};
+use bodega_http1::{BodyFraming, EMPTY_FIELD, MAX_FIELDS, Parsed, RequestHead, parse_request};
+use bodega_semantics::Head;
+use bodega_snapshot::options::EdgeOptions;
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpListener, UnixListener};
+use tokio::sync::{Notify, Semaphore};
+use tokio_rustls::TlsAcceptor;
+
+use crate::listener::{self, Address};
+use crate::report::Reporter;
+use crate::server::StartError;
+
+/// A running admin listener; dropping it ends it.
+pub(crate) struct Admin {
+    url: String,
+    path: Option<PathBuf>,
+    end: Arc<Notify>,
+    join: Option<JoinHandle<()>>,
+}
+
+/// What every connection needs.
+struct Shared {
+    reporter: Arc<Reporter>,
+    token: Option<String>,
+    /// The authorities a request may name; none for Unix sockets.
+    authorities: Option<Vec<String>>,
+}
+
+const MAX_CONNECTIONS: usize = 64;
+const MAX_HEAD_BYTES: usize = 16 * 1024;
+const MAX_BODY_BYTES: usize = 1024 * 1024;
+const MAX_SELECTORS: usize = 1000;
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+impl Admin {
+    /// Opens `address` and serves.
+    ///
+    /// # Errors
+    /// When it is neither loopback nor a Unix socket and token or TLS are missing, or cannot be listened on.
+    pub(crate) fn start(address: &str, options: &EdgeOptions, reporter: Arc<Reporter>) -> Result<Self, StartError> {
+        let parsed = Address::parse(address).map_err(StartError::Listen)?;
+        let tls = tls_acceptor(options)?;
+        if let Address::Tcp(wanted) = &parsed
+            && !wanted.ip().is_loopback()
+            && (tls.is_none() || options.admin_token.is_none())
+        {
+            return Err(StartError::Setting(format!(
+                "admin {address}: beyond loopback the admin listener needs `admin_token`, `admin_tls_cert` and \
+                 `admin_tls_key`; or use 127.0.0.1 or a Unix socket"
+            )));
+        }
+        let mut listening = listener::open(address, 1).map_err(StartError::Listen)?;
+        let url = if tls.is_some() { listening.url.replacen("http:", "https:", 1) } else { listening.url.clone() };
+        let Some(socket) = listening.sockets.pop() else {
+            return Err(StartError::Setting(format!("admin {address}: no socket")));
+        };
+        let shared = Arc::new(Shared {
+            reporter,
+            token: options.admin_token.clone(),
+            authorities: bound(&url).map(|bound| authorities(&bound)),
+        });
+        let end = Arc::new(Notify::new());
+        let ended = Arc::clone(&end);
+        let is_unix = listening.is_unix;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let join = std::thread::Builder::new().name("bodega-admin".to_owned()).spawn(move || {
+            runtime.block_on(async {
+                tokio::select! {
+                    () = serve(socket, is_unix, tls, shared) => {}
+                    () = ended.notified() => {}
+                }
+            });
+            runtime.shutdown_timeout(Duration::from_millis(100));
+        })?;
+        Ok(Self { url, path: listening.path, end, join: Some(join) })
+    }
+
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+}
+
+impl Drop for Admin {
+    fn drop(&mut self) {
+        self.end.notify_one();
+        if let Some(join) = self.join.take() {
+            // A panic has been reported by the panic hook already.
+            let _ = join.join();
+        }
+        if let Some(path) = &self.path {
+            // Somebody may have removed it already.
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}
+
+fn bound(url: &str) -> Option<SocketAddr> {
+    url.split_once("://").and_then(|(_, authority)| authority.parse().ok())
+}
+
+/// A name that a web page has made point here is not among these (DNS rebinding).
+fn authorities(bound: &SocketAddr) -> Vec<String> {
+    let port = bound.port();
+    vec![bound.to_string(), format!("localhost:{port}"), format!("127.0.0.1:{port}"), format!("[::1]:{port}")]
+}
+
+fn tls_acceptor(options: &EdgeOptions) -> Result<Option<TlsAcceptor>, StartError> {
+    let (Some(cert), Some(key)) = (&options.admin_tls_cert, &options.admin_tls_key) else { return Ok(None) };
+    let wrong = |what: &str, path: &str, error: &dyn std::fmt::Display| {
+        StartError::Setting(format!("{what} {path}: {error}"))
+    };
+    let chain = CertificateDer::pem_file_iter(cert)
+        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+        .map_err(|error| wrong("admin_tls_cert", cert, &error))?;
+    let private = PrivateKeyDer::from_pem_file(key).map_err(|error| wrong("admin_tls_key", key, &error))?;
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| wrong("admin_tls_cert", cert, &error))?
+        .with_no_client_auth()
+        .with_single_cert(chain, private)
+        .map_err(|error| wrong("admin_tls_cert", cert, &error))?;
+    Ok(Some(TlsAcceptor::from(Arc::new(config))))
+}
+
+async fn serve(socket: socket2::Socket, is_unix: bool, tls: Option<TlsAcceptor>, shared: Arc<Shared>) {
+    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    if is_unix {
+        let Ok(listener) = UnixListener::from_std(socket.into()) else { return };
+        loop {
+            let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
+            match listener.accept().await {
+                Ok((stream, _)) => {
+                    let shared = Arc::clone(&shared);
+                    tokio::spawn(async move {
+                        let _place = place;
+                        connection(stream, &shared).await;
+                    });
+                }
+                Err(_) => tokio::time::sleep(BACKOFF).await,
+            }
+        }
+    }
+    let Ok(listener) = TcpListener::from_std(socket.into()) else { return };
+    loop {
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                let (shared, tls) = (Arc::clone(&shared), tls.clone());
+                tokio::spawn(async move {
+                    let _place = place;
+                    match tls {
+                        None => connection(stream, &shared).await,
+                        Some(tls) => {
+                            if let Ok(Ok(stream)) = tokio::time::timeout(TIMEOUT, tls.accept(stream)).await {
+                                connection(stream, &shared).await;
+                            }
+                        }
+                    }
+                });
+            }
+            Err(_) => tokio::time::sleep(BACKOFF).await,
+        }
+    }
+}
+
+const BACKOFF: Duration = Duration::from_millis(50);
+
+async fn connection<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, shared: &Shared) {
+    let mut input = Vec::new();
+    while let Ok(Some(keep)) = tokio::time::timeout(TIMEOUT, exchange(&mut stream, &mut input, shared)).await {
+        if !keep {
+            break;
+        }
+    }
+    // The client may be gone already.
+    let _ = stream.shutdown().await;
+}
+
+/// One request. `None`: the connection has ended. Else whether it may be used again.
+async fn exchange<S>(stream: &mut S, input: &mut Vec<u8>, shared: &Shared) -> Option<bool>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let limits = bodega_http1::Limits { max_head_bytes: MAX_HEAD_BYTES, ..bodega_http1::Limits::default() };
+    loop {
+        let mut fields = [EMPTY_FIELD; MAX_FIELDS];
+        match parse_request(input, &mut fields, &limits) {
+            Ok(Parsed::Complete(head, n_head)) => {
+                let n_body = match head.framing {
+                    BodyFraming::None => 0,
+                    BodyFraming::Length(n_bytes) => usize::try_from(n_bytes).unwrap_or(usize::MAX),
+                    BodyFraming::Chunked => usize::MAX,
+                };
+                if n_body > MAX_BODY_BYTES {
+                    return answer(stream, &head, &Answered::text(413, "send a body of at most 1 MiB, with its length\n"), false).await;
+                }
+                if head.expect_continue && input.len() == n_head {
+                    stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").await.ok()?;
+                }
+                if input.len() >= n_head + n_body {
+                    let answered = route(&head, &input[n_head..n_head + n_body], shared);
+                    let keep = head.keep_alive;
+                    let done = answer(stream, &head, &answered, keep).await;
+                    input.drain(..n_head + n_body);
+                    return done;
+                }
+            }
+            Ok(Parsed::Partial) => {}
+            Err(error) => {
+                let mut out = Vec::new();
+                write_status_line(&mut out, error.status());
+                write_length(&mut out, 0);
+                out.extend_from_slice(b"Connection: close\r\n\r\n");
+                stream.write_all(&out).await.ok()?;
+                return Some(false);
+            }
+        }
+        if stream.read_buf(input).await.ok()? == 0 {
+            return None;
+        }
+    }
+}
+
+struct Answered {
+    status: u16,
+    content_type: &'static str,
+    body: String,
+}
+
+impl Answered {
+    fn text(status: u16, body: impl Into<String>) -> Self {
+        Self { status, content_type: "text/plain; charset=utf-8", body: body.into() }
+    }
+
+    fn json(status: u16, value: &serde_json::Value) -> Self {
+        Self { status, content_type: "application/json", body: format!("{value}\n") }
+    }
+}
+
+async fn answer<S: AsyncWrite + Unpin>(
+    stream: &mut S,
+    head: &RequestHead<'_, '_>,
+    answered: &Answered,
+    keep: bool,
+) -> Option<bool> {
+    let mut out = Vec::with_capacity(256 + answered.body.len());
+    write_status_line(&mut out, answered.status);
+    out.extend_from_slice(format!("Content-Type: {}\r\nCache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n", answered.content_type).as_bytes());
+    write_length(&mut out, answered.body.len() as u64);
+    if answered.status == 401 {
+        out.extend_from_slice(b"WWW-Authenticate: Bearer\r\n");
+    }
+    if !keep {
+        out.extend_from_slice(b"Connection: close\r\n");
+    }
+    out.extend_from_slice(b"\r\n");
+    if head.method != "HEAD" {
+        out.extend_from_slice(answered.body.as_bytes());
+    }
+    stream.write_all(&out).await.ok()?;
+    stream.flush().await.ok()?;
+    Some(keep)
+}
+
+fn route(head: &RequestHead<'_, '_>, body: &[u8], shared: &Shared) -> Answered {
+    if let Some(refused) = refuse(head, shared) {
+        return refused;
+    }
+    let path = head.path_and_query.split('?').next().unwrap_or_default();
+    let reads = matches!(head.method, "GET" | "HEAD");
+    match path {
+        "/metrics" if reads => Answered {
+            status: 200,
+            content_type: "text/plain; version=0.0.4; charset=utf-8",
+            body: shared.reporter.metrics(),
+        },
+        "/stats" if reads => {
+            Answered { status: 200, content_type: "application/json", body: shared.reporter.stats() }
+        }
+        "/health" if reads => Answered::text(200, "ok\n"),
+        "/ready" if reads && shared.reporter.is_draining() => Answered::text(503, "draining\n"),
+        "/ready" if reads => Answered::text(200, "ready\n"),
+        "/invalidate" if head.method == "POST" => invalidate(body, shared),
+        "/metrics" | "/stats" | "/health" | "/ready" | "/invalidate" => Answered::text(405, "wrong method\n"),
+        _ => Answered::text(404, "here are /metrics, /stats, /health, /ready and POST /invalidate\n"),
+    }
+}
+
+fn refuse(head: &RequestHead<'_, '_>, shared: &Shared) -> Option<Answered> {
+    // What a browser sends for a page carries one of these; a command or Prometheus sends none.
+    let from_page = head.has("origin")
+        || head.first("sec-fetch-site").is_some_and(|site| site != b"none" && site != b"same-origin");
+    if from_page {
+        return Some(Answered::text(403, "not for requests that a web page makes\n"));
+    }
+    if let (Some(authorities), None) = (&shared.authorities, &shared.token) {
+        let named = head.host.unwrap_or_default();
+        if !authorities.iter().any(|authority| authority.eq_ignore_ascii_case(named)) {
+            return Some(Answered::text(421, "the request names another host than this listener\n"));
+        }
+    }
+    let token = shared.token.as_ref()?;
+    let given = head.first("authorization").and_then(|value| value.strip_prefix(b"Bearer ")).unwrap_or_default();
+    if verify_slices_are_equal(given, token.as_bytes()).is_err() {
+        return Some(Answered::text(401, "send the admin token as `Authorization: Bearer TOKEN`\n"));
+    }
+    None
+}
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Invalidate {
+    selectors: Vec<String>,
+}
+
+fn invalidate(body: &[u8], shared: &Shared) -> Answered {
+    let asked: Invalidate = match serde_json::from_slice(body) {
+        Ok(asked) => asked,
+        Err(error) => {
+            return Answered::text(400, format!("send {{\"selectors\": [\"all\"]}}: {error}\n"));
+        }
+    };
+    if asked.selectors.is_empty() || asked.selectors.len() > MAX_SELECTORS {
+        return Answered::text(400, format!("send 1 to {MAX_SELECTORS} selectors\n"));
+    }
+    match shared.reporter.invalidate(&asked.selectors) {
+        Ok(sequence) => Answered::json(200, &serde_json::json!({ "sequence": sequence })),
+        Err(error) => Answered::text(400, format!("{error}\n")),
+    }
+}

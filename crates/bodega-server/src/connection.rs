@@ -1,0 +1,153 @@
+//! The part of a connection that its thread's sweeper watches: what it waits for, and since when.
+//!
+//! Timeouts cost nothing on the way of a hit: a connection stores the thread's tick when it begins to wait, and a
+//! sweep twice a second shuts down the direction that has waited too long, which wakes the task with an end of file.
+
+use std::net::{IpAddr, Shutdown};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+
+use crate::stream::Stream;
+
+/// How long one tick of a thread lasts.
+pub(crate) const TICK: Duration = Duration::from_millis(250);
+
+/// What a connection is waiting for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Phase {
+    /// The next request.
+    Idle,
+    /// The rest of a head.
+    Head,
+    /// The rest of a request's body.
+    Body,
+    /// The client to take bytes.
+    Write,
+    /// The machine: origins have timeouts of their own.
+    Work,
+}
+
+/// A connection as its sweeper sees it.
+pub(crate) struct Connection {
+    pub(crate) stream: Stream,
+    pub(crate) peer: IpAddr,
+    phase: AtomicU8,
+    since: AtomicU32,
+    expired: AtomicBool,
+}
+
+/// How long each phase may last.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Timeouts {
+    pub(crate) idle: Duration,
+    pub(crate) head: Duration,
+    pub(crate) body: Duration,
+    pub(crate) write: Duration,
+}
+
+impl Connection {
+    pub(crate) fn new(stream: Stream, tick: u32) -> Self {
+        let peer = stream.peer();
+        Self {
+            stream,
+            peer,
+            phase: AtomicU8::new(Phase::Idle as u8),
+            since: AtomicU32::new(tick),
+            expired: AtomicBool::new(false),
+        }
+    }
+
+    /// Begins to wait.
+    pub(crate) fn enter(&self, phase: Phase, tick: u32) {
+        self.since.store(tick, Ordering::Relaxed);
+        self.phase.store(phase as u8, Ordering::Relaxed);
+    }
+
+    /// Whether the sweeper has ended what this connection waited for.
+    pub(crate) fn has_expired(&self) -> bool {
+        self.expired.load(Ordering::Relaxed)
+    }
+
+    fn sweep(&self, tick: u32, timeouts: &Timeouts) {
+        let phase = self.phase.load(Ordering::Relaxed);
+        let waited = TICK * tick.wrapping_sub(self.since.load(Ordering::Relaxed));
+        let (limit, how) = match phase {
+            phase if phase == Phase::Idle as u8 => (timeouts.idle, Shutdown::Read),
+            phase if phase == Phase::Head as u8 => (timeouts.head, Shutdown::Read),
+            phase if phase == Phase::Body as u8 => (timeouts.body, Shutdown::Read),
+            phase if phase == Phase::Write as u8 => (timeouts.write, Shutdown::Both),
+            _ => return,
+        };
+        if waited > limit {
+            self.expired.store(true, Ordering::Relaxed);
+            self.stream.shutdown(how);
+        }
+    }
+
+    fn end_if_idle(&self) {
+        if self.phase.load(Ordering::Relaxed) == Phase::Idle as u8 {
+            self.stream.shutdown(Shutdown::Read);
+        }
+    }
+}
+
+/// The connections of one thread.
+#[derive(Default)]
+pub(crate) struct Connections {
+    tick: AtomicU32,
+    slots: Mutex<Slots>,
+}
+
+#[derive(Default)]
+struct Slots {
+    live: Vec<Option<Arc<Connection>>>,
+    free: Vec<usize>,
+}
+
+impl Connections {
+    pub(crate) fn tick(&self) -> u32 {
+        self.tick.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn add(&self, connection: Arc<Connection>) -> usize {
+        let mut slots = self.slots.lock();
+        if let Some(slot) = slots.free.pop() {
+            slots.live[slot] = Some(connection);
+            return slot;
+        }
+        slots.live.push(Some(connection));
+        slots.live.len() - 1
+    }
+
+    pub(crate) fn remove(&self, slot: usize) {
+        let mut slots = self.slots.lock();
+        slots.live[slot] = None;
+        slots.free.push(slot);
+    }
+
+    /// Moves the tick on and ends what has waited too long.
+    pub(crate) fn sweep(&self, timeouts: &Timeouts) {
+        let tick = self.tick.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
+        for connection in self.slots.lock().live.iter().flatten() {
+            connection.sweep(tick, timeouts);
+        }
+    }
+
+    /// Ends the connections that wait for a request, for a drain.
+    pub(crate) fn end_idle(&self) {
+        for connection in self.slots.lock().live.iter().flatten() {
+            connection.end_if_idle();
+        }
+    }
+
+    /// Ends all connections.
+    pub(crate) fn end_all(&self) {
+        for connection in self.slots.lock().live.iter().flatten() {
+            connection.stream.shutdown(Shutdown::Both);
+        }
+    }
+}

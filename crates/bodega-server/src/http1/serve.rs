@@ -1,0 +1,311 @@
+//! A connection's loop: read a head, let the machine answer, write, again.
+//!
+//! For a memory hit nothing here waits but the read for the next request: parse, `begin`, one send.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Instant;
+
+use bodega_edge::exchange::{Journey, OwnedRequest};
+use bodega_edge::fetch::RequestBody;
+use bodega_edge::{Answer, Begun, Finished, RequestView, begin, complete, finish, refusal};
+use bodega_http1::{BodyFraming, EMPTY_FIELD, HeadErrorKind, MAX_FIELDS, Parsed, RequestHead, Version, parse_request};
+use bodega_semantics::Reason;
+
+use crate::access_log::Line;
+use crate::connection::{Connection, Phase};
+use crate::http1::body::Incoming;
+use crate::http1::input::Input;
+use crate::http1::write::{Asked, Output, Written};
+use crate::worker::Thread;
+
+/// Serves `connection` until it ends.
+pub(crate) async fn run(thread: &Arc<Thread>, connection: &Arc<Connection>) {
+    let mut input = Input::default();
+    let mut output = Output { thread, connection, pending: Vec::new(), sent_bytes: 0 };
+    loop {
+        let head = match next_head(thread, connection, &mut input, &mut output).await {
+            Ok(true) => Exchanged::of(thread, connection, &mut input, &mut output).await,
+            Ok(false) | Err(_) => return,
+        };
+        match head {
+            Exchanged::Again => {}
+            Exchanged::Over => {
+                let _ = output.flush().await;
+                linger(connection, &mut input).await;
+                return;
+            }
+            Exchanged::Broken => return,
+        }
+    }
+}
+
+/// Waits until the input holds a whole head (or one that is wrong). False: the client ended the connection.
+async fn next_head(
+    thread: &Arc<Thread>,
+    connection: &Connection,
+    input: &mut Input,
+    output: &mut Output<'_>,
+) -> io::Result<bool> {
+    // A head that begins in what has been read already may be whole: only parsing tells, and `Exchanged::of` parses.
+    let mut fresh = !input.is_empty();
+    loop {
+        if fresh && is_whole(thread, input) {
+            return Ok(true);
+        }
+        if !output.pending.is_empty() {
+            output.flush().await?;
+        }
+        if input.is_empty() {
+            if thread.is_draining() {
+                return Ok(false);
+            }
+            input.release(&mut thread.spare.lock());
+            connection.enter(Phase::Idle, thread.connections.tick());
+            connection.stream.readable().await?;
+            input.take_memory(&mut thread.spare.lock());
+        } else {
+            if !fresh {
+                connection.stream.readable().await?;
+            }
+        }
+        let was_empty = input.is_empty();
+        match input.read(&connection.stream, thread.limits.max_head_bytes) {
+            Ok(0) => {
+                if connection.has_expired() && !was_empty {
+                    // RFC 9110 section 15.5.9: the client began a request and did not finish it.
+                    output.pending.extend_from_slice(REQUEST_TIMEOUT);
+                    output.flush().await?;
+                }
+                return Ok(false);
+            }
+            Ok(_) => {
+                if was_empty {
+                    connection.enter(Phase::Head, thread.connections.tick());
+                }
+                fresh = true;
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => fresh = false,
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+const REQUEST_TIMEOUT: &[u8] =
+    b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+
+/// Whether the input is worth parsing: it holds the end of a head, or more than a head may have.
+fn is_whole(thread: &Thread, input: &Input) -> bool {
+    let bytes = input.filled();
+    bytes.len() >= thread.limits.max_head_bytes
+        || bytes.ends_with(b"\r\n\r\n")
+        || matches!(
+            parse_request(bytes, &mut [EMPTY_FIELD; MAX_FIELDS], &thread.limits),
+            Ok(Parsed::Complete(..)) | Err(_)
+        )
+}
+
+/// What came of one request.
+enum Exchanged {
+    /// The next one may follow.
+    Again,
+    /// Answered; the connection ends.
+    Over,
+    /// Not answered whole: the client must see a break.
+    Broken,
+}
+
+impl Exchanged {
+    async fn of(
+        thread: &Arc<Thread>,
+        connection: &Arc<Connection>,
+        input: &mut Input,
+        output: &mut Output<'_>,
+    ) -> Self {
+        let started = Instant::now();
+        let sent_before = output.sent_bytes + output.pending.len() as u64;
+        let mut fields = [EMPTY_FIELD; MAX_FIELDS];
+        let (head, n_bytes) = match parse_request(input.filled(), &mut fields, &thread.limits) {
+            Ok(Parsed::Complete(head, n_bytes)) => (head, n_bytes),
+            Ok(Parsed::Partial) => return refuse_head(thread, connection, output, 400, started).await,
+            Err(error) => {
+                let status = if error.kind() == HeadErrorKind::Version { 505 } else { error.status() };
+                return refuse_head(thread, connection, output, status, started).await;
+            }
+        };
+        let view = view(&head, connection);
+        let asked = Asked {
+            is_http10: head.version == Version::Http10,
+            keep_alive: head.keep_alive && !thread.is_draining(),
+        };
+        let framing = head.framing;
+        let snapshot = thread.worker.edge.snapshot.load();
+        let begun = if over_limit(framing, thread.max_body_bytes) {
+            Begun::Ready(refusal(&thread.worker.edge, view.method, Reason::Limit, None, None))
+        } else {
+            begin(&thread.worker, &snapshot, &view)
+        };
+        match begun {
+            Begun::Ready(answer) => {
+                let has_body = !matches!(framing, BodyFraming::None | BodyFraming::Length(0));
+                // A body that nobody will read ends the connection, rather than being taken for the next request.
+                let asked = Asked { keep_alive: asked.keep_alive && !has_body, ..asked };
+                let line = thread.log.as_ref().map(|log| log.line(&view, &answer));
+                let (outcome, reason) = (answer.outcome, answer.reason);
+                let more = input.filled().len() > n_bytes;
+                let written = output.answer(answer, asked, more).await;
+                input.consume(n_bytes);
+                let done = Done { started, sent_before, received_bytes: 0, outcome, reason, line };
+                done.conclude(thread, output, &written)
+            }
+            Begun::Pending(pending) => {
+                let request = OwnedRequest::copy_of(&view);
+                let expects_continue = head.expect_continue;
+                let line = thread.log.as_ref().map(|log| log.begin(&view));
+                drop(snapshot);
+                input.consume(n_bytes);
+                // What waits for the origin lets those before it go out.
+                if output.flush().await.is_err() {
+                    return Self::Broken;
+                }
+                connection.enter(Phase::Work, thread.connections.tick());
+                let journey = Journey::new(Arc::clone(&thread.worker), request, pending);
+                let incoming = (framing != BodyFraming::None).then(|| {
+                    Incoming::new(
+                        Arc::clone(thread),
+                        Arc::clone(connection),
+                        std::mem::take(input),
+                        framing,
+                        expects_continue,
+                        thread.max_body_bytes,
+                    )
+                });
+                let body = incoming.as_ref().map(|incoming| RequestBody {
+                    content_length: match framing {
+                        BodyFraming::Length(n_bytes) => Some(n_bytes),
+                        BodyFraming::Chunked | BodyFraming::None => None,
+                    },
+                    stream: incoming.stream(),
+                });
+                let answer = complete(journey, body).await;
+                let line = line.map(|line| line.answered(&answer));
+                let (outcome, reason) = (answer.outcome, answer.reason);
+                let written = output.answer(answer, asked, false).await;
+                let mut received_bytes = 0;
+                let mut written = written;
+                if let Some(incoming) = incoming {
+                    received_bytes = incoming.received_bytes();
+                    match (&written, incoming.finish().await) {
+                        (Written::Keep, Some(rest)) => *input = rest,
+                        (Written::Keep, None) => written = Written::Close,
+                        _ => {}
+                    }
+                }
+                let done = Done { started, sent_before, received_bytes, outcome, reason, line };
+                done.conclude(thread, output, &written)
+            }
+        }
+    }
+}
+
+/// What is left to say of a request.
+struct Done {
+    started: Instant,
+    sent_before: u64,
+    received_bytes: u64,
+    outcome: bodega_semantics::Outcome,
+    reason: Reason,
+    line: Option<Line>,
+}
+
+impl Done {
+    fn conclude(self, thread: &Thread, output: &Output<'_>, written: &Written) -> Exchanged {
+        let reason = match written {
+            Written::Broken(reason) => *reason,
+            Written::Keep | Written::Close => self.reason,
+        };
+        let finished = Finished {
+            outcome: self.outcome,
+            reason,
+            sent_bytes: output.sent_bytes + output.pending.len() as u64 - self.sent_before,
+            received_bytes: self.received_bytes,
+            took: self.started.elapsed(),
+        };
+        finish(&thread.worker, &finished);
+        if let (Some(log), Some(line)) = (&thread.log, self.line) {
+            log.write(line, &finished);
+        }
+        match written {
+            Written::Keep => Exchanged::Again,
+            Written::Close => Exchanged::Over,
+            Written::Broken(_) => Exchanged::Broken,
+        }
+    }
+}
+
+fn view<'a>(head: &'a RequestHead<'a, 'a>, connection: &Connection) -> RequestView<'a> {
+    let (path, query) = match head.path_and_query.split_once('?') {
+        Some((path, query)) => (path, Some(query)),
+        None => (head.path_and_query, None),
+    };
+    RequestView {
+        method: head.method,
+        https: false,
+        authority: head.host.unwrap_or_default(),
+        path,
+        query,
+        fields: head.fields,
+        peer: connection.peer,
+        has_body: !matches!(head.framing, BodyFraming::None | BodyFraming::Length(0)),
+        version: if head.version == Version::Http10 { "1.0" } else { "1.1" },
+        upgrade: head.upgrade,
+    }
+}
+
+fn over_limit(framing: BodyFraming, max_bytes: u64) -> bool {
+    matches!(framing, BodyFraming::Length(n_bytes) if n_bytes > max_bytes)
+}
+
+/// Refuses a head that could not be read: where the next request begins is not known, so the connection ends.
+async fn refuse_head(
+    thread: &Arc<Thread>,
+    connection: &Connection,
+    output: &mut Output<'_>,
+    status: u16,
+    started: Instant,
+) -> Exchanged {
+    let reason = if matches!(status, 414 | 431) { Reason::Limit } else { Reason::Malformed };
+    let mut answer: Answer = refusal(&thread.worker.edge, "GET", reason, None, None);
+    answer.status = status;
+    let sent_before = output.sent_bytes + output.pending.len() as u64;
+    let line = thread.log.as_ref().map(|log| log.unread(connection.peer, &answer));
+    let (outcome, reason) = (answer.outcome, answer.reason);
+    let written = output.answer(answer, Asked { is_http10: false, keep_alive: false }, false).await;
+    Done { started, sent_before, received_bytes: 0, outcome, reason, line }.conclude(thread, output, &written)
+}
+
+/// Reads away what the client is still sending, so that it can read the answer before the connection is reset
+/// (RFC 9112 section 9.6). Bounded by the sweeper's idle timeout and in bytes.
+async fn linger(connection: &Connection, input: &mut Input) {
+    connection.stream.shutdown(std::net::Shutdown::Write);
+    let mut left = LINGER_BYTES;
+    let mut scrap = [0; 4096];
+    input.consume(input.filled().len());
+    let deadline = tokio::time::Instant::now() + LINGER_TIME;
+    while left > 0 {
+        match connection.stream.try_read(&mut scrap) {
+            Ok(0) => return,
+            Ok(n_bytes) => left = left.saturating_sub(n_bytes),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                match tokio::time::timeout_at(deadline, connection.stream.readable()).await {
+                    Ok(Ok(())) => {}
+                    _ => return,
+                }
+            }
+            Err(_) => return,
+        }
+    }
+}
+
+const LINGER_BYTES: usize = 512 * 1024;
+const LINGER_TIME: std::time::Duration = std::time::Duration::from_secs(2);

@@ -1,0 +1,281 @@
+//! An answer on its way out: a prebuilt or built head, then the body by its plan.
+//!
+//! Small bodies are copied behind their head and go out in one send, together with those of pipelined requests;
+//! larger ones go out from where they lie, as few large pieces.
+
+use std::io::{self, IoSlice};
+
+use bodega_edge::fetch::next_chunk;
+use bodega_edge::reader::{FillReader, Next};
+use bodega_edge::{Answer, AnswerHead, BodyPlan};
+use bodega_http1::chunked::write_chunk_header;
+use bodega_http1::write::{write_decimal, write_length, write_status_line};
+use bodega_semantics::{Head, Reason, date};
+use bodega_store::{Body, Entry};
+
+use crate::connection::{Connection, Phase};
+use crate::worker::Thread;
+
+/// Bodies up to this size are copied behind their head.
+const COPY_BYTES: usize = 16 * 1024;
+/// Answers wait for each other up to this size while more requests are there already.
+const GATHER_BYTES: usize = 64 * 1024;
+/// The most pieces in one send.
+const MAX_PIECES: usize = 16;
+
+/// The connection's outgoing side.
+pub(crate) struct Output<'a> {
+    pub(crate) thread: &'a Thread,
+    pub(crate) connection: &'a Connection,
+    pub(crate) pending: Vec<u8>,
+    /// Bytes the system has taken.
+    pub(crate) sent_bytes: u64,
+}
+
+/// What the request said that matters for framing.
+#[derive(Clone, Copy)]
+pub(crate) struct Asked {
+    pub(crate) is_http10: bool,
+    pub(crate) keep_alive: bool,
+}
+
+/// How an answer went out.
+pub(crate) enum Written {
+    /// Whole, and the connection may be used again.
+    Keep,
+    /// Whole; the connection must be closed.
+    Close,
+    /// Not whole: the origin or the client broke off.
+    Broken(Reason),
+}
+
+impl Output<'_> {
+    /// Writes `answer`. With `more` (another request is there already) small answers wait to go out together.
+    pub(crate) async fn answer(&mut self, answer: Answer, asked: Asked, more: bool) -> Written {
+        let chunked = !asked.is_http10 && answer.content_length.is_none() && has_body(&answer);
+        let until_close = asked.is_http10 && answer.content_length.is_none() && has_body(&answer);
+        let keep_alive = asked.keep_alive && !until_close;
+        self.head(&answer, asked, keep_alive, chunked);
+        let ended = match answer.body {
+            BodyPlan::Empty => Ok(()),
+            BodyPlan::Bytes(bytes) => {
+                self.pending.extend_from_slice(&bytes);
+                Ok(())
+            }
+            BodyPlan::Stored { entry, from, to } => self.stored(&entry, from, to).await.map_err(|_| Reason::ClientGone),
+            BodyPlan::Live(reader) => self.live(reader, chunked).await,
+            BodyPlan::Stream(mut stream) => self.stream(&mut *stream, chunked, answer.content_length).await,
+        };
+        if let Err(reason) = ended {
+            return Written::Broken(reason);
+        }
+        if (!more || self.pending.len() >= GATHER_BYTES) && self.flush().await.is_err() {
+            return Written::Broken(Reason::ClientGone);
+        }
+        if keep_alive { Written::Keep } else { Written::Close }
+    }
+
+    fn head(&mut self, answer: &Answer, asked: Asked, keep_alive: bool, chunked: bool) {
+        let out = &mut self.pending;
+        match &answer.head {
+            AnswerHead::Stored { age_seconds, ttl_seconds } => {
+                if let BodyPlan::Stored { entry, .. } = &answer.body {
+                    out.extend_from_slice(entry.wire_head());
+                }
+                out.extend_from_slice(&self.thread.via_and_age);
+                write_decimal(out, *age_seconds);
+                out.extend_from_slice(&self.thread.cache_status_hit);
+                write_decimal(out, *ttl_seconds);
+                out.extend_from_slice(b"\r\n");
+            }
+            AnswerHead::Built(fields) => {
+                write_status_line(out, answer.status);
+                out.extend_from_slice(fields.as_block());
+                if !fields.has("date") {
+                    out.extend_from_slice(b"Date: ");
+                    out.extend_from_slice(&date::format(self.thread.worker.edge.now()));
+                    out.extend_from_slice(b"\r\n");
+                }
+                if let Some(length) = answer.content_length {
+                    write_length(out, length);
+                } else if chunked {
+                    out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
+                }
+            }
+        }
+        if !keep_alive {
+            out.extend_from_slice(b"Connection: close\r\n");
+        } else if asked.is_http10 {
+            out.extend_from_slice(b"Connection: keep-alive\r\n");
+        }
+        out.extend_from_slice(b"\r\n");
+    }
+
+    async fn stored(&mut self, entry: &Entry, from: u64, to: u64) -> io::Result<()> {
+        let (from, to) = (to_usize(from), to_usize(to));
+        match entry.body() {
+            Body::Inline(bytes) => {
+                let bytes = bytes.get(from..to).unwrap_or_default();
+                if bytes.len() <= COPY_BYTES {
+                    self.pending.extend_from_slice(bytes);
+                    return Ok(());
+                }
+                self.send(&[bytes]).await
+            }
+            Body::Slices(body) => {
+                let mut pieces: [&[u8]; MAX_PIECES] = [&[]; MAX_PIECES];
+                let mut n_pieces = 0;
+                let mut start = 0;
+                for slice in body.slices.iter() {
+                    let filled = slice.filled();
+                    let end = start + filled.len();
+                    if end > from && start < to {
+                        pieces[n_pieces] = &filled[from.saturating_sub(start)..filled.len().min(to - start)];
+                        n_pieces += 1;
+                        if n_pieces == MAX_PIECES {
+                            self.send(&pieces).await?;
+                            n_pieces = 0;
+                        }
+                    }
+                    start = end;
+                }
+                self.send(&pieces[..n_pieces]).await
+            }
+        }
+    }
+
+    async fn live(&mut self, mut reader: FillReader, chunked: bool) -> Result<(), Reason> {
+        loop {
+            let piece = match reader.try_next() {
+                Next::Piece(piece) => piece,
+                Next::End => break,
+                Next::Broken(error) => return Err(error.reason),
+                Next::Wait => {
+                    // Nobody waits for the end: what is there goes out, then the next piece is waited for.
+                    self.flush().await.map_err(|_| Reason::ClientGone)?;
+                    self.connection.enter(Phase::Work, self.thread.connections.tick());
+                    match reader.next().await {
+                        Ok(Some(piece)) => piece,
+                        Ok(None) => break,
+                        Err(error) => return Err(error.reason),
+                    }
+                }
+            };
+            self.piece(piece.as_ref(), chunked).await.map_err(|_| Reason::ClientGone)?;
+            reader.consumed();
+        }
+        self.end_of_chunks(chunked);
+        Ok(())
+    }
+
+    async fn stream(
+        &mut self,
+        stream: &mut dyn bodega_edge::fetch::BodyStream,
+        chunked: bool,
+        content_length: Option<u64>,
+    ) -> Result<(), Reason> {
+        let small = content_length.is_some_and(|n_bytes| n_bytes <= COPY_BYTES as u64);
+        if !small {
+            // The head goes out as soon as it is there: the body may take its time (events, long polls).
+            self.flush().await.map_err(|_| Reason::ClientGone)?;
+        }
+        self.connection.enter(Phase::Work, self.thread.connections.tick());
+        while let Some(chunk) = next_chunk(stream).await {
+            let chunk = chunk.map_err(|error| error.reason)?;
+            self.piece(&chunk, chunked).await.map_err(|_| Reason::ClientGone)?;
+            if !small {
+                self.flush().await.map_err(|_| Reason::ClientGone)?;
+            }
+            self.connection.enter(Phase::Work, self.thread.connections.tick());
+        }
+        self.end_of_chunks(chunked);
+        Ok(())
+    }
+
+    async fn piece(&mut self, bytes: &[u8], chunked: bool) -> io::Result<()> {
+        if chunked {
+            write_chunk_header(&mut self.pending, bytes.len());
+        }
+        if bytes.len() <= COPY_BYTES {
+            self.pending.extend_from_slice(bytes);
+        } else {
+            self.send(&[bytes]).await?;
+        }
+        if chunked {
+            self.pending.extend_from_slice(b"\r\n");
+        }
+        if self.pending.len() >= GATHER_BYTES { self.flush().await } else { Ok(()) }
+    }
+
+    fn end_of_chunks(&mut self, chunked: bool) {
+        if chunked {
+            self.pending.extend_from_slice(b"0\r\n\r\n");
+        }
+    }
+
+    /// Sends what is pending and then `pieces`, without copying them.
+    async fn send(&mut self, pieces: &[&[u8]]) -> io::Result<()> {
+        let pending = std::mem::take(&mut self.pending);
+        let total = pending.len() + pieces.iter().map(|piece| piece.len()).sum::<usize>();
+        let mut done = 0;
+        while done < total {
+            let mut slices = [IoSlice::new(&[]); MAX_PIECES + 1];
+            let mut n_slices = 0;
+            let mut skip = done;
+            for piece in std::iter::once(&pending[..]).chain(pieces.iter().copied()) {
+                if skip >= piece.len() {
+                    skip -= piece.len();
+                    continue;
+                }
+                slices[n_slices] = IoSlice::new(&piece[skip..]);
+                n_slices += 1;
+                skip = 0;
+            }
+            match self.connection.stream.try_write_vectored(&slices[..n_slices]) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(n_bytes) => {
+                    done += n_bytes;
+                    self.sent_bytes += n_bytes as u64;
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.wait().await?,
+                Err(error) => return Err(error),
+            }
+        }
+        self.pending = pending;
+        self.pending.clear();
+        Ok(())
+    }
+
+    /// Sends what is pending.
+    pub(crate) async fn flush(&mut self) -> io::Result<()> {
+        let mut done = 0;
+        while done < self.pending.len() {
+            match self.connection.stream.try_write(&self.pending[done..]) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(n_bytes) => {
+                    done += n_bytes;
+                    self.sent_bytes += n_bytes as u64;
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.wait().await?,
+                Err(error) => return Err(error),
+            }
+        }
+        self.pending.clear();
+        Ok(())
+    }
+
+    async fn wait(&self) -> io::Result<()> {
+        self.connection.enter(Phase::Write, self.thread.connections.tick());
+        self.connection.stream.writable().await?;
+        self.connection.enter(Phase::Work, self.thread.connections.tick());
+        Ok(())
+    }
+}
+
+fn has_body(answer: &Answer) -> bool {
+    !matches!(answer.body, BodyPlan::Empty)
+}
+
+fn to_usize(n_bytes: u64) -> usize {
+    usize::try_from(n_bytes).unwrap_or(usize::MAX)
+}

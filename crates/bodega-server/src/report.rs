@@ -1,0 +1,203 @@
+//! What the edge says of itself: the threads' counters added up, as Prometheus text and as JSON.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use bodega_edge::Edge;
+use bodega_edge::invalidate::{Selector, SelectorError};
+use bodega_semantics::{Level, Outcome, Reason};
+use bodega_snapshot::options::EdgeOptions;
+use bodega_telemetry::histogram::Recorded;
+use bodega_telemetry::names;
+use bodega_telemetry::text::Text;
+use serde_json::json;
+
+use crate::access_log::AccessLog;
+use crate::admission::Admission;
+use crate::counted_fetch::OriginCounts;
+use crate::worker::Thread;
+
+/// Reads all that is counted.
+pub(crate) struct Reporter {
+    name: String,
+    region: String,
+    edge: Arc<Edge>,
+    origins: Arc<OriginCounts>,
+    threads: Vec<Arc<Thread>>,
+    admission: Arc<Admission>,
+    log: Option<AccessLog>,
+    started: Instant,
+    draining: AtomicBool,
+}
+
+impl Reporter {
+    pub(crate) fn new(
+        options: &EdgeOptions,
+        edge: Arc<Edge>,
+        origins: Arc<OriginCounts>,
+        threads: Vec<Arc<Thread>>,
+        admission: Arc<Admission>,
+        log: Option<AccessLog>,
+    ) -> Self {
+        Self {
+            name: options.name.clone(),
+            region: options.region.clone(),
+            edge,
+            origins,
+            threads,
+            admission,
+            log,
+            started: Instant::now(),
+            draining: AtomicBool::new(false),
+        }
+    }
+
+    pub(crate) fn set_draining(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn n_connections(&self) -> usize {
+        self.admission.n_connections()
+    }
+
+    pub(crate) fn invalidate(&self, selectors: &[String]) -> Result<u64, SelectorError> {
+        let selectors = selectors.iter().map(|text| Selector::parse(text)).collect::<Result<Vec<_>, _>>()?;
+        Ok(self.edge.invalidate(&selectors))
+    }
+
+    /// JSON for people and programs; its form is in `docs/concepts/first-light.md`.
+    pub(crate) fn stats(&self) -> String {
+        let mut by_outcome = BTreeMap::new();
+        let mut total = 0;
+        for outcome in Outcome::ALL {
+            let count: u64 = Reason::ALL.iter().map(|reason| self.requests(*outcome, *reason)).sum();
+            by_outcome.insert(outcome.name(), count);
+            total += count;
+        }
+        let latency: BTreeMap<_, _> = Level::ALL
+            .iter()
+            .map(|level| {
+                let recorded = self.latency(*level);
+                let figures = json!({
+                    "count": recorded.count(),
+                    "sum_seconds": recorded.sum_seconds(),
+                    "p50_seconds": recorded.quantile(0.5),
+                    "p99_seconds": recorded.quantile(0.99),
+                });
+                (level.name(), figures)
+            })
+            .collect();
+        let origins = self.origins.all();
+        let by_origin: BTreeMap<_, _> =
+            origins.iter().map(|origin| (origin.name.clone(), origin.n_ok + origin.n_errors)).collect();
+        let usage = self.edge.memory.usage();
+        json!({
+            "name": self.name,
+            "region": self.region,
+            "revision": self.edge.snapshot.load().revision,
+            "uptime_seconds": self.started.elapsed().as_secs_f64(),
+            "draining": self.is_draining(),
+            "connections": self.n_connections(),
+            "requests": { "total": total, "by_outcome": by_outcome },
+            "latency": latency,
+            "bytes": {
+                "sent": self.sum(|thread| thread.worker.metrics.sent_bytes.get()),
+                "received": self.sum(|thread| thread.worker.metrics.received_bytes.get()),
+                "from_origin": origins.iter().map(|origin| origin.received_bytes).sum::<u64>(),
+            },
+            "origin": {
+                "requests": origins.iter().map(|origin| origin.n_ok + origin.n_errors).sum::<u64>(),
+                "errors": origins.iter().map(|origin| origin.n_errors).sum::<u64>(),
+                "by_origin": by_origin,
+            },
+            "store": {
+                "entries": usage.n_entries,
+                "used_bytes": usage.used_bytes,
+                "reserved_bytes": usage.reserved_bytes,
+                "capacity_bytes": usage.capacity_bytes,
+                "evictions": usage.n_evictions,
+            },
+            "log_dropped": self.log.as_ref().map_or(0, AccessLog::n_dropped),
+            "sequence": self.edge.invalidations.sequence(),
+        })
+        .to_string()
+    }
+
+    /// Prometheus text.
+    pub(crate) fn metrics(&self) -> String {
+        let mut text = Text::default();
+        let region = self.region.as_str();
+        text.begin(&names::REQUESTS);
+        for outcome in Outcome::ALL {
+            let count = Reason::ALL.iter().map(|reason| self.requests(*outcome, *reason)).sum();
+            text.sample(&names::REQUESTS, &[region, outcome.name()], count);
+        }
+        text.begin(&names::REQUEST_REASONS);
+        for outcome in Outcome::ALL {
+            for reason in Reason::ALL {
+                let count = self.requests(*outcome, *reason);
+                if count > 0 {
+                    text.sample(&names::REQUEST_REASONS, &[region, outcome.name(), reason.name()], count);
+                }
+            }
+        }
+        text.begin(&names::REQUEST_LATENCY);
+        for level in Level::ALL {
+            text.histogram(&names::REQUEST_LATENCY, &[region, level.name()], &self.latency(*level));
+        }
+        let mut one = |metric: &names::Metric, values: &[&str], value: u64| {
+            text.begin(metric);
+            text.sample(metric, values, value);
+        };
+        one(&names::SENT_BYTES, &[region], self.sum(|thread| thread.worker.metrics.sent_bytes.get()));
+        one(&names::RECEIVED_BYTES, &[region], self.sum(|thread| thread.worker.metrics.received_bytes.get()));
+        let usage = self.edge.memory.usage();
+        one(&names::STORE_USED_BYTES, &[region, "l1"], usage.used_bytes);
+        one(&names::STORE_RESERVED_BYTES, &[region, "l1"], usage.reserved_bytes);
+        one(&names::STORE_CAPACITY_BYTES, &[region, "l1"], usage.capacity_bytes);
+        one(&names::STORE_ENTRIES, &[region, "l1"], usage.n_entries);
+        one(&names::STORE_EVICTIONS, &[region, "l1"], usage.n_evictions);
+        one(&names::CONNECTIONS, &[region], self.n_connections() as u64);
+        one(&names::LOG_DROPPED, &[region], self.log.as_ref().map_or(0, AccessLog::n_dropped));
+        one(&names::INVALIDATION_SEQUENCE, &[region], self.edge.invalidations.sequence());
+        one(&names::SNAPSHOT_REVISION, &[region], self.edge.snapshot.load().revision);
+        one(&names::BUILD_INFO, &[env!("CARGO_PKG_VERSION")], 1);
+        let (refused_total, refused_client) = self.admission.n_refused();
+        text.begin(&names::CONNECTIONS_REFUSED);
+        text.sample(&names::CONNECTIONS_REFUSED, &[region, "total"], refused_total);
+        text.sample(&names::CONNECTIONS_REFUSED, &[region, "client"], refused_client);
+        let origins = self.origins.all();
+        text.begin(&names::ORIGIN_REQUESTS);
+        for origin in &origins {
+            text.sample(&names::ORIGIN_REQUESTS, &[region, &origin.name, "ok"], origin.n_ok);
+            text.sample(&names::ORIGIN_REQUESTS, &[region, &origin.name, "error"], origin.n_errors);
+        }
+        text.begin(&names::ORIGIN_BYTES);
+        for origin in &origins {
+            text.sample(&names::ORIGIN_BYTES, &[region, &origin.name], origin.received_bytes);
+        }
+        text.finish()
+    }
+
+    fn requests(&self, outcome: Outcome, reason: Reason) -> u64 {
+        self.sum(|thread| thread.worker.metrics.requests(outcome, reason))
+    }
+
+    fn latency(&self, level: Level) -> Recorded {
+        let mut recorded = Recorded::default();
+        for thread in &self.threads {
+            thread.worker.metrics.latency(level).add_to(&mut recorded);
+        }
+        recorded
+    }
+
+    fn sum(&self, of: impl Fn(&Thread) -> u64) -> u64 {
+        self.threads.iter().map(|thread| of(thread)).sum()
+    }
+}

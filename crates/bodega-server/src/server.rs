@@ -1,0 +1,345 @@
+//! One edge, running: threads, listeners, admin, and the handles by which it is reloaded, drained and stopped.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::os::fd::RawFd;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use bodega_edge::invalidate::{Selector, SelectorError};
+use bodega_edge::{Edge, EdgeSettings, Metrics, Worker};
+use bodega_eviction::s3fifo::S3Fifo;
+use bodega_origin::Origins;
+use bodega_semantics::key::KeySecret;
+use bodega_snapshot::Snapshot;
+use bodega_snapshot::options::EdgeOptions;
+use bodega_store::Memory;
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+use crate::access_log::{AccessLog, Format};
+use crate::admin::Admin;
+use crate::admission::Admission;
+use crate::clock::SystemClock;
+use crate::connection::{Connections, Timeouts};
+use crate::counted_fetch::{CountedFetch, OriginCounts};
+use crate::events::{Event, Events};
+use crate::in_process::{self, InProcessAnswer, InProcessRequest};
+use crate::listener::{self, ListenError, Listening};
+use crate::report::Reporter;
+use crate::worker::{Acceptor, Running, Thread};
+
+/// An edge that serves.
+pub struct Server {
+    edge: Arc<Edge>,
+    origins: Arc<Origins>,
+    reporter: Arc<Reporter>,
+    threads: Mutex<Vec<Running>>,
+    listening: Vec<Listening>,
+    admin: Mutex<Option<Admin>>,
+    events: Events,
+    stopped: AtomicBool,
+    next_thread: std::sync::atomic::AtomicUsize,
+}
+
+/// Why an edge could not start.
+#[derive(Debug)]
+pub enum StartError {
+    /// An address cannot be listened on.
+    Listen(ListenError),
+    /// A setting is wrong.
+    Setting(String),
+    /// The system refused threads or files.
+    System(std::io::Error),
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Listen(error) => error.fmt(formatter),
+            Self::Setting(message) => formatter.write_str(message),
+            Self::System(error) => error.fmt(formatter),
+        }
+    }
+}
+
+impl std::error::Error for StartError {}
+
+impl From<std::io::Error> for StartError {
+    fn from(error: std::io::Error) -> Self {
+        Self::System(error)
+    }
+}
+
+impl Server {
+    /// Binds and serves. `inherited` are listening sockets of a predecessor or of the service manager; with them
+    /// nothing else is bound.
+    ///
+    /// # Errors
+    /// When an address is taken or wrong, or the system refuses threads or files.
+    pub fn start(options: &EdgeOptions, snapshot: Snapshot, inherited: &[RawFd]) -> Result<Self, StartError> {
+        let n_threads = options.threads.max(1);
+        let listening = open_listeners(options, inherited, n_threads)?;
+        let events = Events::default();
+        let origins = Origins::new(&snapshot);
+        let counts = Arc::new(OriginCounts::default());
+        let edge = Arc::new(Edge::new(
+            settings(options, &events)?,
+            Memory::new(options.memory_bytes, Box::new(S3Fifo::new(options.memory_bytes))),
+            snapshot,
+            Arc::new(SystemClock),
+        ));
+        let log = match &options.access_log {
+            Some(target) => Some(AccessLog::start(target, format(&options.access_log_format)?)?),
+            None => None,
+        };
+        let admission = Arc::new(Admission::new(options.max_connections, options.max_connections_per_client));
+        let mut threads = Vec::with_capacity(n_threads);
+        for index in 0..n_threads {
+            let thread = Arc::new(Thread {
+                worker: Arc::new(Worker {
+                    edge: Arc::clone(&edge),
+                    fetch: Arc::new(CountedFetch::new(origins.worker(), Arc::clone(&counts))),
+                    metrics: Metrics::default(),
+                }),
+                connections: Connections::default(),
+                limits: bodega_http1::Limits {
+                    max_head_bytes: options.max_header_bytes,
+                    max_request_line_bytes: (options.max_header_bytes / 2).max(1024),
+                    max_fields: bodega_http1::MAX_FIELDS,
+                },
+                max_body_bytes: options.max_body_bytes,
+                log: log.clone(),
+                spare: Mutex::new(Vec::new()),
+                via_and_age: format!("Via: 1.1 {}\r\nAge: ", options.name).into_bytes(),
+                cache_status_hit: cache_status_hit(&options.name),
+                timeouts: Timeouts {
+                    idle: options.idle_timeout,
+                    head: options.header_timeout,
+                    body: options.body_timeout,
+                    write: options.write_timeout,
+                },
+                admission: Arc::clone(&admission),
+                draining: AtomicBool::new(false),
+                handed_over: AtomicBool::new(false),
+                stop_accepting: Notify::new(),
+                end: Notify::new(),
+            });
+            let mut acceptors = Vec::with_capacity(listening.len());
+            for one in &listening {
+                acceptors.push(Acceptor { socket: one.sockets[index].try_clone()?, is_unix: one.is_unix });
+            }
+            threads.push(Running::start(thread, index, acceptors)?);
+        }
+        let reporter = Arc::new(Reporter::new(
+            options,
+            Arc::clone(&edge),
+            counts,
+            threads.iter().map(|running| Arc::clone(&running.thread)).collect(),
+            Arc::clone(&admission),
+            log,
+        ));
+        let admin = match &options.admin {
+            Some(address) => Some(Admin::start(address, options, Arc::clone(&reporter))?),
+            None => None,
+        };
+        Ok(Self {
+            edge,
+            origins,
+            reporter,
+            threads: Mutex::new(threads),
+            listening,
+            admin: Mutex::new(admin),
+            events,
+            stopped: AtomicBool::new(false),
+            next_thread: std::sync::atomic::AtomicUsize::new(0),
+        })
+    }
+
+    /// What clients connect to, each address once.
+    #[must_use]
+    pub fn addresses(&self) -> Vec<String> {
+        let mut addresses: Vec<String> = Vec::new();
+        for one in &self.listening {
+            if !addresses.contains(&one.url) {
+                addresses.push(one.url.clone());
+            }
+        }
+        addresses
+    }
+
+    /// Where the admin listener is.
+    #[must_use]
+    pub fn admin_address(&self) -> Option<String> {
+        self.admin.lock().as_ref().map(|admin| admin.url().to_owned())
+    }
+
+    /// The listening sockets, for a successor process. They stay open here.
+    #[must_use]
+    pub fn listener_fds(&self) -> Vec<RawFd> {
+        listener::raw_fds(&self.listening)
+    }
+
+    /// Puts `snapshot` in force for requests that begin from now on.
+    pub fn reload(&self, snapshot: Snapshot) -> u64 {
+        let revision = snapshot.revision;
+        self.origins.apply(&snapshot);
+        self.edge.snapshot.store(Arc::new(snapshot));
+        revision
+    }
+
+    /// What the edge says of itself, as JSON.
+    #[must_use]
+    pub fn stats(&self) -> String {
+        self.reporter.stats()
+    }
+
+    /// All metrics, in Prometheus' text format.
+    #[must_use]
+    pub fn metrics(&self) -> String {
+        self.reporter.metrics()
+    }
+
+    /// Failures of origins since the last call.
+    #[must_use]
+    pub fn take_events(&self) -> Vec<Event> {
+        self.events.take().0
+    }
+
+    /// Forgets what `selectors` name.
+    ///
+    /// # Errors
+    /// When one cannot be read; then nothing is forgotten.
+    pub fn invalidate(&self, selectors: &[String]) -> Result<u64, SelectorError> {
+        let selectors = selectors.iter().map(|text| Selector::parse(text)).collect::<Result<Vec<_>, _>>()?;
+        Ok(self.edge.invalidate(&selectors))
+    }
+
+    /// Sends a request through the machine without a socket, and waits.
+    ///
+    /// # Errors
+    /// In words, when there is no whole answer.
+    pub fn request(&self, request: InProcessRequest) -> Result<InProcessAnswer, String> {
+        let (sender, receiver) = std::sync::mpsc::sync_channel(1);
+        {
+            let threads = self.threads.lock();
+            if threads.is_empty() || self.stopped.load(Ordering::Relaxed) {
+                return Err("the edge has been stopped".to_owned());
+            }
+            let index = self.next_thread.fetch_add(1, Ordering::Relaxed) % threads.len();
+            let worker = Arc::clone(&threads[index].thread.worker);
+            threads[index].handle.spawn(async move {
+                // The receiver is gone when the caller has given up: nobody is left to tell.
+                let _ = sender.send(in_process::run(&worker, request).await);
+            });
+        }
+        receiver.recv().unwrap_or_else(|_| Err("the edge was stopped meanwhile".to_owned()))
+    }
+
+    /// Stops accepting, finishes what is under way. With `keep_listeners` the queue of connections that wait to be
+    /// accepted is left to a successor that holds the same sockets. True if everything finished in `timeout`.
+    pub fn drain(&self, timeout: Duration, keep_listeners: bool) -> bool {
+        let deadline = Instant::now() + timeout;
+        self.reporter.set_draining();
+        for running in self.threads.lock().iter() {
+            running.thread.handed_over.store(keep_listeners, Ordering::Relaxed);
+            running.thread.drain();
+        }
+        // Acceptors look at their queue once more; connections taken from it count at once.
+        std::thread::sleep(Duration::from_millis(60));
+        while self.reporter.n_connections() > 0 {
+            if Instant::now() >= deadline {
+                return false;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        true
+    }
+
+    /// Ends everything at once. May be called again.
+    pub fn stop(&self) {
+        if self.stopped.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        drop(self.admin.lock().take());
+        let handed_over = self
+            .threads
+            .lock()
+            .first()
+            .is_some_and(|running| running.thread.keeps_queue());
+        for mut running in self.threads.lock().drain(..) {
+            running.thread.drain();
+            running.join();
+        }
+        if !handed_over {
+            for path in self.listening.iter().filter_map(|one| one.path.as_ref()) {
+                // Somebody may have removed it already.
+                let _ = std::fs::remove_file(path);
+            }
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+fn open_listeners(options: &EdgeOptions, inherited: &[RawFd], n_threads: usize) -> Result<Vec<Listening>, StartError> {
+    if inherited.is_empty() {
+        return options
+            .listen
+            .iter()
+            .map(|address| listener::open(address, n_threads).map_err(StartError::Listen))
+            .collect();
+    }
+    inherited.iter().map(|fd| listener::inherit(*fd, n_threads).map_err(StartError::System)).collect()
+}
+
+fn settings(options: &EdgeOptions, events: &Events) -> Result<EdgeSettings, StartError> {
+    let mut secret = [0; 16];
+    let mut instance = [0; 6];
+    for bytes in [&mut secret[..], &mut instance[..]] {
+        aws_lc_rs::rand::fill(bytes).map_err(|_| StartError::Setting("the system gave no random bytes".to_owned()))?;
+    }
+    let trusted = options.trusted_proxies.clone();
+    let events = events.clone();
+    Ok(EdgeSettings {
+        name: options.name.clone(),
+        instance: instance.iter().map(|byte| format!("{byte:02x}")).collect(),
+        is_trusted_proxy: Box::new(move |address: IpAddr| {
+            let address = address.to_canonical();
+            trusted.iter().any(|network| network.contains(&address))
+        }),
+        fill_window_bytes: options.fill_window_bytes,
+        secret: KeySecret(secret),
+        report: Box::new(move |id, reason, message| {
+            events.push(Event { id: id.to_owned(), reason, message: message.to_owned() });
+        }),
+    })
+}
+
+fn format(name: &str) -> Result<Format, StartError> {
+    match name {
+        "json" => Ok(Format::Json),
+        "combined" => Ok(Format::Combined),
+        other => Err(StartError::Setting(format!("access_log_format {other:?}: must be \"json\" or \"combined\""))),
+    }
+}
+
+fn cache_status_hit(name: &str) -> Vec<u8> {
+    let mut whole = b"\r\nCache-Status: ".to_vec();
+    bodega_semantics::cache_status::write_hit(&mut whole, name, 0);
+    // Everything up to the number, which is written for each answer.
+    whole.pop();
+    whole
+}
+
+/// Where a Unix socket of this edge lies, if it has one.
+#[must_use]
+pub fn unix_path(url: &str) -> Option<PathBuf> {
+    url.strip_prefix("unix:").map(PathBuf::from)
+}

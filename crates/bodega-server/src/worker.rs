@@ -1,0 +1,207 @@
+//! One serving thread: a single-threaded runtime, its listeners, its connections, its share of the machine.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use bodega_edge::Worker;
+use parking_lot::Mutex;
+use socket2::Socket;
+use tokio::net::{TcpListener, UnixListener};
+use tokio::runtime::Handle;
+use tokio::sync::Notify;
+
+use crate::access_log::AccessLog;
+use crate::admission::Admission;
+use crate::connection::{Connection, Connections, TICK, Timeouts};
+use crate::http1;
+use crate::stream::Stream;
+
+/// What a thread's connections share.
+pub(crate) struct Thread {
+    pub(crate) worker: Arc<Worker>,
+    pub(crate) connections: Connections,
+    pub(crate) limits: bodega_http1::Limits,
+    pub(crate) max_body_bytes: u64,
+    pub(crate) log: Option<AccessLog>,
+    /// Buffers of connections that have gone idle.
+    pub(crate) spare: Mutex<Vec<Vec<u8>>>,
+    /// `Via: 1.1 NAME\r\nAge: `
+    pub(crate) via_and_age: Vec<u8>,
+    /// `\r\nCache-Status: NAME; hit; ttl=`
+    pub(crate) cache_status_hit: Vec<u8>,
+    pub(crate) timeouts: Timeouts,
+    pub(crate) admission: Arc<Admission>,
+    pub(crate) draining: AtomicBool,
+    pub(crate) handed_over: AtomicBool,
+    /// Wakes the acceptors when draining begins, and the thread when it must end.
+    pub(crate) stop_accepting: Notify,
+    pub(crate) end: Notify,
+}
+
+impl Thread {
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+
+    /// Whether the accept queue is left to a successor that has taken the sockets over.
+    pub(crate) fn keeps_queue(&self) -> bool {
+        self.handed_over.load(Ordering::Relaxed)
+    }
+
+    /// No more connections; those that wait for a request end, the others after their answer.
+    pub(crate) fn drain(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+        self.stop_accepting.notify_waiters();
+        self.connections.end_idle();
+    }
+}
+
+/// A running thread.
+pub(crate) struct Running {
+    pub(crate) thread: Arc<Thread>,
+    pub(crate) handle: Handle,
+    join: Option<JoinHandle<()>>,
+}
+
+/// A socket to accept from.
+pub(crate) struct Acceptor {
+    pub(crate) socket: Socket,
+    pub(crate) is_unix: bool,
+}
+
+impl Running {
+    /// Starts a thread that accepts from `acceptors`.
+    pub(crate) fn start(thread: Arc<Thread>, index: usize, acceptors: Vec<Acceptor>) -> std::io::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let handle = runtime.handle().clone();
+        let shared = Arc::clone(&thread);
+        let join = std::thread::Builder::new().name(format!("bodega-{index}")).spawn(move || {
+            runtime.block_on(run(shared, acceptors));
+            // Tasks that outlive the drain are dropped with the runtime: their clients see a break.
+            runtime.shutdown_timeout(Duration::from_millis(100));
+        })?;
+        Ok(Self { thread, handle, join: Some(join) })
+    }
+
+    /// Ends the thread and waits for it.
+    pub(crate) fn join(&mut self) {
+        self.thread.connections.end_all();
+        self.thread.end.notify_one();
+        if let Some(join) = self.join.take() {
+            // A panic of the thread has been reported by the panic hook already.
+            let _ = join.join();
+        }
+    }
+}
+
+async fn run(thread: Arc<Thread>, acceptors: Vec<Acceptor>) {
+    for acceptor in acceptors {
+        tokio::spawn(accept_all(Arc::clone(&thread), acceptor));
+    }
+    let mut ticks = tokio::time::interval(TICK);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => {
+                thread.connections.sweep(&thread.timeouts);
+                if thread.is_draining() {
+                    thread.connections.end_idle();
+                }
+            }
+            () = thread.end.notified() => return,
+        }
+    }
+}
+
+enum Listener {
+    Tcp(TcpListener),
+    Unix(UnixListener),
+}
+
+impl Listener {
+    fn new(acceptor: Acceptor) -> std::io::Result<Self> {
+        acceptor.socket.set_nonblocking(true)?;
+        if acceptor.is_unix {
+            UnixListener::from_std(acceptor.socket.into()).map(Self::Unix)
+        } else {
+            TcpListener::from_std(acceptor.socket.into()).map(Self::Tcp)
+        }
+    }
+
+    async fn accept(&self) -> std::io::Result<Stream> {
+        match self {
+            Self::Tcp(listener) => {
+                let (stream, _) = listener.accept().await?;
+                // Answers are written whole: waiting for more to send only delays them.
+                stream.set_nodelay(true)?;
+                Ok(Stream::Tcp(stream))
+            }
+            Self::Unix(listener) => listener.accept().await.map(|(stream, _)| Stream::Unix(stream)),
+        }
+    }
+}
+
+async fn accept_all(thread: Arc<Thread>, acceptor: Acceptor) {
+    let Ok(listener) = Listener::new(acceptor) else { return };
+    loop {
+        let stopping = thread.stop_accepting.notified();
+        tokio::pin!(stopping);
+        stopping.as_mut().enable();
+        if thread.is_draining() {
+            break;
+        }
+        tokio::select! {
+            accepted = listener.accept() => take(&thread, accepted).await,
+            () = stopping => break,
+        }
+    }
+    if thread.keeps_queue() {
+        return;
+    }
+    // Clients whose connection the system has accepted already were promised an answer: drain the queue.
+    while let Ok(accepted) = tokio::time::timeout(QUEUE_WAIT, listener.accept()).await {
+        take(&thread, accepted).await;
+    }
+}
+
+async fn take(thread: &Arc<Thread>, accepted: std::io::Result<Stream>) {
+    match accepted {
+        Ok(stream) => serve(thread, stream),
+        // Out of descriptors or memory, or the client has gone: try again, but not in a busy loop.
+        Err(_) => tokio::time::sleep(ACCEPT_BACKOFF).await,
+    }
+}
+
+fn serve(thread: &Arc<Thread>, stream: Stream) {
+    let client = match &stream {
+        Stream::Tcp(_) => Some(stream.peer()),
+        Stream::Unix(_) => None,
+    };
+    let Some(admitted) = thread.admission.admit(client) else { return };
+    let connection = Arc::new(Connection::new(stream, thread.connections.tick()));
+    let slot = Slot { thread: Arc::clone(thread), slot: thread.connections.add(Arc::clone(&connection)) };
+    let thread = Arc::clone(thread);
+    tokio::spawn(async move {
+        let _admitted = admitted;
+        let _slot = slot;
+        http1::serve::run(&thread, &connection).await;
+    });
+}
+
+/// A place among the thread's connections, given back when the task ends, however it ends.
+struct Slot {
+    thread: Arc<Thread>,
+    slot: usize,
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.thread.connections.remove(self.slot);
+    }
+}
+
+/// How long the queue of accepted connections must stay empty before it counts as drained.
+const QUEUE_WAIT: Duration = Duration::from_millis(20);
+const ACCEPT_BACKOFF: Duration = Duration::from_millis(20);

@@ -1,0 +1,257 @@
+//! A stored answer: what the machine needs to decide, a prebuilt head, and the body.
+//!
+//! One allocation holds header, head and (up to `INLINE_BYTES`) body: `[EntryHead | status line, fields | body]`.
+//! Larger bodies are slices of 1 MiB. Entries never change; a 304 or a new configuration replaces them.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
+
+use bodega_semantics::fields::Block;
+use bodega_semantics::key::UrlMarks;
+use bodega_semantics::storable::Terms;
+use bodega_semantics::{Field, Head, Key};
+use triomphe::ThinArc;
+
+use crate::slice::Slice;
+
+/// Bodies up to this size lie beside their head in one allocation.
+pub const INLINE_BYTES: usize = 64 * 1024;
+
+/// What an entry carries beside its bytes.
+pub struct EntryHead {
+    /// The key it is found by.
+    pub key: Key,
+    /// The identity by which an invalidation of its URL finds it.
+    pub marks: UrlMarks,
+    /// The local sequence number that had been applied when the request to the origin began.
+    pub stamp: u64,
+    /// How long it is fresh and what may be done afterwards.
+    pub terms: Terms,
+    /// The configuration revision its terms were computed under.
+    pub revision: u64,
+    /// What kind of entry this is, and the facts about the request that brought it.
+    pub kind: Kind,
+    /// The status code.
+    pub status: u16,
+    /// Whether the request that brought it named a user (cookies, authorization, forwarded fields outside the key).
+    pub for_user: bool,
+    status_line_bytes: u8,
+    head_bytes: u32,
+    slices: Option<Box<SlicedBody>>,
+    slot: AtomicU32,
+    hits: AtomicU8,
+}
+
+/// What an entry is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// An answer.
+    Answer,
+    /// Says which request fields the answers under this key vary by; the body lists the names, one a line.
+    VaryNames,
+    /// Remembers that answers under this key are not for sharing, so that nobody waits to collapse.
+    Uncacheable,
+}
+
+/// A body that is too large to lie beside its head.
+#[derive(Clone)]
+pub struct SlicedBody {
+    /// Full slices, all of the same capacity but the last.
+    pub slices: Arc<[Arc<Slice>]>,
+    /// The length of the body.
+    pub n_bytes: u64,
+}
+
+/// The body of an entry, borrowed.
+#[derive(Clone, Copy)]
+pub enum Body<'a> {
+    /// One piece.
+    Inline(&'a [u8]),
+    /// Slices.
+    Slices(&'a SlicedBody),
+}
+
+impl Body<'_> {
+    /// The length in bytes.
+    #[must_use]
+    pub fn len(&self) -> u64 {
+        match self {
+            Self::Inline(bytes) => bytes.len() as u64,
+            Self::Slices(body) => body.n_bytes,
+        }
+    }
+
+    /// Whether it is empty.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// What a new entry is made of.
+pub struct NewEntry<'a> {
+    /// The key it is found by.
+    pub key: Key,
+    /// The identity of its URL.
+    pub marks: UrlMarks,
+    /// The local sequence number when the request began.
+    pub stamp: u64,
+    /// Its terms.
+    pub terms: Terms,
+    /// The configuration revision of the terms.
+    pub revision: u64,
+    /// What it is.
+    pub kind: Kind,
+    /// The status code.
+    pub status: u16,
+    /// Whether the request named a user.
+    pub for_user: bool,
+    /// `HTTP/1.1 200 OK\r\n`.
+    pub status_line: &'a [u8],
+    /// Field lines, as `Fields::as_block` gives them, with `Content-Length`.
+    pub block: &'a [u8],
+}
+
+/// A handle to a stored answer; cloning is one atomic increment.
+#[derive(Clone)]
+pub struct Entry(ThinArc<EntryHead, u8>);
+
+impl Entry {
+    /// An entry whose body lies beside its head. `body` may be of any length, `INLINE_BYTES` is what is sensible.
+    #[must_use]
+    pub fn inline(new: &NewEntry<'_>, body: &[u8]) -> Self {
+        let mut bytes = Vec::with_capacity(new.status_line.len() + new.block.len() + body.len());
+        bytes.extend_from_slice(new.status_line);
+        bytes.extend_from_slice(new.block);
+        bytes.extend_from_slice(body);
+        Self(ThinArc::from_header_and_slice(new.header(None), &bytes))
+    }
+
+    /// An entry whose body is slices.
+    #[must_use]
+    pub fn sliced(new: &NewEntry<'_>, body: SlicedBody) -> Self {
+        let bytes = [new.status_line, new.block].concat();
+        Self(ThinArc::from_header_and_slice(new.header(Some(Box::new(body))), &bytes))
+    }
+
+    /// The same body under another head: after a 304, or when the terms were computed anew.
+    #[must_use]
+    pub fn with_head(&self, new: &NewEntry<'_>) -> Self {
+        match self.body() {
+            Body::Inline(body) => Self::inline(new, body),
+            Body::Slices(body) => Self::sliced(new, body.clone()),
+        }
+    }
+
+    /// Status line and field lines as they go onto an HTTP/1.1 wire, without the empty line.
+    #[must_use]
+    pub fn wire_head(&self) -> &[u8] {
+        &self.bytes()[..self.head_bytes as usize]
+    }
+
+    /// The field lines.
+    #[must_use]
+    pub fn block(&self) -> Block<'_> {
+        Block(&self.bytes()[usize::from(self.status_line_bytes)..self.head_bytes as usize])
+    }
+
+    /// The body.
+    #[must_use]
+    pub fn body(&self) -> Body<'_> {
+        match &self.slices {
+            Some(body) => Body::Slices(body),
+            None => Body::Inline(&self.bytes()[self.head_bytes as usize..]),
+        }
+    }
+
+    /// Bytes of memory this entry takes, with what the index and the allocator need for it.
+    #[must_use]
+    pub fn size_bytes(&self) -> u64 {
+        let body = match &self.slices {
+            Some(body) => {
+                body.slices.iter().map(|slice| (slice.capacity() + SLICE_OVERHEAD_BYTES) as u64).sum::<u64>()
+                    + size_of::<SlicedBody>() as u64
+            }
+            None => 0,
+        };
+        (size_of::<EntryHead>() + self.bytes().len() + ENTRY_OVERHEAD_BYTES) as u64 + body
+    }
+
+    /// Whether both handles are of one entry.
+    #[must_use]
+    pub fn is(&self, other: &Self) -> bool {
+        std::ptr::eq(&raw const **self, &raw const **other)
+    }
+
+    fn bytes(&self) -> &[u8] {
+        &self.0.slice
+    }
+
+    pub(crate) fn count_hit(&self) {
+        // A lost increment between two threads costs a little precision of the eviction and saves a locked
+        // instruction on every hit; the counter saturates.
+        let hits = self.hits.load(Ordering::Relaxed);
+        if hits < u8::MAX {
+            self.hits.store(hits + 1, Ordering::Relaxed);
+        }
+    }
+
+    pub(crate) fn take_hits(&self) -> u32 {
+        u32::from(self.hits.swap(0, Ordering::Relaxed))
+    }
+
+    pub(crate) fn slot(&self) -> u32 {
+        self.slot.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_slot(&self, slot: u32) {
+        self.slot.store(slot, Ordering::Relaxed);
+    }
+}
+
+impl NewEntry<'_> {
+    fn header(&self, slices: Option<Box<SlicedBody>>) -> EntryHead {
+        EntryHead {
+            key: self.key,
+            marks: self.marks,
+            stamp: self.stamp,
+            terms: self.terms,
+            revision: self.revision,
+            kind: self.kind,
+            status: self.status,
+            for_user: self.for_user,
+            status_line_bytes: u8::try_from(self.status_line.len()).unwrap_or(u8::MAX),
+            head_bytes: u32::try_from(self.status_line.len() + self.block.len()).unwrap_or(u32::MAX),
+            slices,
+            slot: AtomicU32::new(NO_SLOT),
+            hits: AtomicU8::new(0),
+        }
+    }
+}
+
+impl std::ops::Deref for Entry {
+    type Target = EntryHead;
+
+    fn deref(&self) -> &EntryHead {
+        &self.0.header.header
+    }
+}
+
+impl Head for Entry {
+    fn fields(&self) -> impl Iterator<Item = Field<'_>> {
+        let block: Block<'_> = self.block();
+        block.into_fields()
+    }
+}
+
+impl fmt::Debug for Entry {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Entry").field("status", &self.status).field("kind", &self.kind).finish_non_exhaustive()
+    }
+}
+
+pub(crate) const NO_SLOT: u32 = u32::MAX;
+/// Reference count, length, allocator header, a place in the index (at its emptiest), in the slab and in the lists.
+const ENTRY_OVERHEAD_BYTES: usize = 8 + 8 + 16 + 21 + 16 + 40;
+const SLICE_OVERHEAD_BYTES: usize = 64;

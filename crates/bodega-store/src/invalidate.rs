@@ -1,0 +1,120 @@
+//! Invalidation by generation: a purge raises numbers, a lookup compares them with the entry's stamp.
+//!
+//! An event takes the next number of the edge's own sequence. Its generation is raised *before* the sequence is
+//! published, so that whoever reads the new number is after the purge, and whoever reads the old one is stamped
+//! too old to be used: a race invalidates too much, never too little.
+//! URLs share a table of fixed size: a collision, too, invalidates too much.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bodega_semantics::key::UrlMarks;
+use parking_lot::Mutex;
+
+const TABLE_SLOTS: usize = 1 << 16;
+
+/// The generations of one edge. Constant memory (512 KiB), whatever is purged.
+pub struct Invalidations {
+    sequence: AtomicU64,
+    all: AtomicU64,
+    /// The highest generation of any URL: entries stamped with it or later need no look at the table.
+    newest_url: AtomicU64,
+    urls: Box<[AtomicU64]>,
+    writer: Mutex<()>,
+}
+
+impl Default for Invalidations {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Invalidations {
+    /// Nothing invalidated; the sequence begins at 1.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            sequence: AtomicU64::new(1),
+            all: AtomicU64::new(0),
+            newest_url: AtomicU64::new(0),
+            urls: (0..TABLE_SLOTS).map(|_| AtomicU64::new(0)).collect(),
+            writer: Mutex::new(()),
+        }
+    }
+
+    /// The number of the last applied event: the stamp of a request that begins now.
+    #[must_use]
+    pub fn sequence(&self) -> u64 {
+        self.sequence.load(Ordering::Acquire)
+    }
+
+    /// Whether something stamped `stamp` under `marks` may still be used.
+    #[inline]
+    #[must_use]
+    pub fn allows(&self, stamp: u64, marks: &UrlMarks) -> bool {
+        stamp >= self.all.load(Ordering::Acquire)
+            && (stamp >= self.newest_url.load(Ordering::Acquire)
+                || (stamp >= self.urls[slot(marks.path)].load(Ordering::Acquire)
+                    && stamp >= self.urls[slot(marks.url)].load(Ordering::Acquire)))
+    }
+
+    /// Invalidates everything. Returns the event's number.
+    pub fn invalidate_all(&self) -> u64 {
+        self.apply(|number| self.all.store(number, Ordering::Release))
+    }
+
+    /// Invalidates what carries `mark` as path or URL identity. Returns the event's number.
+    pub fn invalidate_mark(&self, mark: u64) -> u64 {
+        self.apply(|number| {
+            self.urls[slot(mark)].store(number, Ordering::Release);
+            self.newest_url.store(number, Ordering::Release);
+        })
+    }
+
+    fn apply(&self, raise: impl FnOnce(u64)) -> u64 {
+        let _one_at_a_time = self.writer.lock();
+        let number = self.sequence.load(Ordering::Relaxed) + 1;
+        raise(number);
+        self.sequence.store(number, Ordering::Release);
+        number
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "only the low bits choose the slot")]
+fn slot(mark: u64) -> usize {
+    mark as usize & (TABLE_SLOTS - 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ONE: UrlMarks = UrlMarks { path: 1, url: 2 };
+    const OTHER: UrlMarks = UrlMarks { path: 3, url: 4 };
+
+    #[test]
+    fn a_purge_reaches_what_began_before_it_and_nothing_else() {
+        let invalidations = Invalidations::new();
+        let before = invalidations.sequence();
+        assert!(invalidations.allows(before, &ONE));
+        invalidations.invalidate_mark(ONE.url);
+        assert!(!invalidations.allows(before, &ONE));
+        assert!(invalidations.allows(before, &OTHER));
+        assert!(invalidations.allows(invalidations.sequence(), &ONE));
+    }
+
+    #[test]
+    fn a_purge_of_a_path_reaches_all_its_queries() {
+        let invalidations = Invalidations::new();
+        let before = invalidations.sequence();
+        invalidations.invalidate_mark(ONE.path);
+        assert!(!invalidations.allows(before, &UrlMarks { path: ONE.path, url: 99 }));
+    }
+
+    #[test]
+    fn a_purge_of_everything_reaches_everything() {
+        let invalidations = Invalidations::new();
+        let before = invalidations.sequence();
+        assert_eq!(invalidations.invalidate_all(), before + 1);
+        assert!(!invalidations.allows(before, &OTHER));
+    }
+}

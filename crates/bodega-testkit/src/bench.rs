@@ -1,0 +1,258 @@
+//! An edge in memory: the machine with a scripted origin and a fake clock, and a client that reads whole answers.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+
+use bodega_edge::exchange::{Journey, OwnedRequest};
+use bodega_edge::fetch::{OnePiece, RequestBody, next_chunk};
+use bodega_edge::{Answer, AnswerHead, Begun, BodyPlan, Edge, EdgeSettings, RequestView, Worker, begin, complete};
+use bodega_eviction::s3fifo::S3Fifo;
+use bodega_semantics::key::KeySecret;
+use bodega_semantics::{Field, Fields, Outcome, Reason};
+use bodega_snapshot::Snapshot;
+use bodega_store::{Body, Memory};
+use bytes::Bytes;
+
+use crate::clock::FakeClock;
+use crate::origin::ScriptedOrigin;
+
+/// How much the edge of a test may keep.
+pub const MEMORY_BYTES: u64 = 64 << 20;
+
+/// The edge, its origin and its clock.
+#[derive(Clone)]
+pub struct Bench {
+    /// The edge, with one thread.
+    pub worker: Arc<Worker>,
+    /// Its origins, all of them one script.
+    pub origin: ScriptedOrigin,
+    /// Its clock.
+    pub clock: Arc<FakeClock>,
+}
+
+/// A request of a test.
+#[derive(Clone, Debug, Default)]
+pub struct TestRequest {
+    /// The method; empty for GET.
+    pub method: String,
+    /// Path and query.
+    pub target: String,
+    /// `Host`; empty for `example.com`.
+    pub host: String,
+    /// Field lines.
+    pub headers: Vec<(String, String)>,
+    /// The body.
+    pub body: Vec<u8>,
+    /// The client's address.
+    pub peer: Option<IpAddr>,
+}
+
+/// What the client of a test got.
+#[derive(Clone, Debug)]
+pub struct Got {
+    /// The status code.
+    pub status: u16,
+    /// The fields.
+    pub fields: Fields,
+    /// As much of the body as came.
+    pub body: Vec<u8>,
+    /// Whether it broke off.
+    pub broken: bool,
+    /// The outcome.
+    pub outcome: Outcome,
+    /// The reason.
+    pub reason: Reason,
+}
+
+impl TestRequest {
+    /// A GET of `target`.
+    #[must_use]
+    pub fn get(target: &str) -> Self {
+        Self { target: target.to_owned(), ..Self::default() }
+    }
+}
+
+impl Bench {
+    /// An edge with this configuration.
+    ///
+    /// # Panics
+    /// When the configuration is not valid: a test that says so is what is wanted.
+    #[must_use]
+    #[expect(clippy::panic, reason = "a test kit fails loudly")]
+    pub fn new(snapshot_json: &str) -> Self {
+        let snapshot = match Snapshot::from_json(snapshot_json) {
+            Ok(snapshot) => snapshot,
+            Err(error) => panic!("the test's configuration: {error}\n{snapshot_json}"),
+        };
+        let origin = ScriptedOrigin::default();
+        let clock = Arc::new(FakeClock::default());
+        let settings = EdgeSettings {
+            name: "bodega".to_owned(),
+            instance: "test".to_owned(),
+            is_trusted_proxy: Box::new(|address| address == IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1))),
+            fill_window_bytes: 4 << 20,
+            secret: KeySecret([7; 16]),
+            report: Box::new(|_, _, _| {}),
+        };
+        let memory = Memory::new(MEMORY_BYTES, Box::new(S3Fifo::new(MEMORY_BYTES)));
+        let edge = Edge::new(settings, memory, snapshot, Arc::<FakeClock>::clone(&clock));
+        let worker = Worker {
+            edge: Arc::new(edge),
+            fetch: Arc::new(origin.clone()),
+            metrics: bodega_edge::Metrics::default(),
+        };
+        Self { worker: Arc::new(worker), origin, clock }
+    }
+
+    /// Sends a request and returns the answer with its body still to be read.
+    pub async fn begin(&self, request: &TestRequest) -> Answer {
+        let fields: Vec<Field<'_>> = request
+            .headers
+            .iter()
+            .map(|(name, value)| Field { name: name.as_str(), value: value.as_bytes() })
+            .collect();
+        let (path, query) = match request.target.split_once('?') {
+            Some((path, query)) => (path, Some(query)),
+            None => (request.target.as_str(), None),
+        };
+        let view = RequestView {
+            method: if request.method.is_empty() { "GET" } else { &request.method },
+            https: false,
+            authority: if request.host.is_empty() { "example.com" } else { &request.host },
+            path,
+            query,
+            fields: &fields,
+            peer: request.peer.unwrap_or(IpAddr::V4(Ipv4Addr::new(203, 0, 113, 9))),
+            has_body: !request.body.is_empty(),
+            version: "1.1",
+            upgrade: false,
+        };
+        let snapshot = self.worker.edge.snapshot.load_full();
+        match begin(&self.worker, &snapshot, &view) {
+            Begun::Ready(answer) => answer,
+            Begun::Pending(pending) => {
+                let journey = Journey::new(Arc::clone(&self.worker), OwnedRequest::copy_of(&view), pending);
+                let body = (!request.body.is_empty()).then(|| RequestBody {
+                    content_length: Some(request.body.len() as u64),
+                    stream: Box::new(OnePiece(Some(Bytes::from(request.body.clone())))),
+                });
+                complete(journey, body).await
+            }
+        }
+    }
+
+    /// Sends a request and reads the whole answer.
+    pub async fn send(&self, request: &TestRequest) -> Got {
+        let answer = self.begin(request).await;
+        self.read(answer).await
+    }
+
+    /// Reads the rest of an answer.
+    pub async fn read(&self, answer: Answer) -> Got {
+        let mut fields = match (&answer.head, &answer.body) {
+            (AnswerHead::Built(fields), _) => fields.clone(),
+            (AnswerHead::Stored { age_seconds, ttl_seconds }, BodyPlan::Stored { entry, .. }) => {
+                let mut fields = Fields::copy_of(entry);
+                fields.set("Age", age_seconds.to_string().as_bytes());
+                fields.push("Cache-Status", format!("bodega; hit; ttl={ttl_seconds}").as_bytes());
+                fields
+            }
+            _ => Fields::new(),
+        };
+        if let Some(length) = answer.content_length {
+            fields.set("Content-Length", length.to_string().as_bytes());
+        }
+        let mut got = Got {
+            status: answer.status,
+            fields,
+            body: Vec::new(),
+            broken: false,
+            outcome: answer.outcome,
+            reason: answer.reason,
+        };
+        match answer.body {
+            BodyPlan::Empty => {}
+            BodyPlan::Bytes(bytes) => got.body.extend_from_slice(&bytes),
+            BodyPlan::Stored { entry, from, to } => {
+                let whole: Vec<u8> = match entry.body() {
+                    Body::Inline(bytes) => bytes.to_vec(),
+                    Body::Slices(body) => body.slices.iter().flat_map(|slice| slice.filled().to_vec()).collect(),
+                };
+                let (from, to) = (usize::try_from(from).unwrap_or(0), usize::try_from(to).unwrap_or(0));
+                got.body.extend_from_slice(whole.get(from..to).unwrap_or_default());
+            }
+            BodyPlan::Live(mut reader) => loop {
+                match reader.next().await {
+                    Ok(Some(piece)) => got.body.extend_from_slice(piece.as_ref()),
+                    Ok(None) => break,
+                    Err(_) => {
+                        got.broken = true;
+                        break;
+                    }
+                }
+            },
+            BodyPlan::Stream(mut stream) => {
+                while let Some(piece) = next_chunk(&mut *stream).await {
+                    match piece {
+                        Ok(piece) => got.body.extend_from_slice(&piece),
+                        Err(_) => {
+                            got.broken = true;
+                            break;
+                        }
+                    }
+                }
+            }
+        }
+        // A fill that has just ended stores its entry in its own task.
+        tokio::task::yield_now().await;
+        got
+    }
+}
+
+/// One distribution for every host, one behavior with this policy, before the origin `site`.
+#[must_use]
+pub fn snapshot_json(policy: &serde_json::Value, behavior: &serde_json::Value, revision: u64) -> String {
+    let mut whole_policy = serde_json::json!({
+        "store": true,
+        "min_ttl_seconds": 0, "default_ttl_seconds": 86400, "max_ttl_seconds": 31_536_000,
+        "negative_ttl_seconds": {},
+        "stale_while_revalidate_seconds": 0, "stale_if_error_seconds": 0,
+        "key": {"query": {"kind": "all", "names": [], "sorted": false}, "headers": [], "cookies": [], "host": true},
+        "forward": {"query": {"kind": "none", "names": []}, "headers": [], "cookies": []},
+        "max_object_bytes": null
+    });
+    merge(&mut whole_policy, policy);
+    let mut whole_behavior = serde_json::json!({
+        "paths": [], "methods": [],
+        "action": {"kind": "origin", "origin": "site"},
+        "policy": "tested", "strip_prefix": "", "add_prefix": "",
+        "allow": [], "deny": [],
+        "request_headers": {"set": [], "remove": []},
+        "response_headers": {"set": [], "remove": []}
+    });
+    merge(&mut whole_behavior, behavior);
+    serde_json::json!({
+        "schema": 1,
+        "revision": revision,
+        "distributions": [{"name": "tested", "hosts": ["*"], "behaviors": [whole_behavior]}],
+        "origins": {"site": {
+            "kind": "http", "url": "http://127.0.0.1:9", "host": null,
+            "connect_timeout_seconds": 5, "first_byte_timeout_seconds": 30, "between_bytes_timeout_seconds": 30,
+            "attempts": 2, "max_connections": 256, "max_queue": 1024, "queue_timeout_seconds": 5, "ca_file": null
+        }},
+        "policies": {"tested": whole_policy}
+    })
+    .to_string()
+}
+
+fn merge(whole: &mut serde_json::Value, over: &serde_json::Value) {
+    match (whole, over) {
+        (serde_json::Value::Object(whole), serde_json::Value::Object(over)) => {
+            for (name, value) in over {
+                merge(whole.entry(name.clone()).or_insert(serde_json::Value::Null), value);
+            }
+        }
+        (whole, over) if !over.is_null() => *whole = over.clone(),
+        _ => {}
+    }
+}
