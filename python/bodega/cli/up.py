@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 _INTERRUPTED = 130
 _WIDTH = 132
+_ENDED_BY = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def up(
@@ -84,6 +85,9 @@ def up(
             if not as_json:
                 console.print("Stopping.")
             status = _INTERRUPTED if make_visit else 0
+        finally:
+            # From here on everything is being tidied up anyway, and nobody shall cut that short.
+            _ignore_signals()
     if status:
         raise typer.Exit(status)
 
@@ -180,20 +184,23 @@ def _model_progress(console: Console, *, quiet: bool) -> Iterator[Callable[[int,
 
 @contextmanager
 def _ended_by_signals() -> Iterator[None]:
-    """Let SIGTERM and SIGHUP end everything in the same way as Ctrl-C; a second one does not cut the tidying short."""
+    """Let SIGTERM and SIGHUP end everything in the same way as Ctrl-C."""
 
     def interrupt(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - the form of a handler
-        for each in ended_by:
-            signal.signal(each, signal.SIG_IGN)
+        _ignore_signals()
         raise KeyboardInterrupt
 
-    ended_by = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = [signal.signal(each, interrupt) for each in ended_by]
+    before = [signal.signal(each, interrupt) for each in _ENDED_BY]
     try:
         yield
     finally:
-        for each, handler in zip(ended_by, before, strict=True):
+        for each, handler in zip(_ENDED_BY, before, strict=True):
             signal.signal(each, handler)
+
+
+def _ignore_signals() -> None:
+    for each in _ENDED_BY:
+        signal.signal(each, signal.SIG_IGN)
 
 
 def _json_writer(console: Console) -> Callable[[str], object]:

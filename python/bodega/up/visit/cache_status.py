@@ -21,16 +21,20 @@ def outcome(said: str, name: str) -> str:
 
 
 def _outcome(parameters: dict[str, str]) -> str:
+    # RFC 9211 section 2.3: a negative ttl means that what was given was stale.
+    was_stale = parameters.get("ttl", "").startswith("-") or parameters.get("detail") in _STALE_DETAILS
     if "hit" in parameters:
-        # RFC 9211 section 2.3: a negative ttl means that the answer was stale.
-        return "stale" if parameters.get("ttl", "0").startswith("-") else "hit"
+        return "stale" if was_stale else "hit"
     if "collapsed" in parameters:
         return "collapsed"
-    match parameters.get("fwd"):
-        case None:
-            return "none"
-        case "bypass" | "method":
-            return "pass"
-        case "stale" if parameters.get("fwd-status") == "304":
-            return "revalidated"
-    return "miss"
+    forwarded = parameters.get("fwd")
+    if forwarded is None:
+        return "none"
+    if forwarded in ("bypass", "method"):
+        return "pass"
+    if parameters.get("fwd-status") == "304":
+        return "revalidated"
+    return "stale" if was_stale else "miss"
+
+
+_STALE_DETAILS = frozenset({"if-error", "while-revalidate"})

@@ -251,7 +251,7 @@ STEPS: tuple[tuple[Callable[[Visit], None], str], ...] = (
     (film, "A film: jump into it, watch it, jump again."),
     (
         model,
-        f"A model file of {model_size_bytes() / 1e6:.0f} MB: once from far away, then from memory, then by a fleet at once.",
+        f"A model file of {model_size_bytes() / 1e6:.0f} MB: from far away, from memory, and by a fleet at once.",
     ),
     (crowd, "Many visitors in three places wander about the store."),
     (down, "The web origin goes down, and comes back."),

@@ -1,0 +1,107 @@
+"""`bodega up` as a person starts it: a process, three edges, real origins; and nothing left when it ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.request import urlopen
+
+import pytest
+
+STEPS = ["cold", "warm", "changed", "invalidated", "private", "film", "model", "crowd", "down"]
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Keep one model file for all tests here, and out of the user's own cache."""
+    return tmp_path_factory.mktemp("cache")
+
+
+@contextmanager
+def bodega(*arguments: str, scratch: Path, cache: Path) -> Iterator[subprocess.Popen[str]]:
+    environment = {**os.environ, "TMPDIR": str(scratch), "XDG_CACHE_HOME": str(cache)}
+    command = [sys.executable, "-m", "bodega", *arguments]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment, text=True)
+    try:
+        with process:
+            yield process
+    finally:
+        process.kill()
+
+
+def told(process: subprocess.Popen[str]) -> dict[str, Any]:
+    assert process.stdout is not None
+    told: dict[str, Any] = json.loads(process.stdout.readline())
+    return told
+
+
+def is_alive(pid: int) -> bool:
+    return Path(f"/proc/{pid}").exists()
+
+
+@pytest.mark.timeout(300)
+def test_a_visit_is_as_it_should_be_and_leaves_nothing_behind(tmp_path: Path, cache: Path) -> None:
+    with bodega("up", "--try", "--json", scratch=tmp_path, cache=cache) as process:
+        output, errors = process.communicate()
+    lines = [json.loads(line) for line in output.splitlines()]
+    wrong = [line for line in lines if line.get("ok") is False or line.get("verdict") == "short"]
+    assert (process.returncode, wrong) == (0, []), errors
+    assert [line["step"] for line in lines if line["kind"] == "step"] == STEPS
+    figures = {line["name"]: line["verdict"] for line in lines if line["kind"] == "figure"}
+    assert set(figures.values()) == {"reached"}
+    assert len(figures) == 4
+    started = lines[0]
+    assert [edge["region"] for edge in started["edges"]] == ["ap-northeast-1", "eu-west-2", "us-east-1"]
+    assert not any(is_alive(edge["pid"]) for edge in started["edges"])
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_stops_everything(tmp_path: Path, cache: Path, number: signal.Signals) -> None:
+    with bodega("up", "--json", scratch=tmp_path, cache=cache) as process:
+        edges = told(process)["edges"]
+        with urlopen(edges[2]["url"]) as answer:
+            assert answer.status == 200
+            assert answer.headers["Cache-Status"].startswith("virginia; fwd=uri-miss")
+        assert told(process)["kind"] == "edge"
+        process.send_signal(number)
+        process.communicate()
+    assert process.returncode == 0
+    assert not any(is_alive(edge["pid"]) for edge in edges)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.timeout(120)
+def test_an_edge_that_dies_ends_everything_and_is_named(tmp_path: Path, cache: Path) -> None:
+    with bodega("up", "--json", scratch=tmp_path, cache=cache) as process:
+        edges = told(process)["edges"]
+        os.kill(edges[1]["pid"], signal.SIGKILL)
+        _, errors = process.communicate()
+    assert process.returncode not in (0, None)
+    assert "the edge in London was ended by signal 9" in errors
+    assert not any(is_alive(edge["pid"]) for edge in edges)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.timeout(120)
+def test_a_file_of_ones_own_runs_on_three_edges(tmp_path: Path, cache: Path) -> None:
+    file = tmp_path / "bodega.toml"
+    file.write_text('[distributions.hello]\nhosts = ["*"]\nbehaviors = [{ answer = { body = "hello" } }]\n')
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    with bodega("up", str(file), "--json", scratch=scratch, cache=cache) as process:
+        for edge in told(process)["edges"]:
+            with urlopen(edge["url"]) as answer:
+                assert answer.read() == b"hello"
+        process.send_signal(signal.SIGTERM)
+        process.communicate()
+    assert process.returncode == 0
+    assert list(scratch.iterdir()) == []

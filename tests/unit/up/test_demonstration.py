@@ -1,0 +1,38 @@
+from __future__ import annotations
+
+import socket
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from bodega.errors import AddressInUse, EdgeError
+from bodega.up import demonstration
+from bodega.up.demonstration import ANY_PORTS, Demonstration, Options
+
+
+def test_a_taken_port_is_an_error_that_names_it() -> None:
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        held.listen()
+        port = held.getsockname()[1]
+        with pytest.raises(AddressInUse, match=f"127.0.0.1:{port} is taken"):
+            demonstration._ports(port, 1)
+
+
+def test_any_ports_are_free_and_different() -> None:
+    assert len(set(demonstration._ports(ANY_PORTS, 3))) == 3
+
+
+def test_what_fails_half_way_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise EdgeError("no")
+
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(scratch))
+    monkeypatch.setattr(demonstration, "start_edge", fail)
+    started = Demonstration(Options(file=tmp_path / "bodega.toml", port_base=ANY_PORTS))
+    with pytest.raises(EdgeError):
+        started.start()
+    assert list(scratch.iterdir()) == []
