@@ -5,7 +5,6 @@
 //! Start at `request_head::parse_request`; `raw` holds what heads of both directions share,
 //! `chunked` is the transfer coding, `write` puts heads together.
 #![forbid(unsafe_code)]
-#![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking"))]
 
 pub mod chunked;
 mod error;

@@ -7,7 +7,6 @@
 //! Start at `worker` (what one fetch is), then `attempts` (connections and retries), `exchange` (one request on one
 //! connection) and `body` (the answer's body). `origins` holds what all threads share.
 #![forbid(unsafe_code)]
-#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking"))]
 
 mod attempts;
 mod body;

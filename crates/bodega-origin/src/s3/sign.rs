@@ -72,7 +72,7 @@ impl Signer {
         let to_sign = format!("AWS4-HMAC-SHA256\n{}\n{scope}\n{hash}", date.as_str());
         let signature = hex(hmac::sign(&self.key(keys, date.day()), to_sign.as_bytes()).as_ref());
         let access_key = &keys.access_key;
-        format!("AWS4-HMAC-SHA256 Credential={access_key}/{scope},SignedHeaders={names},Signature={signature}")
+        format!("AWS4-HMAC-SHA256 Credential={access_key}/{scope}, SignedHeaders={names}, Signature={signature}")
     }
 
     fn key(&self, keys: &Arc<Keys>, day: &str) -> hmac::Key {
@@ -135,6 +135,6 @@ mod tests {
         signer.write_fields(&mut out, &keys(Some("T")), &request, &AmzDate::at(0));
         let text = String::from_utf8(out).unwrap();
         assert!(text.contains("x-amz-security-token: T\r\n"));
-        assert!(text.contains("SignedHeaders=host;x-amz-content-sha256;x-amz-date;x-amz-security-token,"));
+        assert!(text.contains("SignedHeaders=host;x-amz-content-sha256;x-amz-date;x-amz-security-token, "));
     }
 }

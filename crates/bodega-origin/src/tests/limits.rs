@@ -51,14 +51,14 @@ async fn a_slow_body_that_keeps_coming_is_no_timeout() {
         read_head(&mut stream).await;
         stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n").await.unwrap();
         for byte in b"hello" {
-            tokio::time::sleep(Duration::from_millis(60)).await;
+            tokio::time::sleep(Duration::from_millis(100)).await;
             stream.write_all(&[*byte]).await.unwrap();
         }
         read_head(&mut stream).await;
     })
     .await;
     let mut settings = server.settings();
-    settings.limits.between_bytes_timeout = Duration::from_millis(200);
+    settings.limits.between_bytes_timeout = Duration::from_millis(400);
     assert_eq!(get_body(&worker(settings)).await.unwrap(), b"hello");
 }
 
@@ -67,9 +67,9 @@ async fn a_reader_that_takes_its_time_is_no_timeout() {
     let server =
         Server::answering("HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n".to_owned() + &"x".repeat(100_000)).await;
     let mut settings = server.settings();
-    settings.limits.between_bytes_timeout = SHORT;
+    settings.limits.between_bytes_timeout = Duration::from_millis(300);
     let answer = get(&worker(settings)).await.unwrap();
-    tokio::time::sleep(SHORT * 3).await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
     assert_eq!(body(answer).await.unwrap().len(), 100_000);
 }
 
@@ -80,13 +80,13 @@ async fn a_reused_connection_has_its_timeouts_anew() {
             if read_head(&mut stream).await.is_empty() {
                 return;
             }
-            tokio::time::sleep(Duration::from_millis(120)).await;
+            tokio::time::sleep(Duration::from_millis(130)).await;
             stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await.unwrap();
         }
     })
     .await;
     let mut settings = server.settings();
-    settings.limits.first_byte_timeout = Duration::from_millis(300);
+    settings.limits.first_byte_timeout = Duration::from_millis(400);
     let worker = worker(settings);
     for _ in 0..4 {
         assert_eq!(get_body(&worker).await.unwrap(), b"ok");

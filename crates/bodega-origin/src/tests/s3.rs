@@ -88,7 +88,7 @@ async fn requests_are_signed_with_the_keys_of_the_file() {
         "x-amz-content-sha256: e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\r\n",
         "x-amz-security-token: TOKEN\r\n",
         "Authorization: AWS4-HMAC-SHA256 Credential=KEY/",
-        "/eu-west-1/s3/aws4_request,SignedHeaders=host;x-amz-content-sha256;x-amz-date;x-amz-security-token,Signature=",
+        "/eu-west-1/s3/aws4_request, SignedHeaders=host;x-amz-content-sha256;x-amz-date;x-amz-security-token, Signature=",
     ] {
         assert!(head.contains(part), "{part} in {head}");
     }

@@ -160,12 +160,12 @@ async fn a_body_that_is_not_as_long_as_was_said_is_never_sent_as_if_it_were() {
 async fn a_client_that_is_slow_is_no_timeout_of_the_origin() {
     let server = echoing(b"0\r\n\r\n").await;
     let mut settings = server.settings();
-    settings.limits.first_byte_timeout = Duration::from_millis(80);
-    settings.limits.between_bytes_timeout = Duration::from_millis(80);
+    settings.limits.first_byte_timeout = Duration::from_millis(300);
+    settings.limits.between_bytes_timeout = Duration::from_millis(300);
     let worker = worker(settings);
     let (sender, request) = fed(None);
     let sending = async move {
-        tokio::time::sleep(Duration::from_millis(250)).await;
+        tokio::time::sleep(Duration::from_millis(700)).await;
         sender.send(Ok(Bytes::from_static(b"late"))).unwrap();
     };
     let (answer, ()) = tokio::join!(worker.fetch("site", request), sending);
