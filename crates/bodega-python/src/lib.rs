@@ -6,9 +6,21 @@
 use pyo3::prelude::*;
 
 mod build_info;
+#[cfg(feature = "demo")]
+mod demo;
+mod edge;
+mod errors;
+mod validate;
 
 #[pymodule]
 mod _core {
     #[pymodule_export]
     use super::build_info::build_info;
+    #[cfg(feature = "demo")]
+    #[pymodule_export]
+    use super::demo::{DemoOrigin, DemoRelay, DemoS3};
+    #[pymodule_export]
+    use super::edge::NativeEdge;
+    #[pymodule_export]
+    use super::validate::validate_snapshot;
 }

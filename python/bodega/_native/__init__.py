@@ -11,7 +11,14 @@ import sys
 import warnings
 
 try:
-    from bodega._native._core import build_info
+    from bodega._native._core import (
+        DemoOrigin,
+        DemoRelay,
+        DemoS3,
+        NativeEdge,
+        build_info,
+        validate_snapshot,
+    )
 except ImportError as error:
     if sys.platform != "linux" or platform.machine() not in {"x86_64", "aarch64"}:
         message = (
@@ -26,7 +33,12 @@ except ImportError as error:
     raise ImportError(message, name="bodega._native._core") from error
 
 __all__ = [
+    "DemoOrigin",
+    "DemoRelay",
+    "DemoS3",
+    "NativeEdge",
     "build_info",
+    "validate_snapshot",
 ]
 
 if build_info()["profile"] == "debug":

@@ -1,7 +1,16 @@
 """The compiled core, written by hand and compared with the built module by stubtest."""
 
+from collections.abc import Sequence
+from os import PathLike
+from typing import final
+
 __all__ = [
+    "DemoOrigin",
+    "DemoRelay",
+    "DemoS3",
+    "NativeEdge",
     "build_info",
+    "validate_snapshot",
 ]
 
 def build_info() -> dict[str, str]:
@@ -10,3 +19,175 @@ def build_info() -> dict[str, str]:
     Returns:
         `version`, `profile` (`release` or `debug`), `features` (with commas between), `target` (`linux-x86_64`).
     """
+
+def validate_snapshot(snapshot_json: str) -> None:
+    """Check a compiled configuration as a running edge would.
+
+    Args:
+        snapshot_json: The document of `docs/concepts/first-light.md`.
+
+    Raises:
+        SnapshotInvalid: If it would not be taken; the text names the place and what would be right.
+    """
+
+@final
+class NativeEdge:
+    """An edge that runs on threads of this process. It installs no signal handler and never enters the interpreter."""
+
+    def __new__(
+        cls, options_json: str, snapshot_json: str, listener_fds: Sequence[int] = ...
+    ) -> NativeEdge:
+        """Listen and serve.
+
+        Args:
+            options_json: What is of this machine: the `[edge]` table in plain numbers.
+            snapshot_json: The compiled configuration.
+            listener_fds: Listening sockets to serve on in place of `listen`; they are given away.
+
+        Raises:
+            ConfigInvalid: If an option is wrong.
+            SnapshotInvalid: If the configuration is.
+            AddressInUse: If an address is taken.
+            AddressInvalid: If an address cannot be listened on.
+            OSError: If the system refuses threads or files.
+        """
+
+    def reload(self, snapshot_json: str) -> int:
+        """Put another configuration in force for requests that begin from now on.
+
+        Returns:
+            Its revision.
+
+        Raises:
+            SnapshotInvalid: If it is not valid; what served before goes on serving.
+        """
+
+    def addresses(self) -> list[str]:
+        """Return what clients connect to: `http://127.0.0.1:8080`, `unix:/run/x.sock`."""
+
+    def admin_address(self) -> str | None:
+        """Return where the admin listener is."""
+
+    def listener_fds(self) -> list[int]:
+        """Return the listening sockets for a successor process; they stay open here."""
+
+    def stats(self) -> str:
+        """Return what the edge has done so far, as JSON."""
+
+    def metrics(self) -> str:
+        """Return its metrics in Prometheus' text format."""
+
+    def take_events(self) -> list[tuple[str, str, str]]:
+        """Return failures of origins since the last call: the request's id, the reason, what happened."""
+
+    def request(
+        self,
+        method: str,
+        url: str,
+        headers: Sequence[tuple[str, bytes]],
+        body: bytes,
+        timeout_seconds: float,
+    ) -> tuple[int, list[tuple[str, bytes]], bytes]:
+        """Send a request through the machine, without a socket.
+
+        Returns:
+            Status, field lines and body.
+
+        Raises:
+            TimeoutError: If there was no whole answer in time.
+            RuntimeError: If it broke off, or the edge is stopped.
+            ValueError: If the URL or the timeout is not valid.
+        """
+
+    def invalidate(self, selectors: Sequence[str]) -> int:
+        """Forget what the selectors name: `all` or URLs.
+
+        Returns:
+            The number of the last event in this edge's sequence.
+
+        Raises:
+            SelectorInvalid: If one cannot be read; then nothing is forgotten.
+        """
+
+    def drain(self, timeout_seconds: float, keep_listeners: bool) -> bool:
+        """Stop accepting and finish what is under way; with `keep_listeners` the queue is left to a successor.
+
+        Returns:
+            Whether everything was finished in time.
+        """
+
+    def stop(self) -> None:
+        """End at once. May be called again."""
+
+@final
+class DemoOrigin:
+    """A web origin over a directory, for `bodega up`."""
+
+    def __new__(cls, root: str | PathLike[str], listen: str) -> DemoOrigin:
+        """Serve the files under `root` on `listen`."""
+
+    @property
+    def address(self) -> str:
+        """Host and port."""
+
+    @property
+    def url(self) -> str:
+        """The address as a URL."""
+
+    def set_down(self, down: bool) -> None:
+        """Break every connection, or answer again."""
+
+    def stats(self) -> str:
+        """Return `{"requests": n, "bytes_sent": n}`."""
+
+    def stop(self) -> None:
+        """Stop listening and close every connection. May be called again."""
+
+@final
+class DemoS3:
+    """An S3 server over a directory, for `bodega up`."""
+
+    def __new__(
+        cls,
+        root: str | PathLike[str],
+        listen: str,
+        access_key: str,
+        secret_key: str,
+        public_buckets: Sequence[str],
+    ) -> DemoS3:
+        """Serve the buckets under `root` on `listen`, path-style; signatures are checked."""
+
+    @property
+    def address(self) -> str:
+        """Host and port."""
+
+    @property
+    def url(self) -> str:
+        """The address as a URL."""
+
+    def stats(self) -> str:
+        """Return `{"requests": n, "bytes_sent": n}`."""
+
+    def stop(self) -> None:
+        """Stop listening and close every connection. May be called again."""
+
+@final
+class DemoRelay:
+    """A relay before a server, which makes it seem far away."""
+
+    def __new__(cls, target: str, delay_ms: float, listen: str) -> DemoRelay:
+        """Relay `listen` to `target` with `delay_ms` milliseconds each way."""
+
+    @property
+    def address(self) -> str:
+        """Host and port."""
+
+    @property
+    def url(self) -> str:
+        """The address as a URL."""
+
+    def stats(self) -> str:
+        """Return `{"requests": n, "bytes_sent": n}`: connections, and bytes from the target."""
+
+    def stop(self) -> None:
+        """Stop listening and close every connection. May be called again."""
