@@ -26,12 +26,17 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @contextmanager
 def bodega(*arguments: str, scratch: Path, cache: Path) -> Iterator[subprocess.Popen[str]]:
-    environment = {**os.environ, "TMPDIR": str(scratch), "XDG_CACHE_HOME": str(cache)}
+    # A runtime directory of its own: a purge that somebody else makes on this machine must not reach these edges.
+    runtime = cache / "runtime"
+    runtime.mkdir(exist_ok=True)
+    places = {"TMPDIR": str(scratch), "XDG_CACHE_HOME": str(cache), "XDG_RUNTIME_DIR": str(runtime)}
+    environment = {**os.environ, **places}
     command = [sys.executable, "-m", "bodega", *arguments]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment, text=True)
     try:
         with process:
             yield process
+        assert list((runtime / "bodega").iterdir()) == []
     finally:
         process.kill()
 

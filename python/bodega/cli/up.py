@@ -123,7 +123,7 @@ def _started(demonstration: Demonstration) -> str:
             "name": edge.place.name,
             "region": edge.place.region,
             "url": f"{edge.url}/",
-            "admin": f"http://{edge.admin.address}",
+            "admin": edge.admin.address,
             "pid": edge.pid,
         }
         for edge in demonstration.edges
@@ -154,9 +154,7 @@ def _greet(demonstration: Demonstration, console: Console) -> None:
             soft_wrap=True,
         )
         console.print(f"The model file stays in {cached_model_path()}.", soft_wrap=True)
-    for edge in demonstration.edges:
-        metrics = f"http://{edge.admin.address}/metrics"
-        console.print(f"  [dim]metrics of {edge.place.title}: {metrics}[/]", highlight=False, soft_wrap=True)
+    console.print("In another terminal, `bodega status` and `bodega purge` find these edges, too.")
     console.print("Ctrl-C stops everything.\n")
 
 

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import os
 import socket
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bodega.edge import find_edges
 from bodega.errors import AddressInUse
 from bodega.up.declaration import declaration
 from bodega.up.edge_process import EdgeProcess, start_edge
@@ -112,8 +114,7 @@ class Demonstration:
 
     def _start_edges(self, scratch: Path) -> None:
         ports = _ports(self.options.port_base, len(PLACES))
-        admin_ports = _free_ports(len(PLACES))
-        for place, port, admin_port in zip(PLACES, ports, admin_ports, strict=True):
+        for place, port in zip(PLACES, ports, strict=True):
             file, environment = self.options.file, {}
             if self.origins is not None:
                 upstream = self.origins.far() if place.is_far and self.options.distance else self.origins.near
@@ -125,7 +126,6 @@ class Demonstration:
                 place,
                 file.resolve(),
                 address=f"127.0.0.1:{port}",
-                admin_address=f"127.0.0.1:{admin_port}",
                 log=scratch / f"{place.name}.log",
                 options=["--memory", self.options.memory],
                 environment=environment,
@@ -139,6 +139,8 @@ class Demonstration:
             edge.ask_to_stop()
         for edge in self.edges:
             edge.wait_stopped(_STOP_SECONDS)
+        # One that was killed has left its sockets; looking for edges removes those of processes that are gone.
+        find_edges(os.environ)
 
 
 def _ports(base: int | None, n_ports: int) -> list[int]:

@@ -1,6 +1,7 @@
 """One edge as a process of its own: `bodega edge FILE ...`.
 
 It starts and stops the process, knows when it is ready, and keeps the last lines that it wrote.
+Its admin listener is where `bodega status` and `bodega purge` look, so both work while the demonstration runs.
 The process has a session of its own, so that Ctrl-C reaches only `bodega up`, which then stops it; and the kernel ends
 it should `bodega up` be killed.
 """
@@ -14,11 +15,11 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bodega.errors import EdgeError
-from bodega.up.admin import Admin
+from bodega.edge import AdminClient, find_edges
+from bodega.errors import EdgeError, EdgeNotFound
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -38,15 +39,14 @@ class EdgeProcess:
     Attributes:
         place: Where it pretends to be.
         address: ``host:port`` that clients use.
-        admin: Its admin listener.
     """
 
     place: Place
     address: str
-    admin: Admin
     _process: subprocess.Popen[bytes]
     _log: Path
-    _is_stopping: bool = field(default=False)
+    _admin: AdminClient | None = None
+    _is_stopping: bool = False
 
     @property
     def url(self) -> str:
@@ -58,6 +58,12 @@ class EdgeProcess:
         """Its process."""
         return self._process.pid
 
+    @property
+    def admin(self) -> AdminClient:
+        """Its admin listener, once it is ready."""
+        assert self._admin is not None
+        return self._admin
+
     def wait_ready(self) -> None:
         """Wait until it serves.
 
@@ -65,7 +71,7 @@ class EdgeProcess:
             EdgeError: If it ends instead, or takes longer than 30 seconds.
         """
         deadline = time.monotonic() + _READY_SECONDS
-        while not self.admin.is_ready():
+        while not self._is_ready():
             self.check()
             if time.monotonic() > deadline:
                 raise EdgeError(
@@ -98,6 +104,14 @@ class EdgeProcess:
             self._process.kill()
             self._process.wait()
 
+    def _is_ready(self) -> bool:
+        found = [edge for edge in find_edges(os.environ) if edge.pid == self.pid]
+        with contextlib.suppress(EdgeNotFound):
+            for edge in found:
+                edge.stats()
+                self._admin = edge
+        return self._admin is not None
+
     def _said(self) -> str:
         lines = self._log.read_text(errors="replace").splitlines()[-12:] if self._log.exists() else []
         return "; its last lines:\n" + "\n".join(f"    {line}" for line in lines) if lines else " and said nothing"
@@ -108,7 +122,6 @@ def start_edge(
     file: Path,
     *,
     address: str,
-    admin_address: str,
     log: Path,
     options: Sequence[str] = (),
     environment: Mapping[str, str] | None = None,
@@ -119,13 +132,12 @@ def start_edge(
         place: Its name and region.
         file: Its `bodega.toml`.
         address: ``host:port`` for clients.
-        admin_address: ``host:port`` for statistics and purges.
         log: Where its standard error goes.
         options: Further options of `bodega edge`.
         environment: Variables added to those of this process.
     """
     names = ["--name", place.name, "--region", place.region]
-    command = [sys.executable, "-m", "bodega", "edge", str(file), "--listen", address, "--admin", admin_address, *names]
+    command = [sys.executable, "-m", "bodega", "edge", str(file), "--listen", address, *names]
     with log.open("wb") as stderr:
         process = subprocess.Popen(  # noqa: S603 - our own interpreter and arguments
             [*command, *options],
@@ -136,7 +148,7 @@ def start_edge(
             start_new_session=True,
             preexec_fn=_end_with_parent,  # noqa: PLW1509 - one call of the kernel, on a handle opened before the fork
         )
-    return EdgeProcess(place, address, Admin(admin_address), process, log)
+    return EdgeProcess(place, address, process, log)
 
 
 _LIBC = ctypes.CDLL(None)

@@ -45,7 +45,7 @@ def follow(demonstration: Demonstration, console: Console, *, as_json: bool) -> 
         while True:
             rows = _look(demonstration, watch)
             # Nothing new is not worth a line in somebody's log.
-            if (now := [row.counts.requests for row in rows]) != before:
+            if (now := [row.stats.n_requests for row in rows]) != before:
                 for row in rows:
                     console.print(plain_line(row), highlight=False, soft_wrap=True)
             before = now

@@ -99,5 +99,7 @@ class Origins:
 
     def stop(self) -> None:
         """Stop the relays, then the servers."""
-        for server in (*self._relays, self._site, self._s3):
-            server.stop()
+        for relay in self._relays:
+            relay.stop()
+        self._site.stop()
+        self._s3.stop()

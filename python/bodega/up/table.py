@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING
 
 from rich.table import Table
 
-from bodega.up.counts import EdgeCounts, Latency
-
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from bodega.edge import EdgeStats
     from bodega.up.edge_process import EdgeProcess
 
 
@@ -23,17 +22,17 @@ class Row:
 
     Attributes:
         edge: Which.
-        counts: What it has counted so far.
+        stats: What it has done so far.
         requests_per_second: Since the moment before.
     """
 
     edge: EdgeProcess
-    counts: EdgeCounts
+    stats: EdgeStats
     requests_per_second: float
 
 
 class Watch:
-    """Asks the edges for their counts, and compares with the time before."""
+    """Asks the edges what they have done, and compares with the time before."""
 
     def __init__(self, edges: Sequence[EdgeProcess]) -> None:
         """Watch `edges`."""
@@ -49,11 +48,21 @@ class Watch:
         return [self._row(edge) for edge in self._edges]
 
     def _row(self, edge: EdgeProcess) -> Row:
-        counts, now = edge.admin.counts(), time.monotonic()
-        then, n_before = self._before.get(edge.place.name, (now, counts.requests))
-        self._before[edge.place.name] = (now, counts.requests)
+        stats, now = edge.admin.stats(), time.monotonic()
+        then, n_before = self._before.get(edge.place.name, (now, stats.n_requests))
+        self._before[edge.place.name] = (now, stats.n_requests)
         elapsed = now - then
-        return Row(edge, counts, (counts.requests - n_before) / elapsed if elapsed > 0 else 0.0)
+        return Row(edge, stats, (stats.n_requests - n_before) / elapsed if elapsed > 0 else 0.0)
+
+
+def share(stats: EdgeStats, level: str) -> float | None:
+    """Return the share of a level among the requests that asked the cache, 0 to 1; None where none did."""
+    return stats.share(level) if any(map(stats.count, ("l1", "l2", "miss"))) else None
+
+
+def saved(stats: EdgeStats) -> float | None:
+    """Return the share of the bytes sent that no origin had to send, at most 1; None before the first byte."""
+    return 1 - stats.from_origin_bytes / stats.sent_bytes if stats.sent_bytes else None
 
 
 def live_table(rows: Sequence[Row]) -> Table:
@@ -74,51 +83,51 @@ def live_table(rows: Sequence[Row]) -> Table:
     ):
         table.add_column(heading, justify="right")
     for row in rows:
-        counts = row.counts
+        stats = row.stats
         table.add_row(
             f"[link={row.edge.url}]{row.edge.place.title}[/link]",
-            counts.region,
+            stats.region,
             f"{row.requests_per_second:.1f}",
-            str(counts.requests),
-            *(_percent(counts.level_rate(level)) for level in ("l1", "l2", "miss")),
-            _quantiles(counts.latency.get("l1")),
-            _quantiles(counts.latency.get("miss")),
-            _percent(counts.saved_rate),
-            f"{counts.entries}, {counts.used_bytes / 1e6:.1f} MB",
+            str(stats.n_requests),
+            *(_percent(share(stats, level)) for level in ("l1", "l2", "miss")),
+            _quantiles(stats, "l1"),
+            _quantiles(stats, "miss"),
+            _percent(saved(stats)),
+            f"{stats.n_entries}, {stats.used_bytes / 1e6:.1f} MB",
         )
     return table
 
 
 def plain_line(row: Row) -> str:
     """Write one row as a line of text."""
-    counts = row.counts
+    stats = row.stats
     return (
-        f"{row.edge.place.name} ({counts.region}): {row.requests_per_second:.1f} requests/s, {counts.requests} in all, "
-        f"{_percent(counts.level_rate('l1'))} from memory, {_percent(counts.level_rate('miss'))} from the origin, "
-        f"hits p50/p99 {_quantiles(counts.latency.get('l1'))}, origin bytes saved {_percent(counts.saved_rate)}"
+        f"{row.edge.place.name} ({stats.region}): {row.requests_per_second:.1f} requests/s, {stats.n_requests} in all, "
+        f"{_percent(share(stats, 'l1'))} from memory, {_percent(share(stats, 'miss'))} from the origin, "
+        f"hits p50/p99 {_quantiles(stats, 'l1')}, origin bytes saved {_percent(saved(stats))}"
     )
 
 
 def json_line(row: Row) -> str:
     """Write one row as a JSON object."""
-    counts = row.counts
+    stats = row.stats
     return json.dumps(
         {
             "kind": "edge",
             "name": row.edge.place.name,
-            "region": counts.region,
+            "region": stats.region,
             "url": row.edge.url,
             "requests_per_second": round(row.requests_per_second, 3),
-            "requests": counts.requests,
-            "by_outcome": counts.by_outcome,
-            "level_rates": {level: counts.level_rate(level) for level in ("l1", "l2", "miss")},
+            "requests": stats.n_requests,
+            "by_outcome": stats.by_outcome,
+            "level_rates": {level: share(stats, level) for level in ("l1", "l2", "miss")},
             "latency_seconds": {
                 level: {"count": each.count, "p50": each.p50_seconds, "p99": each.p99_seconds}
-                for level, each in counts.latency.items()
+                for level, each in stats.latency.items()
             },
-            "bytes_saved_rate": counts.saved_rate,
-            "entries": counts.entries,
-            "used_bytes": counts.used_bytes,
+            "bytes_saved_rate": saved(stats),
+            "entries": stats.n_entries,
+            "used_bytes": stats.used_bytes,
         }
     )
 
@@ -127,7 +136,8 @@ def _percent(rate: float | None) -> str:
     return "-" if rate is None else f"{100 * rate:.1f} %"
 
 
-def _quantiles(latency: Latency | None) -> str:
-    if latency is None or latency.count == 0:
+def _quantiles(stats: EdgeStats, level: str) -> str:
+    if stats.count(level) == 0:
         return "-"
+    latency = stats.latency[level]
     return f"{1000 * latency.p50_seconds:.2f}/{1000 * latency.p99_seconds:.2f} ms"

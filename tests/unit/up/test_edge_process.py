@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from bodega.errors import EdgeError
-from bodega.up.admin import Admin
 from bodega.up.edge_process import EdgeProcess, start_edge
 from bodega.up.places import PLACES
 
@@ -21,7 +20,7 @@ def running(tmp_path: Path, script: str) -> EdgeProcess:
     assert process.stdout is not None
     process.stdout.readline()
     process.stdout.close()
-    return EdgeProcess(PLACES[0], "127.0.0.1:8080", Admin("127.0.0.1:1"), process, log)
+    return EdgeProcess(PLACES[0], "127.0.0.1:8080", process, log)
 
 
 def test_an_edge_that_dies_says_its_last_lines(tmp_path: Path) -> None:
@@ -61,11 +60,10 @@ def test_the_process_is_given_place_addresses_and_options(tmp_path: Path, monkey
         PLACES[1],
         tmp_path / "bodega.toml",
         address="127.0.0.1:8081",
-        admin_address="127.0.0.1:9181",
         log=tmp_path / "log",
         options=["--memory", "64MB"],
         environment={"AWS_ACCESS_KEY_ID": "demo"},
     )
     edge.wait_stopped(10)
-    expected = "--listen 127.0.0.1:8081 --admin 127.0.0.1:9181 --name london --region eu-west-2 --memory 64MB key demo"
+    expected = "--listen 127.0.0.1:8081 --name london --region eu-west-2 --memory 64MB key demo"
     assert (tmp_path / "log").read_text() == f"edge {tmp_path / 'bodega.toml'} {expected}\n"

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+import time
 from pathlib import Path
 
 import pytest
@@ -48,3 +49,8 @@ def test_a_page_that_was_edited_is_kept(premises: Premises, tmp_path: Path) -> N
     premises.page("/about.html").write_text("mine")
     lay_out(tmp_path / "store", tmp_path / "model.safetensors")
     assert premises.page("/about.html").read_text() == "mine"
+
+
+def test_what_is_laid_out_looks_long_unchanged(premises: Premises, tmp_path: Path) -> None:
+    for file in (premises.page("/icon.svg"), premises.object(FILM_PATH), tmp_path / "model.safetensors"):
+        assert time.time() - file.stat().st_mtime > 100 * 86_400

@@ -44,7 +44,12 @@ def wander(edges: list[EdgeProcess], pages: list[str], seed: int) -> list[Exchan
             for number in range(N_VISITORS)
             for edge in edges
         ]
-        return [exchange for way in ways for exchange in way.result()]
+        try:
+            return [exchange for way in ways for exchange in way.result()]
+        except BaseException:
+            # Whoever interrupts, or an edge that breaks off, shall not wait for visitors that have not set out yet.
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
 
 
 def popularity(pages: list[str], place: str) -> dict[str, float]:

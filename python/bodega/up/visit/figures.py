@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from statistics import median, quantiles
 from typing import TYPE_CHECKING
 
-from bodega.up.counts import FROM_CACHE
-
 if TYPE_CHECKING:
     from bodega.up.visit.record import Exchange, Record
+
+FROM_CACHE = frozenset({"hit", "stale", "collapsed"})
+"""Outcomes that asked nothing of the origin for themselves. A revalidation asks, even if little comes back."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from bodega.errors import EdgeError
-from bodega.up.admin import Admin
 from bodega.up.edge_process import EdgeProcess
 from bodega.up.places import PLACES
 from bodega.up.visit.browser import Browser
@@ -43,7 +42,7 @@ def browser(tmp_path: Path) -> Iterator[Browser]:
     thread.start()
     address = f"127.0.0.1:{server.server_port}"
     # Its process is asked nothing here.
-    edge = EdgeProcess(PLACES[0], address, Admin(address), None, tmp_path / "log")  # type: ignore[arg-type]
+    edge = EdgeProcess(PLACES[0], address, None, tmp_path / "log")  # type: ignore[arg-type]
     with Browser(edge) as opened:
         yield opened
     server.shutdown()
