@@ -161,7 +161,7 @@ class EdgeSettings:
             checks.count(self.threads, 1, 1024, "threads")
         checks.count(self.max_connections, 1, 1_000_000, "max_connections")
         checks.count(self.max_connections_per_client, 1, 1_000_000, "max_connections_per_client")
-        _at_least(self.memory, 1_000_000, "1MB", "memory")
+        _at_least(self.memory, 1_048_576, "1MiB", "memory")
         _at_least(self.max_header, 1_024, "1KiB", "max_header")
         if checks.size(self.max_header, "max_header") > 1_048_576:
             raise ConfigInvalid(
@@ -170,9 +170,9 @@ class EdgeSettings:
         _at_least(self.fill_window, 65_536, "64KiB", "fill_window")
         checks.size(self.max_body, "max_body")
         for name in ("header_timeout", "idle_timeout", "body_timeout", "write_timeout"):
-            if checks.duration(getattr(self, name), name) == 0:
+            if not 0.1 <= checks.duration(getattr(self, name), name) <= 86_400:
                 raise ConfigInvalid(
-                    "a timeout of zero lets nobody through", hint='write for instance "30s"', path=(name,)
+                    f"{getattr(self, name)} is out of range", hint='write "100ms" to "24h"', path=(name,)
                 )
 
     def _check_names(self) -> None:

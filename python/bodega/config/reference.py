@@ -62,14 +62,14 @@ def _settings_table() -> str:
     rows = ["| setting | type | default | what it is |", "|---|---|---|---|"]
     for name, described in documented_fields(EdgeSettings).items():
         spoken = f"`{name}`<br>`{option_name(name)}`<br>`{variable_name(name)}`"
-        rows.append(f"| {spoken} | {_type(described)} | {_default(described)} | {_text(described)} |")
+        rows.append(f"| {spoken} | {_type(described)} | {default_in_words(described)} | {_text(described)} |")
     return "\n".join(rows)
 
 
 def _noun_table(noun: type[Any]) -> str:
     rows = ["| key | type | default | what it is |", "|---|---|---|---|"]
     rows += [
-        f"| `{name}` | {_type(described)} | {_default(described)} | {_text(described)} |"
+        f"| `{name}` | {_type(described)} | {default_in_words(described)} | {_text(described)} |"
         for name, described in documented_fields(noun).items()
     ]
     return "\n".join(rows)
@@ -125,7 +125,8 @@ def _text(described: Field[Any]) -> str:
     return (about.text + shown).replace("|", "\\|")
 
 
-def _default(described: Field[Any]) -> str:
+def default_in_words(described: Field[Any]) -> str:
+    """Return the default of a field as the page shows it."""
     about = about_field(described)
     assert about is not None, "only documented fields are on the page"
     if about.default_text is not None:

@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from bodega.distributions import checks
+from bodega.distributions.behavior import Behavior
 from bodega.distributions.distribution import Distribution
-from bodega.distributions.origins import is_origin
+from bodega.distributions.origins import is_origin, origin_from_url
 from bodega.distributions.policy import CachePolicy
 from bodega.distributions.resolve import PRESETS, known_policies, resolve_policy
 from bodega.distributions.shapes import MapShape, NounShape, OriginShape, about
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from bodega.distributions.origins import Origin
+    from bodega.units import Duration
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +64,37 @@ class Declarations:
         ]
         if problems:
             raise ConfigInvalid.of(problems)
+
+    @classmethod
+    def of_origin(cls, url: str, *, ttl: Duration | None = None) -> Declarations:
+        """Declare the simplest case: one origin for every host, under the preset ``web``.
+
+        Args:
+            url: The origin's address.
+            ttl: Freshness of answers that say nothing; None for the preset's 24 h, ``"0"`` to keep only what they say.
+
+        Raises:
+            ConfigInvalid: If the address or the duration cannot be used; its path is ``("origin",)`` or ``("ttl",)``.
+        """
+        try:
+            origin = origin_from_url(url)
+        except ConfigInvalid as error:
+            raise error.under("origin") from None
+        try:
+            policy = "web" if ttl is None else CachePolicy(default_ttl=ttl)
+        except ConfigInvalid as error:
+            raise ConfigInvalid(error.what, hint=error.hint, path=("ttl",)) from None
+        behavior = Behavior(origin=origin, policy=policy)
+        return cls(distributions=[Distribution("default", behaviors=[behavior])])
+
+    @classmethod
+    def of_distribution(cls, distribution: Distribution) -> Declarations:
+        """Declare one distribution whose behaviors name nothing but presets.
+
+        Raises:
+            ConfigInvalid: If a behavior names an origin or a policy.
+        """
+        return cls(distributions=[distribution])
 
     def origin(self, behavior_origin: str | Origin) -> Origin:
         """Return the origin that a behavior means.

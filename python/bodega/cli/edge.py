@@ -1,0 +1,170 @@
+"""`bodega edge`: an edge in the foreground."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from bodega.cli.output import advise as print_advice
+from bodega.cli.output import print_json, say
+from bodega.config import EdgeSettings, read_config, with_environment, with_options
+from bodega.config import advise as find_advice
+from bodega.distributions import Declarations, resolve_policy
+from bodega.edge import Foreground
+from bodega.edge.foreground import Loaded
+from bodega.errors import ConfigInvalid
+from bodega.units import format_duration
+
+if TYPE_CHECKING:
+    from bodega.cli.settings_options import Typed
+    from bodega.edge.running import RunningEdge
+
+_USUAL_FILE = Path("bodega.toml")
+
+
+def edge(
+    file: Annotated[
+        Path | None, typer.Argument(help="What to serve.  \\[default: bodega.toml here, if there is one]")
+    ] = None,
+    origin: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="Serve this one origin, without a file: https://host, or s3://bucket."),
+    ] = None,
+    ttl: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DURATION", help="With --origin: how long answers are kept that say nothing.  \\[default: 24h]"
+        ),
+    ] = None,
+    take_over: Annotated[
+        int | None,
+        typer.Option(
+            metavar="PID", help="Take the listeners of this running edge over; it finishes what it has, and ends."
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Once it serves, print where as one line of JSON.")] = False,
+    *,
+    typed: Typed,
+) -> None:
+    """Run an edge.
+
+    Put it before a site, and ask twice:
+
+        bodega edge --origin http://127.0.0.1:9000 --listen 127.0.0.1:8080
+
+        curl -sI http://127.0.0.1:8080/ | grep -i cache-status
+
+    Serve what a file declares, or upgrade a running edge without refusing a connection:
+
+        bodega edge shop.toml --memory 4GB
+
+        bodega edge shop.toml --take-over 812
+
+    SIGHUP reads the file again. SIGTERM and Ctrl-C finish what is under way, for up to 30 s; a second one ends at once.
+    """
+    source = _source(file, origin, ttl, typed)
+
+    def started(running: RunningEdge, loaded: Loaded) -> None:
+        if as_json:
+            print_json(
+                {
+                    "pid": os.getpid(),
+                    "listening": running.addresses,
+                    "admin": running.admin_address,
+                    "name": loaded.settings.name,
+                    "region": loaded.settings.region,
+                }
+            )
+        _greet(running, loaded, source)
+
+    Foreground(source, say, take_over).run(started)
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """A file, or one origin, under what variables and options say."""
+
+    file: Path | None
+    origin: str | None
+    ttl: str | None
+    typed: Typed
+
+    def load(self) -> Loaded:
+        settings = EdgeSettings()
+        if self.file is not None:
+            config = read_config(self.file)
+            settings, declarations = config.settings(), config.declarations
+            if not declarations.distributions:
+                raise ConfigInvalid(
+                    "nothing is declared that could be served",
+                    hint="add [distributions.NAME]; `bodega init -` prints an example",
+                    file=str(self.file),
+                )
+            for advice in find_advice(declarations, os.environ):
+                print_advice(config.locate(advice))
+        else:
+            declarations = _of_origin(self.origin or "", self.ttl)
+        return Loaded(with_options(with_environment(settings, os.environ), self.typed.options), declarations)
+
+
+def _source(file: Path | None, origin: str | None, ttl: str | None, typed: Typed) -> _Source:
+    if origin is not None:
+        if file is not None:
+            raise ConfigInvalid(f"{file} and --origin exclude each other", hint="leave one of them out")
+        return _Source(None, origin, ttl, typed)
+    if ttl is not None:
+        raise ConfigInvalid(
+            "`--ttl` goes with `--origin`", hint="in a file, set default_ttl in the policy", path=("--ttl",)
+        )
+    if file is not None:
+        return _Source(file, None, None, typed)
+    if _USUAL_FILE.is_file():
+        return _Source(_USUAL_FILE, None, None, typed)
+    raise ConfigInvalid(
+        "nothing to serve: there is no bodega.toml here",
+        hint="put an edge before a site:   bodega edge --origin http://127.0.0.1:9000\n"
+        "  write a file to start from:  bodega init\n"
+        "  see one at work:             bodega up",
+    )
+
+
+def _of_origin(origin: str, ttl: str | None) -> Declarations:
+    try:
+        return Declarations.of_origin(origin, ttl=ttl)
+    except ConfigInvalid as error:
+        if error.path == ("ttl",):
+            raise ConfigInvalid(error.what, hint=error.hint, path=("--ttl",)) from None
+        # "`--origin localhost:9000`: no scheme" reads better than a quotation within a quotation.
+        raise ConfigInvalid(error.what, hint=error.hint, path=("--origin",)) from None
+
+
+def _greet(running: RunningEdge, loaded: Loaded, source: _Source) -> None:
+    for address in running.addresses:
+        say("ready", f"listening on {address}")
+    if source.origin is not None:
+        [distribution] = loaded.declarations.distributions
+        [behavior] = distribution.behaviors
+        seconds = resolve_policy(behavior.policy, loaded.declarations.policies).default_ttl_seconds
+        say("note", f"origin {source.origin}")
+        if seconds:
+            kept = f"answers that say nothing are kept {_spaced(seconds)} (`--ttl 0`: only what they say)"
+        else:
+            kept = "answers are kept only as long as they say"
+        say("note", f"{kept}; forget everything: `bodega purge all`")
+    else:
+        for each in loaded.declarations.distributions:
+            many = "behavior" if len(each.behaviors) == 1 else "behaviors"
+            say("note", f"{each.name}: {', '.join(each.hosts)} ({len(each.behaviors)} {many})")
+        say("note", f"read {source.file} again: `kill -HUP {os.getpid()}`; forget everything: `bodega purge all`")
+    if running.admin_address is None:
+        say("note", "no admin listener: `bodega purge` and `bodega status` do not reach this edge")
+
+
+def _spaced(seconds: float) -> str:
+    written = format_duration(seconds)
+    number = written.rstrip("abcdefghijklmnopqrstuvwxyz")
+    return f"{number} {written.removeprefix(number)}"

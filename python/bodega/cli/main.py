@@ -1,0 +1,73 @@
+"""Joins the commands, and turns errors into texts for people and exit statuses for programs."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import typer
+
+from bodega.cli.check import check
+from bodega.cli.edge import edge
+from bodega.cli.init import init
+from bodega.cli.output import fail
+from bodega.cli.purge import purge
+from bodega.cli.settings_options import with_settings
+from bodega.cli.status import status
+from bodega.cli.up import up
+from bodega.cli.version import version
+from bodega.errors import BodegaError, ConfigInvalid, SelectorInvalid
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_HELP = """A content delivery network that you run yourself.
+
+See it at work:        bodega up
+
+Put it before a site:  bodega edge --origin http://127.0.0.1:9000
+
+Declare more:          bodega init; bodega check; bodega edge
+
+Forget what is kept:   bodega purge all
+"""
+
+
+def application() -> typer.Typer:
+    """Return the command with all its commands."""
+    app = typer.Typer(
+        name="bodega",
+        help=_HELP,
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.command("up")(up)
+    app.command("edge")(with_settings(edge))
+    app.command("init")(init)
+    app.command("check")(check)
+    app.command("purge")(purge)
+    app.command("invalidate", hidden=True)(purge)
+    app.command("status")(status)
+    app.command("version")(version)
+    return app
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command; always ends with SystemExit.
+
+    Args:
+        arguments: What was typed after ``bodega``; by default the process's arguments.
+    """
+    try:
+        application()(args=list(arguments) if arguments is not None else None, prog_name="bodega")
+    except (ConfigInvalid, SelectorInvalid) as error:
+        fail(error)
+        sys.exit(2)
+    except BodegaError as error:
+        fail(error)
+        sys.exit(1)
+    except BrokenPipeError:
+        # Whoever read has gone; nothing is to be told to them, not even by the interpreter's last flush.
+        sys.stdout = None
+        sys.exit(1)

@@ -1,0 +1,131 @@
+"""Talks with running edges through their admin listeners, and finds those of this user."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+import ssl
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+from bodega.edge.runtime_folder import running_sockets
+from bodega.edge.stats import EdgeStats
+from bodega.errors import AdminRefused, EdgeNotFound
+from bodega.invalidation import parse_selector
+
+_TIMEOUT_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class AdminClient:
+    """The admin listener of one edge.
+
+    Attributes:
+        address: ``unix:/path``, ``http://127.0.0.1:9180``, ``https://host:port`` or ``host:port``.
+        pid: The edge's process, if known.
+        token: Bearer token, for listeners that ask for one.
+    """
+
+    address: str
+    pid: int | None = None
+    token: str | None = field(default=None, repr=False)
+
+    def stats(self) -> EdgeStats:
+        """Ask what the edge has done so far.
+
+        Raises:
+            EdgeNotFound: If nobody answers at the address.
+            AdminRefused: If the edge refuses.
+        """
+        return EdgeStats.from_json(self._ask("GET", "/stats"))
+
+    def invalidate(self, selectors: Sequence[str]) -> int:
+        """Make the edge forget what the selectors name.
+
+        Returns:
+            The number of the invalidation in the edge's sequence.
+
+        Raises:
+            SelectorInvalid: If one selects nothing.
+            EdgeNotFound: If nobody answers at the address.
+            AdminRefused: If the edge refuses.
+        """
+        texts = [parse_selector(each).text for each in selectors]
+        answer: dict[str, Any] = json.loads(self._ask("POST", "/invalidate", json.dumps({"selectors": texts})))
+        return int(answer["sequence"])
+
+    def metrics(self) -> str:
+        """Ask for the metrics in Prometheus' text format.
+
+        Raises:
+            EdgeNotFound: If nobody answers at the address.
+            AdminRefused: If the edge refuses.
+        """
+        return self._ask("GET", "/metrics")
+
+    def _ask(self, method: str, path: str, body: str | None = None) -> str:
+        headers = {"Accept": "application/json, text/plain"}
+        if body is not None:
+            headers["Content-Type"] = "application/json"
+        if self.token:
+            headers["Authorization"] = f"Bearer {self.token}"
+        connection = self._connection()
+        try:
+            connection.request(method, path, body, headers)
+            response = connection.getresponse()
+            content = response.read().decode("utf-8", "replace")
+        except (OSError, http.client.HTTPException) as error:
+            raise EdgeNotFound(
+                f"no edge answers at {self.address}: {error}",
+                address=self.address,
+                hint="`bodega status` lists those that run",
+            ) from error
+        finally:
+            connection.close()
+        if response.status != http.HTTPStatus.OK:
+            raise AdminRefused(
+                f"the edge at {self.address} refused: {response.status} {content.strip()[:300]}",
+                status=response.status,
+                address=self.address,
+                hint="set BODEGA_ADMIN_TOKEN" if response.status in (401, 403) and not self.token else "",
+            )
+        return content
+
+    def _connection(self) -> http.client.HTTPConnection:
+        if self.address.startswith("unix:"):
+            return _UnixConnection(self.address.removeprefix("unix:"))
+        parts = urlsplit(self.address if "://" in self.address else f"http://{self.address}")
+        try:
+            host, port = parts.hostname, parts.port
+        except ValueError:
+            host, port = None, None
+        if host is None or parts.scheme not in ("http", "https"):
+            raise EdgeNotFound(
+                f'"{self.address}" is not the address of an admin listener',
+                address=self.address,
+                hint='use "unix:/path", "127.0.0.1:9180" or "https://host:port"',
+            )
+        if parts.scheme == "https":
+            context = ssl.create_default_context()
+            return http.client.HTTPSConnection(host, port, timeout=_TIMEOUT_SECONDS, context=context)
+        return http.client.HTTPConnection(host, port, timeout=_TIMEOUT_SECONDS)
+
+
+def find_edges(environment: Mapping[str, str]) -> list[AdminClient]:
+    """Find the running edges of this user, by their admin sockets."""
+    token = environment.get("BODEGA_ADMIN_TOKEN") or None
+    return [AdminClient(f"unix:{path}", pid, token) for pid, path in running_sockets(environment)]
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    def __init__(self, path: str) -> None:
+        super().__init__("localhost", timeout=_TIMEOUT_SECONDS)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(_TIMEOUT_SECONDS)
+        self.sock.connect(self._path)

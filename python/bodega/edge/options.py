@@ -1,0 +1,43 @@
+"""Settings as the native core takes them: plain numbers, every default filled in."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import fields
+from typing import TYPE_CHECKING
+
+from bodega.distributions.shapes import DurationShape, SizeShape, about_field
+from bodega.units import parse_duration, parse_size
+
+if TYPE_CHECKING:
+    from bodega.config import EdgeSettings
+
+
+def native_options(settings: EdgeSettings) -> str:
+    """Write settings as the JSON that `NativeEdge` takes.
+
+    Args:
+        settings: Checked settings; ``"off"`` and what is not given become null.
+    """
+    options: dict[str, object] = {}
+    for described in fields(settings):
+        value = getattr(settings, described.name)
+        about = about_field(described)
+        assert about is not None, "every setting is described"
+        if isinstance(about.shape, DurationShape):
+            options[f"{described.name}_seconds"] = parse_duration(value)
+        elif isinstance(about.shape, SizeShape):
+            options[f"{described.name}_bytes"] = parse_size(value)
+        else:
+            options[described.name] = list(value) if isinstance(value, tuple) else value
+    options["threads"] = settings.threads or n_cores()
+    for name in ("admin", "access_log"):
+        if options[name] == "off":
+            options[name] = None
+    return json.dumps(options)
+
+
+def n_cores() -> int:
+    """Count the cores that this process may use, within containers and CPU sets too."""
+    return max(1, len(os.sched_getaffinity(0)))

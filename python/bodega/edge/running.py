@@ -1,0 +1,226 @@
+"""One running edge: the native core with its configuration, its process and its end.
+
+Both faces use it: `EdgeServer` for guests, `Foreground` for the command. It installs nothing in the process but one
+hook for forks. The end is certain: `stop`, garbage collection or the interpreter's exit, whichever comes first.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import logging
+import os
+import threading
+import weakref
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from bodega import _native
+from bodega.edge.listening import explain_start_error
+from bodega.edge.options import native_options
+from bodega.edge.response import Headers, Response
+from bodega.edge.stats import EdgeStats
+from bodega.errors import BodegaError, EdgeClosed, OriginError
+from bodega.invalidation import parse_selector
+from bodega.snapshot import compile_snapshot
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from bodega.config import EdgeSettings
+    from bodega.distributions import Declarations
+
+DRAIN_SECONDS = 30.0
+_EXIT_DRAIN_SECONDS = 5.0
+
+_log = logging.getLogger("bodega")
+_running: weakref.WeakSet[RunningEdge] = weakref.WeakSet()
+
+
+class RunningEdge:
+    """An edge that serves, until it is stopped."""
+
+    def __init__(
+        self,
+        settings: EdgeSettings,
+        declarations: Declarations,
+        environment: Mapping[str, str],
+        listener_fds: Sequence[int] = (),
+    ) -> None:
+        """Compile the declarations, listen and serve.
+
+        Args:
+            settings: What is of this machine.
+            declarations: What is served.
+            environment: Where buckets find region and endpoint.
+            listener_fds: Listening sockets to serve on in place of `settings.listen`; they are given away.
+
+        Raises:
+            SnapshotInvalid: If the native core refuses the configuration.
+            AddressInUse: If an address is taken.
+            AddressInvalid: If an address cannot be listened on.
+            EdgeError: If it cannot start for another reason.
+        """
+        self._environment = dict(environment)
+        self._pid = os.getpid()
+        self._reloading = threading.Lock()
+        self._revision = 1
+        snapshot = compile_snapshot(declarations, 1, self._environment)
+        addresses = [] if listener_fds else list(settings.listen)
+        admin = None if settings.admin == "off" else settings.admin
+        try:
+            self._native = _native.NativeEdge(native_options(settings), snapshot.document, list(listener_fds))
+        except (BodegaError, OSError, RuntimeError, ValueError) as error:
+            explained = explain_start_error(error, addresses, admin)
+            raise explained from (None if explained is error else error)
+        self._listener_fds = tuple(self._native.listener_fds())
+        self._finish = weakref.finalize(self, _finish, self._native, self._pid)
+        _running.add(self)
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it serves, here."""
+        return self._finish.alive and os.getpid() == self._pid
+
+    @property
+    def addresses(self) -> list[str]:
+        """What clients connect to: ``http://127.0.0.1:8080``, ``unix:/run/x.sock``."""
+        return list(dict.fromkeys(self._core().addresses()))
+
+    @property
+    def admin_address(self) -> str | None:
+        """Where the admin listener is, if there is one."""
+        return self._core().admin_address()
+
+    def listener_fds(self) -> list[int]:
+        """Return the listening sockets for a successor process, each once; they stay open here."""
+        found: dict[int, int] = {}
+        for descriptor in self._core().listener_fds():
+            found.setdefault(os.fstat(descriptor).st_ino, descriptor)
+        return list(found.values())
+
+    def reload(self, declarations: Declarations) -> int:
+        """Put another configuration in force for requests that begin from now on.
+
+        Returns:
+            Its revision.
+
+        Raises:
+            SnapshotInvalid: If the native core refuses it; what served before goes on serving.
+            EdgeClosed: If the edge is not running here.
+        """
+        with self._reloading:
+            snapshot = compile_snapshot(declarations, self._revision + 1, self._environment)
+            self._revision = self._core().reload(snapshot.document)
+            _log.info("revision %d is in force", self._revision)
+            return self._revision
+
+    def request(
+        self, method: str, url: str, headers: list[tuple[str, bytes]], body: bytes, timeout_seconds: float
+    ) -> Response:
+        """Send a request through the machine, without a socket.
+
+        Raises:
+            EdgeClosed: If the edge is not running here.
+            TimeoutError: If there was no whole answer in time.
+            OriginError: If the answer broke off.
+        """
+        core = self._core()
+        try:
+            status, fields, content = core.request(method, url, headers, body, timeout_seconds)
+        except RuntimeError as error:
+            raise OriginError(str(error)) from error
+        return Response(status, Headers(fields), bytes(content))
+
+    def stats(self) -> EdgeStats:
+        """Return what it has done so far.
+
+        Raises:
+            EdgeClosed: If the edge is not running here.
+        """
+        return EdgeStats.from_json(self._core().stats())
+
+    def metrics(self) -> str:
+        """Return its metrics in Prometheus' text format.
+
+        Raises:
+            EdgeClosed: If the edge is not running here.
+        """
+        return self._core().metrics()
+
+    def take_failures(self) -> list[str]:
+        """Return what went wrong with origins since the last call, in words; what repeats is counted.
+
+        Raises:
+            EdgeClosed: If the edge is not running here.
+        """
+        counted = Counter(f"{message} ({reason})" for _, reason, message in self._core().take_events())
+        return [text if count == 1 else f"{text}, {count} times" for text, count in counted.items()]
+
+    def invalidate(self, selectors: Sequence[str]) -> int:
+        """Forget what the selectors name.
+
+        Returns:
+            The number of the invalidation in this edge's sequence.
+
+        Raises:
+            SelectorInvalid: If one selects nothing; then nothing is forgotten.
+            EdgeClosed: If the edge is not running here.
+        """
+        return self._core().invalidate([parse_selector(each).text for each in selectors])
+
+    def drain(self, timeout_seconds: float, *, keep_listeners: bool = False) -> bool:
+        """Stop accepting and finish what is under way.
+
+        Args:
+            timeout_seconds: How long at most.
+            keep_listeners: Leave what waits to be accepted to a successor that holds the same sockets.
+
+        Returns:
+            Whether everything was finished.
+
+        Raises:
+            EdgeClosed: If the edge is not running here.
+        """
+        return self._core().drain(timeout_seconds, keep_listeners)
+
+    def stop(self) -> None:
+        """End at once. May be called again."""
+        if self.is_running:
+            self._finish.detach()
+            self._native.stop()
+
+    def _core(self) -> _native.NativeEdge:
+        if os.getpid() != self._pid:
+            raise EdgeClosed(
+                f"this edge runs in the process that forked this one (pid {self._pid})",
+                hint="start an edge of your own after the fork",
+            )
+        if not self._finish.alive:
+            raise EdgeClosed("this edge is stopped", hint="start() it again")
+        return self._native
+
+    def _close_in_child(self) -> None:
+        """Let go of everything in a process that was forked: its threads are not here, so nothing may wait for them."""
+        self._finish.detach()
+        for descriptor in self._listener_fds:
+            with contextlib.suppress(OSError):
+                os.close(descriptor)
+        # Never freed here: freeing would wait for threads that exist only in the parent.
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._native))
+
+
+def _finish(native: _native.NativeEdge, pid: int) -> None:
+    if os.getpid() != pid:
+        return
+    native.drain(_EXIT_DRAIN_SECONDS, False)
+    native.stop()
+
+
+def _after_fork_in_child() -> None:
+    for edge in list(_running):
+        edge._close_in_child()
+    _running.clear()
+
+
+os.register_at_fork(after_in_child=_after_fork_in_child)

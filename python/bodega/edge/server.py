@@ -1,0 +1,377 @@
+"""An edge as a guest in somebody's process.
+
+It installs no signal handler and no global logger, takes a free port, and ends with the process.
+Several live side by side, each with its own store and metrics.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from bodega.config import EdgeSettings, read_config
+from bodega.distributions import Declarations, Distribution
+from bodega.edge.metrics import EdgeMetrics
+from bodega.edge.request import Request, header_pairs
+from bodega.edge.running import RunningEdge
+from bodega.errors import ConfigInvalid, EdgeClosed
+from bodega.units import parse_duration
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import TracebackType
+    from typing import Self
+
+    from bodega.edge.request import HeadersWritten
+    from bodega.edge.response import Response
+    from bodega.edge.stats import EdgeStats
+    from bodega.units import Duration, Size
+
+# A guest is modest: a free port of this machine, one thread, little memory, no admin listener.
+_GUEST = EdgeSettings(listen=("127.0.0.1:0",), threads=1, memory="128MB", admin="off")
+
+
+class EdgeServer:
+    """A real edge in this process.
+
+    Example:
+        >>> import bodega
+        >>> with bodega.EdgeServer("eu-west-1", origin_url="http://127.0.0.1:9000") as edge:  # doctest: +SKIP
+        ...     print(edge.url, edge.request("GET", "/").cache_status)
+
+    Exactly one of `origin_url`, `distribution` and `config` says what it serves.
+
+    Args:
+        region: The region that metrics and statistics name.
+        origin_url: One origin for every host: ``https://host`` or ``s3://bucket``.
+        distribution: A distribution, or everything that is declared.
+        config: A `bodega.toml`; its `[edge]` holds where no argument says otherwise.
+        ttl: With `origin_url`: freshness of answers that say nothing; by default 24 h, ``"0"``: only what they say.
+        name: Its name in `Cache-Status` and `Via`.
+        listen: Address or addresses to listen on; by default a free port of this machine.
+        memory: Bound of the memory tier; by default 128 MB.
+        threads: Serving threads; by default 1.
+        admin: Address of the admin listener; by default none.
+        access_log: A path or ``"-"``; by default none.
+        settings: All other settings; the arguments above lie over it.
+
+    Raises:
+        ConfigInvalid: If an argument or the file cannot be used.
+    """
+
+    def __init__(
+        self,
+        region: str | None = None,
+        *,
+        origin_url: str | None = None,
+        distribution: Distribution | Declarations | None = None,
+        config: str | Path | None = None,
+        ttl: Duration | None = None,
+        name: str | None = None,
+        listen: str | Sequence[str] | None = None,
+        memory: Size | None = None,
+        threads: int | None = None,
+        admin: str | None = None,
+        access_log: str | None = None,
+        settings: EdgeSettings | None = None,
+    ) -> None:
+        """Check everything; nothing runs before `start`."""
+        given = [each for each in (origin_url, distribution, config) if each is not None]
+        if len(given) != 1:
+            raise ConfigInvalid(
+                "an edge serves one of origin_url, distribution and config",
+                hint='for instance EdgeServer(origin_url="https://www.example.com")',
+            )
+        if ttl is not None and origin_url is None:
+            raise ConfigInvalid("`ttl` goes with origin_url", hint="set default_ttl in the policy", path=("ttl",))
+        base = settings or _GUEST
+        self._config = Path(config) if config is not None else None
+        if self._config is not None:
+            read = read_config(self._config)
+            base, self._declarations = read.settings(base), read.declarations
+        elif origin_url is not None:
+            self._declarations = _of_origin(origin_url, ttl)
+        else:
+            self._declarations = _declared(distribution)
+        self._settings = replace(
+            base,
+            **_given(
+                region=region,
+                name=name,
+                listen=listen,
+                memory=memory,
+                threads=threads,
+                admin=admin,
+                access_log=access_log,
+            ),
+        )
+        self._lock = threading.RLock()
+        self._running: RunningEdge | None = None
+        self._pid = os.getpid()
+
+    def start(self) -> Self:
+        """Listen and serve. Does nothing where it already runs; after `stop` it begins with an empty store.
+
+        Raises:
+            AddressInUse: If an address is taken.
+            AddressInvalid: If an address cannot be listened on.
+            SnapshotInvalid: If the native core refuses the configuration.
+            EdgeClosed: In a process that was forked after it was made.
+        """
+        if os.getpid() != self._pid:
+            # The lock may have been held by a thread that is not here.
+            raise self._forked()
+        with self._lock:
+            if self._running is None:
+                self._running = RunningEdge(self._settings, self._declarations, os.environ)
+        return self
+
+    def stop(self, timeout: Duration = "30s") -> None:
+        """Stop accepting, finish what is under way, end. May be called again, and in a forked process does nothing.
+
+        Args:
+            timeout: How long requests under way may take to finish.
+        """
+        seconds = parse_duration(timeout)
+        if os.getpid() != self._pid:
+            return
+        with self._lock:
+            running, self._running = self._running, None
+        if running is not None:
+            running.drain(seconds)
+            running.stop()
+
+    def __enter__(self) -> Self:
+        """Start."""
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop."""
+        self.stop()
+
+    async def __aenter__(self) -> Self:
+        """Start."""
+        return await asyncio.to_thread(self.start)
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop, without holding up the loop."""
+        await asyncio.to_thread(self.stop)
+
+    @property
+    def region(self) -> str:
+        """The region that metrics and statistics name."""
+        return self._settings.region
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it serves, here."""
+        return self._running is not None and self._running.is_running
+
+    @property
+    def url(self) -> str:
+        """The first address that it listens on: ``http://127.0.0.1:41234``.
+
+        Raises:
+            EdgeClosed: If it is not running.
+        """
+        return self.urls[0]
+
+    @property
+    def urls(self) -> list[str]:
+        """All addresses that it listens on.
+
+        Raises:
+            EdgeClosed: If it is not running.
+        """
+        return self._edge().addresses
+
+    @property
+    def admin_url(self) -> str | None:
+        """Where its admin listener is, if it has one.
+
+        Raises:
+            EdgeClosed: If it is not running.
+        """
+        return self._edge().admin_address
+
+    @property
+    def metrics(self) -> EdgeMetrics:
+        """Rates and mean latencies."""
+        return EdgeMetrics(self.stats)
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        headers: HeadersWritten = (),
+        body: bytes | str = b"",
+        timeout: Duration = "60s",
+    ) -> Response:
+        """Send a request through the machine, without a socket, and wait for the answer.
+
+        Args:
+            method: ``"GET"``, ``"POST"`` and so on.
+            path: A path with its query, or a whole URL. For a path, the host is that of a `host` header, else the
+                first host of the first distribution.
+            headers: Header fields.
+            body: The body; a text is sent as UTF-8.
+            timeout: How long to wait for the whole answer.
+
+        Raises:
+            EdgeClosed: If it is not running.
+            TimeoutError: If there was no whole answer in time.
+            OriginError: If the answer broke off.
+        """
+        content = body.encode() if isinstance(body, str) else bytes(body)
+        return self._ask(method, path, header_pairs(headers), content, parse_duration(timeout))
+
+    async def handle_request(
+        self,
+        request: Request,
+        *,
+        timeout: Duration = "60s",  # noqa: ASYNC109 - The bound of the machine, which ends the request there too.
+    ) -> Response:
+        """Send a request through the machine, without a socket and without holding up the loop.
+
+        Args:
+            request: What is asked.
+            timeout: How long to wait for the whole answer.
+
+        Raises:
+            EdgeClosed: If it is not running.
+            TimeoutError: If there was no whole answer in time.
+            OriginError: If the answer broke off.
+        """
+        return await asyncio.to_thread(
+            self._ask,
+            request.resolved_method,
+            request.path,
+            request.header_pairs,
+            request.body,
+            parse_duration(timeout),
+        )
+
+    def stats(self) -> EdgeStats:
+        """Return what it has done since it was started; print it for a table.
+
+        Raises:
+            EdgeClosed: If it is not running.
+        """
+        return self._edge().stats()
+
+    def prometheus(self) -> str:
+        """Return its metrics in Prometheus' text format.
+
+        Raises:
+            EdgeClosed: If it is not running.
+        """
+        return self._edge().metrics()
+
+    def invalidate(self, *selectors: str) -> int:
+        """Forget entries: ``"all"``, or ``"https://host/path"`` in all its variants.
+
+        Args:
+            selectors: At least one.
+
+        Returns:
+            The number of the invalidation in this edge's sequence.
+
+        Raises:
+            SelectorInvalid: If one selects nothing; then nothing is forgotten.
+            EdgeClosed: If it is not running.
+        """
+        return self._edge().invalidate(selectors)
+
+    def reload(self, declared: Distribution | Declarations | str | Path | None = None) -> int:
+        """Serve by another configuration from now on; no connection is cut and nothing forgotten.
+
+        Args:
+            declared: A distribution, everything that is declared, or a file; None reads the edge's own file again.
+
+        Returns:
+            Its revision.
+
+        Raises:
+            ConfigInvalid: If the file cannot be used; what served before goes on serving.
+            SnapshotInvalid: If the native core refuses it; what served before goes on serving.
+            EdgeClosed: If it is not running.
+        """
+        source = declared if declared is not None else self._config
+        if source is None:
+            raise ConfigInvalid("there is no file to read again", hint="pass a distribution or a file")
+        declarations = read_config(source).declarations if isinstance(source, str | Path) else _declared(source)
+        revision = self._edge().reload(declarations)
+        self._declarations = declarations
+        return revision
+
+    def __repr__(self) -> str:
+        """Say where it listens, or that it does not."""
+        where = self.url if self.is_running else "not running"
+        return f"<EdgeServer {self._settings.name} in {self.region}: {where}>"
+
+    def _ask(
+        self, method: str, path: str, headers: list[tuple[str, bytes]], body: bytes, timeout_seconds: float
+    ) -> Response:
+        url = path if "://" in path else f"http://{self._host(headers)}{path if path.startswith('/') else f'/{path}'}"
+        fields = [(name, value) for name, value in headers if name.lower() != "host"]
+        return self._edge().request(method, url, fields, body, timeout_seconds)
+
+    def _host(self, headers: list[tuple[str, bytes]]) -> str:
+        for name, value in headers:
+            if name.lower() == "host":
+                return value.decode("latin-1")
+        hosts = [str(host) for distribution in self._declarations.distributions for host in distribution.hosts]
+        # An exact host first; where every host is served, the address is one; and some name for a wildcard.
+        exact = next((host for host in hosts if "*" not in host), None)
+        if exact is not None:
+            return exact
+        if "*" in hosts or not hosts:
+            return urlsplit(self.url).netloc or "localhost"
+        return hosts[0].replace("*", "www", 1)
+
+    def _edge(self) -> RunningEdge:
+        if os.getpid() != self._pid:
+            raise self._forked()
+        running = self._running
+        if running is None:
+            raise EdgeClosed("this edge is not running", hint="use `with`, or start() it")
+        return running
+
+    def _forked(self) -> EdgeClosed:
+        return EdgeClosed(
+            f"this edge belongs to the process that forked this one (pid {self._pid})",
+            hint="make an edge of your own after the fork",
+        )
+
+
+def _of_origin(url: str, ttl: Duration | None) -> Declarations:
+    try:
+        return Declarations.of_origin(url, ttl=ttl)
+    except ConfigInvalid as error:
+        raise ConfigInvalid(
+            error.what, hint=error.hint, path=("origin_url",) if error.path == ("origin",) else error.path
+        ) from None
+
+
+def _declared(declared: object) -> Declarations:
+    if isinstance(declared, Declarations):
+        return declared
+    if isinstance(declared, Distribution):
+        return Declarations(distributions=[declared])
+    raise ConfigInvalid(
+        f"a {type(declared).__name__} is neither a Distribution nor Declarations", path=("distribution",)
+    )
+
+
+def _given(**values: Any) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}

@@ -1,0 +1,191 @@
+"""What an edge has done so far, as values and as a table."""
+
+from __future__ import annotations
+
+import html
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from bodega.units import format_duration, format_size
+
+
+@dataclass(frozen=True, slots=True)
+class LatencyStats:
+    """How long requests of one level took, from head received to head sent.
+
+    Attributes:
+        count: Requests.
+        sum_seconds: All of them together.
+        p50_seconds: Half of them took less.
+        p99_seconds: 99 of 100 took less.
+    """
+
+    count: int
+    sum_seconds: float
+    p50_seconds: float
+    p99_seconds: float
+
+    @property
+    def mean_seconds(self) -> float:
+        """The mean; 0 where there was none."""
+        return self.sum_seconds / self.count if self.count else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class EdgeStats:
+    """What an edge has done since it was started.
+
+    Attributes:
+        region: Its region.
+        name: Its name.
+        revision: The configuration in force.
+        uptime_seconds: How long it has been running.
+        draining: Whether it is about to end.
+        connections: Client connections now.
+        n_requests: Requests in all.
+        by_outcome: Requests by outcome.
+        latency: By level: ``l1``, ``l2``, ``miss``, ``none``.
+        sent_bytes: To clients.
+        received_bytes: From clients.
+        from_origin_bytes: From origins.
+        n_origin_requests: Requests to origins.
+        n_origin_errors: Those that failed.
+        by_origin: Requests by origin.
+        n_entries: Entries kept.
+        used_bytes: Memory in use.
+        capacity_bytes: Its bound.
+        n_evictions: Entries given up to stay below the bound.
+        sequence: The number of the last invalidation.
+    """
+
+    region: str
+    name: str
+    revision: int
+    uptime_seconds: float
+    draining: bool
+    connections: int
+    n_requests: int
+    by_outcome: Mapping[str, int]
+    latency: Mapping[str, LatencyStats]
+    sent_bytes: int
+    received_bytes: int
+    from_origin_bytes: int
+    n_origin_requests: int
+    n_origin_errors: int
+    by_origin: Mapping[str, int]
+    n_entries: int
+    used_bytes: int
+    capacity_bytes: int
+    n_evictions: int
+    sequence: int
+
+    @classmethod
+    def from_json(cls, text: str) -> EdgeStats:
+        """Read what the native core and the admin listener say."""
+        said: dict[str, Any] = json.loads(text)
+        levels = {
+            level: LatencyStats(
+                int(each["count"]),
+                float(each["sum_seconds"]),
+                float(each["p50_seconds"] or 0.0),
+                float(each["p99_seconds"] or 0.0),
+            )
+            for level, each in said["latency"].items()
+        }
+        return cls(
+            region=said["region"],
+            name=said["name"],
+            revision=said["revision"],
+            uptime_seconds=said["uptime_seconds"],
+            draining=said["draining"],
+            connections=said["connections"],
+            n_requests=said["requests"]["total"],
+            by_outcome=said["requests"]["by_outcome"],
+            latency=levels,
+            sent_bytes=said["bytes"]["sent"],
+            received_bytes=said["bytes"]["received"],
+            from_origin_bytes=said["bytes"]["from_origin"],
+            n_origin_requests=said["origin"]["requests"],
+            n_origin_errors=said["origin"]["errors"],
+            by_origin=said["origin"]["by_origin"],
+            n_entries=said["store"]["entries"],
+            used_bytes=said["store"]["used_bytes"],
+            capacity_bytes=said["store"]["capacity_bytes"],
+            n_evictions=said["store"]["evictions"],
+            sequence=said["sequence"],
+        )
+
+    def count(self, level: str) -> int:
+        """Return the requests that were answered at a level: ``l1``, ``l2`` or ``miss``."""
+        return self.latency[level].count if level in self.latency else 0
+
+    def share(self, level: str) -> float:
+        """Return the share of a level among the requests that asked the cache, 0 to 1; 0 where none did."""
+        asked = sum(self.count(each) for each in ("l1", "l2", "miss"))
+        return self.count(level) / asked if asked else 0.0
+
+    @property
+    def hit_rate(self) -> float:
+        """The share of requests answered from the cache, 0 to 1."""
+        return self.share("l1") + self.share("l2")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as plain values, for JSON or a data frame."""
+        return {**asdict(self), "hit_rate": self.hit_rate}
+
+    def rows(self) -> list[tuple[str, str]]:
+        """Return label and value of each line of the table."""
+        rows = [
+            ("edge", f"{self.name} in {self.region}" + (", draining" if self.draining else "")),
+            ("running for", format_duration(round(self.uptime_seconds))),
+            ("requests", f"{self.n_requests:,}"),
+            ("hit rate", f"{self.hit_rate:.1%}" if any(map(self.count, ("l1", "l2", "miss"))) else "-"),
+        ]
+        for level, label in (("l1", "from memory"), ("l2", "from disk"), ("miss", "through the origin")):
+            if level in self.latency and self.latency[level].count:
+                each = self.latency[level]
+                rows.append(
+                    (
+                        label,
+                        f"{each.count:,}   p50 {each.p50_seconds * 1000:.1f} ms   p99 {each.p99_seconds * 1000:.1f} ms",
+                    )
+                )
+        errors = f", {self.n_origin_errors:,} failed" if self.n_origin_errors else ""
+        rows += [
+            ("origin requests", f"{self.n_origin_requests:,}{errors}"),
+            ("bytes", f"{_rounded(self.sent_bytes)} sent, {_rounded(self.from_origin_bytes)} from origins"),
+            (
+                "store",
+                (
+                    f"{self.n_entries:,} {'entry' if self.n_entries == 1 else 'entries'}, "
+                    f"{_rounded(self.used_bytes)} of {format_size(self.capacity_bytes)}"
+                ),
+            ),
+            ("connections", f"{self.connections:,}"),
+            ("configuration", f"revision {self.revision}"),
+        ]
+        return rows
+
+    def __str__(self) -> str:
+        """Show a table."""
+        rows = self.rows()
+        width = max(len(label) for label, _ in rows)
+        return "\n".join(f"{label:<{width}}  {value}" for label, value in rows)
+
+    def _repr_html_(self) -> str:
+        rows = "".join(
+            f"<tr><th style='text-align:left'>{html.escape(label)}</th><td>{html.escape(value)}</td></tr>"
+            for label, value in self.rows()
+        )
+        return f"<table>{rows}</table>"
+
+
+def _rounded(size_bytes: int) -> str:
+    size = float(size_bytes)
+    for unit in ("B", "kB", "MB", "GB"):
+        if size < 1000:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.1f} TB"

@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from bodega.edge import EdgeMetrics, EdgeStats
+
+
+def said(**levels: tuple[int, float]) -> str:
+    latency = {
+        level: {"count": count, "sum_seconds": total, "p50_seconds": 0.001, "p99_seconds": 0.002}
+        for level, (count, total) in levels.items()
+    }
+    document: dict[str, Any] = {
+        "region": "eu-west-1",
+        "name": "<edge>",
+        "revision": 3,
+        "uptime_seconds": 61.4,
+        "draining": False,
+        "connections": 2,
+        "requests": {"total": 1234, "by_outcome": {"hit": 3}},
+        "latency": latency,
+        "bytes": {"sent": 5_000_000, "received": 10, "from_origin": 999},
+        "origin": {"requests": 2, "errors": 1, "by_origin": {"site": 2}},
+        "store": {"entries": 1, "used_bytes": 1500, "capacity_bytes": 512_000_000, "evictions": 0},
+        "sequence": 4,
+    }
+    return json.dumps(document)
+
+
+def test_what_the_core_says_is_read() -> None:
+    stats = EdgeStats.from_json(said(l1=(3, 0.003), miss=(1, 0.2), none=(7, 0.1)))
+    assert (stats.region, stats.revision, stats.n_requests, stats.sequence) == ("eu-west-1", 3, 1234, 4)
+    assert stats.hit_rate == 0.75
+    assert stats.latency["l1"].mean_seconds == 0.001
+    assert stats.to_dict()["latency"]["miss"]["count"] == 1
+    assert json.dumps(stats.to_dict())
+
+
+def test_statistics_show_as_a_table() -> None:
+    table = str(EdgeStats.from_json(said(l1=(3, 0.003), miss=(1, 0.2))))
+    assert "hit rate            75.0%" in table
+    assert "from memory         3   p50 1.0 ms   p99 2.0 ms" in table
+    assert "origin requests     2, 1 failed" in table
+    assert "5.0 MB sent, 999 B from origins" in table
+    assert "1 entry, 1.5 kB of 512MB" in table
+
+
+def test_statistics_show_in_notebooks_with_names_escaped() -> None:
+    html = EdgeStats.from_json(said(l1=(3, 0.003)))._repr_html_()
+    assert html.startswith("<table>")
+    assert "&lt;edge&gt;" in html
+
+
+def test_an_edge_that_was_asked_nothing_has_no_rates() -> None:
+    stats = EdgeStats.from_json(said(l1=(0, 0.0), miss=(0, 0.0)))
+    assert stats.hit_rate == 0
+    assert "hit rate         -" in str(stats)
+
+
+def test_metrics_have_the_names_that_dashboards_know() -> None:
+    stats = EdgeStats.from_json(said(l1=(6, 0.006), l2=(2, 0.01), miss=(2, 0.4)))
+    metrics = EdgeMetrics(lambda: stats).get_stats()
+    assert metrics == pytest.approx(
+        {
+            "l1_hit_rate": 0.6,
+            "l2_hit_rate": 0.2,
+            "miss_rate": 0.2,
+            "avg_l1_latency_ms": 1.0,
+            "avg_l2_latency_ms": 5.0,
+            "avg_miss_latency_ms": 200.0,
+        }
+    )
