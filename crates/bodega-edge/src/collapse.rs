@@ -11,9 +11,11 @@ use crate::fill::Fill;
 
 const N_SHARDS: usize = 64;
 
+type Shard = Mutex<HashMap<Key, Arc<Fill>, RandomState>>;
+
 /// The fills under way.
 pub(crate) struct Collapse {
-    shards: Box<[Mutex<HashMap<Key, Arc<Fill>, RandomState>>]>,
+    shards: Box<[Shard]>,
 }
 
 /// A place in the table.
@@ -61,8 +63,7 @@ impl Collapse {
         }
     }
 
-    #[expect(clippy::cast_possible_truncation, reason = "only the low bits choose the shard")]
-    fn shard(&self, key: Key) -> &Mutex<HashMap<Key, Arc<Fill>, RandomState>> {
+    fn shard(&self, key: Key) -> &Shard {
         &self.shards[key.0 as usize & (N_SHARDS - 1)]
     }
 }

@@ -20,6 +20,9 @@ pub trait Clock: Send + Sync {
     fn now(&self) -> Timestamp;
 }
 
+/// Takes a request's id, a reason, and what happened.
+pub type Report = Box<dyn Fn(&str, Reason, &str) + Send + Sync>;
+
 /// What does not change while an edge runs.
 pub struct EdgeSettings {
     /// The name in `Cache-Status` and `Via`.
@@ -33,7 +36,7 @@ pub struct EdgeSettings {
     /// The secret of all keys.
     pub secret: KeySecret,
     /// Where failures of origins are told: the request's id, the reason, and what happened.
-    pub report: Box<dyn Fn(&str, Reason, &str) + Send + Sync>,
+    pub report: Report,
 }
 
 /// One edge: store, generations, fills under way, configuration.

@@ -58,6 +58,9 @@ pub type FetchFuture<'a> = Pin<Box<dyn Future<Output = Result<FetchAnswer, Fetch
 pub trait Fetch: Send + Sync {
     /// Sends `request` to `origin` and returns once the head of the final answer is there.
     fn fetch<'a>(&'a self, origin: &'a str, request: FetchRequest) -> FetchFuture<'a>;
+
+    /// Called every now and then by the thread that owns it: time to close what has been idle for too long.
+    fn close_idle(&self) {}
 }
 
 /// Why an origin could not be asked or did not finish. Always from upstream, unless the reason says otherwise.

@@ -33,16 +33,18 @@ pub(crate) struct Said {
     pub(crate) ttl_seconds: Option<u64>,
 }
 
+/// Whom the answer is for, under which behavior, and when.
+pub(crate) struct For<'a, H: Head + ?Sized> {
+    pub(crate) edge: &'a Edge,
+    pub(crate) behavior: &'a Behavior,
+    pub(crate) method: &'a str,
+    pub(crate) request: &'a H,
+    pub(crate) now: Timestamp,
+}
+
 /// From a stored entry.
-pub(crate) fn from_entry<H: Head + ?Sized>(
-    edge: &Edge,
-    behavior: &Behavior,
-    method: &str,
-    request: &H,
-    entry: Entry,
-    now: Timestamp,
-    said: Said,
-) -> Answer {
+pub(crate) fn from_entry<H: Head + ?Sized>(client: &For<'_, H>, entry: Entry, said: Said) -> Answer {
+    let &For { edge, behavior, method, request, now } = client;
     let total = entry.body().len();
     let shape = shape(method, request, entry.status, &entry, Some(total));
     let mut fields = shape.fields(&entry);
@@ -66,15 +68,12 @@ pub(crate) fn from_entry<H: Head + ?Sized>(
 
 /// From a fill that is being read along.
 pub(crate) fn from_live<H: Head + ?Sized>(
-    edge: &Edge,
-    behavior: &Behavior,
-    method: &str,
-    request: &H,
+    client: &For<'_, H>,
     mut reader: FillReader,
     head: &Arc<LiveHead>,
-    now: Timestamp,
     said: Said,
 ) -> Answer {
+    let &For { edge, behavior, method, request, now } = client;
     let total = head.content_length;
     let shape = shape(method, request, head.status, &head.fields, total);
     let mut fields = shape.fields(&head.fields);

@@ -32,18 +32,17 @@ impl Fetch for WorkerOrigins {
     fn fetch<'a>(&'a self, origin: &'a str, request: FetchRequest) -> FetchFuture<'a> {
         Box::pin(self.fetch_from(origin, request))
     }
+
+    /// Every fetch sees to it too; this is for a worker that has nothing to fetch.
+    fn close_idle(&self) {
+        let now = Instant::now();
+        self.lanes.lock().by_name.values().for_each(|lane| lane.sweep(now));
+    }
 }
 
 impl WorkerOrigins {
     pub(crate) fn new(origins: Arc<Origins>) -> Self {
         Self { origins, lanes: Mutex::default() }
-    }
-
-    /// Closes connections that have been idle for too long. Every fetch sees to it too; this is for a worker that has
-    /// nothing to fetch.
-    pub fn close_idle(&self) {
-        let now = Instant::now();
-        self.lanes.lock().by_name.values().for_each(|lane| lane.sweep(now));
     }
 
     async fn fetch_from(&self, name: &str, request: FetchRequest) -> Result<FetchAnswer, FetchError> {

@@ -20,7 +20,7 @@ const MAX_VALUE_BYTES: usize = 2048;
 
 /// How lines look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
+pub(crate) enum Format {
     /// One JSON object a line.
     Json,
     /// Apache's combined format, with outcome and reason behind it.

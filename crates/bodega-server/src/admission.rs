@@ -4,8 +4,9 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
-use parking_lot::Mutex;
+use parking_lot::{Condvar, Mutex};
 
 /// Counts the connections of all threads. Touched when one comes and goes, never per request.
 pub(crate) struct Admission {
@@ -15,7 +16,14 @@ pub(crate) struct Admission {
     per_client: Mutex<HashMap<IpAddr, usize>>,
     n_refused_total: AtomicU64,
     n_refused_client: AtomicU64,
+    /// Acceptors that may still take connections from a queue.
+    n_acceptors: AtomicUsize,
+    gone: Condvar,
+    waiting: Mutex<()>,
 }
+
+/// An acceptor at work; counted out when dropped.
+pub(crate) struct Accepting(Arc<Admission>);
 
 /// A place that has been given; given back when dropped.
 pub(crate) struct Admitted {
@@ -32,6 +40,9 @@ impl Admission {
             per_client: Mutex::new(HashMap::new()),
             n_refused_total: AtomicU64::new(0),
             n_refused_client: AtomicU64::new(0),
+            n_acceptors: AtomicUsize::new(0),
+            gone: Condvar::new(),
+            waiting: Mutex::new(()),
         }
     }
 
@@ -57,6 +68,30 @@ impl Admission {
         Some(Admitted { admission: Arc::clone(self), client })
     }
 
+    /// Counts an acceptor in.
+    pub(crate) fn accepting(self: &Arc<Self>) -> Accepting {
+        self.n_acceptors.fetch_add(1, Ordering::Relaxed);
+        Accepting(Arc::clone(self))
+    }
+
+    /// Waits until nobody accepts and no connection is left. False if that took longer than `timeout`.
+    pub(crate) fn wait_until_empty(&self, timeout: Duration) -> bool {
+        let deadline = Instant::now() + timeout;
+        let mut waiting = self.waiting.lock();
+        while self.n_acceptors.load(Ordering::Relaxed) > 0 || self.n_connections() > 0 {
+            if self.gone.wait_until(&mut waiting, deadline).timed_out() {
+                return false;
+            }
+        }
+        true
+    }
+
+    fn tell(&self) {
+        // Under the lock, so that it cannot fall between a look at the counts and the wait.
+        let _waiting = self.waiting.lock();
+        self.gone.notify_all();
+    }
+
     pub(crate) fn n_connections(&self) -> usize {
         self.n_connections.load(Ordering::Relaxed)
     }
@@ -67,9 +102,18 @@ impl Admission {
     }
 }
 
+impl Drop for Accepting {
+    fn drop(&mut self) {
+        self.0.n_acceptors.fetch_sub(1, Ordering::Relaxed);
+        self.0.tell();
+    }
+}
+
 impl Drop for Admitted {
     fn drop(&mut self) {
-        self.admission.n_connections.fetch_sub(1, Ordering::Relaxed);
+        if self.admission.n_connections.fetch_sub(1, Ordering::Relaxed) == 1 {
+            self.admission.tell();
+        }
         if let Some(address) = self.client {
             let mut per_client = self.admission.per_client.lock();
             if let Some(n_connections) = per_client.get_mut(&address) {

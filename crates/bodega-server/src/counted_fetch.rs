@@ -76,6 +76,10 @@ impl<F: Fetch> Fetch for CountedFetch<F> {
             }
         })
     }
+
+    fn close_idle(&self) {
+        self.inner.close_idle();
+    }
 }
 
 struct CountedBody {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bodega_edge::Edge;
 use bodega_edge::invalidate::{Selector, SelectorError};
@@ -64,6 +64,11 @@ impl Reporter {
 
     pub(crate) fn n_connections(&self) -> usize {
         self.admission.n_connections()
+    }
+
+    /// Waits until no client is left. False if that took longer than `timeout`.
+    pub(crate) fn wait_until_empty(&self, timeout: Duration) -> bool {
+        self.admission.wait_until_empty(timeout)
     }
 
     pub(crate) fn invalidate(&self, selectors: &[String]) -> Result<u64, SelectorError> {

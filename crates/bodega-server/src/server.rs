@@ -6,7 +6,7 @@ use std::os::fd::RawFd;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bodega_edge::invalidate::{Selector, SelectorError};
 use bodega_edge::{Edge, EdgeSettings, Metrics, Worker};
@@ -241,21 +241,12 @@ impl Server {
     /// Stops accepting, finishes what is under way. With `keep_listeners` the queue of connections that wait to be
     /// accepted is left to a successor that holds the same sockets. True if everything finished in `timeout`.
     pub fn drain(&self, timeout: Duration, keep_listeners: bool) -> bool {
-        let deadline = Instant::now() + timeout;
         self.reporter.set_draining();
         for running in self.threads.lock().iter() {
             running.thread.handed_over.store(keep_listeners, Ordering::Relaxed);
             running.thread.drain();
         }
-        // Acceptors look at their queue once more; connections taken from it count at once.
-        std::thread::sleep(Duration::from_millis(60));
-        while self.reporter.n_connections() > 0 {
-            if Instant::now() >= deadline {
-                return false;
-            }
-            std::thread::sleep(Duration::from_millis(10));
-        }
-        true
+        self.reporter.wait_until_empty(timeout)
     }
 
     /// Ends everything at once. May be called again.

@@ -98,14 +98,24 @@ impl Running {
 
 async fn run(thread: Arc<Thread>, acceptors: Vec<Acceptor>) {
     for acceptor in acceptors {
-        tokio::spawn(accept_all(Arc::clone(&thread), acceptor));
+        let accepting = thread.admission.accepting();
+        let thread = Arc::clone(&thread);
+        tokio::spawn(async move {
+            let _accepting = accepting;
+            accept_all(thread, acceptor).await;
+        });
     }
     let mut ticks = tokio::time::interval(TICK);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut n_ticks = 0_u32;
     loop {
         tokio::select! {
             _ = ticks.tick() => {
                 thread.connections.sweep(&thread.timeouts);
+                n_ticks = n_ticks.wrapping_add(1);
+                if n_ticks.is_multiple_of(TICKS_BETWEEN_CLOSING) {
+                    thread.worker.fetch.close_idle();
+                }
                 if thread.is_draining() {
                     thread.connections.end_idle();
                 }
@@ -205,3 +215,5 @@ impl Drop for Slot {
 /// How long the queue of accepted connections must stay empty before it counts as drained.
 const QUEUE_WAIT: Duration = Duration::from_millis(20);
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(20);
+/// Idle connections to origins are looked at every five seconds.
+const TICKS_BETWEEN_CLOSING: u32 = 20;

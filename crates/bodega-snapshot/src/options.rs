@@ -133,7 +133,7 @@ impl EdgeOptions {
         if !(1024..=1 << 20).contains(&text.max_header_bytes) {
             return Err(wrong("max_header", format!("{} bytes is not between 1 KiB and 1 MiB", text.max_header_bytes)));
         }
-        if text.name.is_empty() || !text.name.bytes().all(|byte| bodega_semantics::fields::is_token_byte(byte)) {
+        if text.name.is_empty() || !text.name.bytes().all(bodega_semantics::fields::is_token_byte) {
             return Err(wrong("name", format!("{:?} must be one word of letters, digits and `-._`", text.name)));
         }
         Ok(Self {

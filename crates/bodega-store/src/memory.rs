@@ -188,7 +188,6 @@ impl Memory {
         self.shard(entry.key).lock().find_entry(hash(entry.key), |other| other.is(entry)).map(|place| place.remove()).is_ok()
     }
 
-    #[expect(clippy::cast_possible_truncation, reason = "only the low bits choose the shard")]
     fn shard(&self, key: Key) -> &Mutex<HashTable<Entry>> {
         &self.shards[key.0 as usize & (N_SHARDS - 1)]
     }
@@ -244,7 +243,6 @@ fn lists_bytes(eviction: &dyn Eviction) -> u64 {
 
 const LIST_BYTES_OF_ENTRY: u64 = 40;
 
-#[expect(clippy::cast_possible_truncation, reason = "the upper half of a keyed hash is a hash")]
 fn hash(key: Key) -> u64 {
     (key.0 >> 64) as u64
 }

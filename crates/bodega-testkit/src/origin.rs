@@ -44,14 +44,16 @@ pub struct Scripted {
 
 /// An answer that a test gives by hand, piece by piece.
 pub struct ByHand {
-    head: Option<oneshot::Sender<Result<(u16, Fields, Option<u64>), FetchError>>>,
+    head: Option<oneshot::Sender<HeadByHand>>,
     pieces: Option<mpsc::UnboundedSender<Result<Bytes, FetchError>>>,
 }
+
+type HeadByHand = Result<(u16, Fields, Option<u64>), FetchError>;
 
 enum Plan {
     Scripted(Scripted),
     ByHand(
-        oneshot::Receiver<Result<(u16, Fields, Option<u64>), FetchError>>,
+        oneshot::Receiver<HeadByHand>,
         mpsc::UnboundedReceiver<Result<Bytes, FetchError>>,
     ),
 }

@@ -3,7 +3,7 @@
 use bodega_semantics::{Outcome, Reason};
 
 use crate::exchange::{Found, Journey};
-use crate::respond::{self, Said};
+use crate::respond::{self, For, Said};
 use crate::step::Step;
 
 /// Builds the answer.
@@ -12,6 +12,7 @@ pub(crate) fn run(journey: &mut Journey) -> Step {
     let edge = &journey.worker.edge;
     let request = &journey.request;
     let now = journey.worker.now();
+    let client = For { edge, behavior, method: &request.method, request: &request.fields, now };
     let said = |outcome, reason| Said {
         outcome,
         reason,
@@ -24,11 +25,11 @@ pub(crate) fn run(journey: &mut Journey) -> Step {
     journey.answer = Some(match std::mem::replace(&mut journey.found, Found::Nothing) {
         Found::Entry { entry, outcome, reason, fwd_status, collapsed } => {
             let said = Said { fwd_status, collapsed, ..said(outcome, reason) };
-            respond::from_entry(edge, behavior, &request.method, &request.fields, entry, now, said)
+            respond::from_entry(&client, entry, said)
         }
         Found::Live { reader, head, outcome } => {
             let said = Said { collapsed: outcome == Outcome::Collapsed, ..said(outcome, reason) };
-            respond::from_live(edge, behavior, &request.method, &request.fields, reader, &head, now, said)
+            respond::from_live(&client, reader, &head, said)
         }
         Found::Alone { answer, outcome } => {
             respond::from_origin(edge, behavior, &request.method, answer, said(outcome, reason))

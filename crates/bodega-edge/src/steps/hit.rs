@@ -8,7 +8,7 @@ use bodega_store::Entry;
 use crate::answer::{Answer, AnswerHead, BodyPlan};
 use crate::exchange::{Exchange, Journey, OwnedRequest};
 use crate::joining;
-use crate::respond::{self, Said};
+use crate::respond::{self, For, Said};
 use crate::step::Step;
 
 /// Answers with the entry that `lookup` found.
@@ -42,8 +42,14 @@ pub(crate) fn run(exchange: &mut Exchange<'_>) -> Step {
             collapsed: false,
             ttl_seconds: None,
         };
-        let request = exchange.request;
-        respond::from_entry(&exchange.worker.edge, behavior, request.method, request, entry, exchange.now, said)
+        let client = For {
+            edge: &exchange.worker.edge,
+            behavior,
+            method: exchange.request.method,
+            request: exchange.request,
+            now: exchange.now,
+        };
+        respond::from_entry(&client, entry, said)
     });
     Step::Finish
 }

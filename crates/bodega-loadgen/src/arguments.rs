@@ -1,0 +1,109 @@
+//! What the command line says.
+
+use std::time::Duration;
+
+use crate::keys::Keys;
+
+pub(crate) const USAGE: &str = "usage: bodega-loadgen --port PORT --folder FOLDER --body-bytes N --connections N \
+    --keys same:KEY|random:COUNT|from:FIRST (--seconds S | --requests N) [--paths-in-bodies] [--awake]";
+
+/// One run.
+pub(crate) struct Arguments {
+    /// Port of 127.0.0.1.
+    pub(crate) port: u16,
+    /// First part of every path.
+    pub(crate) folder: String,
+    /// What each answer's body has.
+    pub(crate) body_bytes: usize,
+    /// How many requests are under way at once.
+    pub(crate) connections: usize,
+    /// Which keys are asked for.
+    pub(crate) keys: Keys,
+    /// When to stop asking.
+    pub(crate) until: Until,
+    /// Whether each body begins with its path.
+    pub(crate) paths_in_bodies: bool,
+    /// Whether to look for answers without ever sleeping: then the server need not wake whoever asks, as it need not
+    /// over a network.
+    pub(crate) awake: bool,
+}
+
+/// When to stop asking; what is under way then is still awaited.
+#[derive(Clone, Copy)]
+pub(crate) enum Until {
+    /// After a time.
+    Elapsed(Duration),
+    /// After a number of requests.
+    Asked(u64),
+}
+
+impl Arguments {
+    /// Reads the words after the program's name.
+    pub(crate) fn read(words: impl Iterator<Item = String>) -> Result<Self, String> {
+        let (mut port, mut folder, mut body_bytes, mut connections) = (None, None, None, None);
+        let (mut keys, mut until, mut paths_in_bodies, mut awake) = (None, None, false, false);
+        let mut words = words;
+        while let Some(name) = words.next() {
+            match name.as_str() {
+                "--paths-in-bodies" => {
+                    paths_in_bodies = true;
+                    continue;
+                }
+                "--awake" => {
+                    awake = true;
+                    continue;
+                }
+                _ => {}
+            }
+            let value = words.next().ok_or_else(|| format!("{name} needs a value"))?;
+            match name.as_str() {
+                "--port" => port = Some(number(&name, &value)?),
+                "--folder" => folder = Some(value),
+                "--body-bytes" => body_bytes = Some(number(&name, &value)?),
+                "--connections" => connections = Some(number(&name, &value)?),
+                "--keys" => keys = Some(Keys::read(&value)?),
+                "--seconds" => until = Some(Until::Elapsed(Duration::from_secs_f64(number(&name, &value)?))),
+                "--requests" => until = Some(Until::Asked(number(&name, &value)?)),
+                _ => return Err(format!("{name} is not known")),
+            }
+        }
+        Ok(Self {
+            port: port.ok_or("--port is missing")?,
+            folder: folder.ok_or("--folder is missing")?,
+            body_bytes: body_bytes.ok_or("--body-bytes is missing")?,
+            connections: connections.ok_or("--connections is missing")?,
+            keys: keys.ok_or("--keys is missing")?,
+            until: until.ok_or("--seconds or --requests is missing")?,
+            paths_in_bodies,
+            awake,
+        })
+    }
+}
+
+fn number<T: std::str::FromStr>(name: &str, value: &str) -> Result<T, String> {
+    value.parse().map_err(|_| format!("{name} {value}: not a number that fits"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(line: &str) -> Result<Arguments, String> {
+        Arguments::read(line.split_whitespace().map(str::to_owned))
+    }
+
+    #[test]
+    fn a_whole_line_is_read() {
+        let line = "--port 80 --folder 1k --body-bytes 1024 --connections 2 --keys random:5 --seconds 0.5";
+        let arguments = read(line).unwrap();
+        assert_eq!((arguments.port, arguments.connections, arguments.body_bytes), (80, 2, 1024));
+        assert!(matches!(arguments.until, Until::Elapsed(time) if time == Duration::from_millis(500)));
+    }
+
+    #[test]
+    fn what_is_missing_or_unknown_is_named() {
+        assert_eq!(read("--port 80").err().unwrap(), "--folder is missing");
+        assert_eq!(read("--port x").err().unwrap(), "--port x: not a number that fits");
+        assert_eq!(read("--threads 2").err().unwrap(), "--threads is not known");
+    }
+}
