@@ -111,7 +111,7 @@ def _try(demonstration: Demonstration, console: Console, *, as_json: bool) -> bo
     tell(demonstration.edges, demonstration.origins, record)
     demonstration.check()
     origin_bytes = demonstration.origins.sent().bytes_sent - before
-    table = figures(record, origin_bytes=origin_bytes, distance=demonstration.options.distance)
+    table = figures(record.by_step, origin_bytes=origin_bytes, distance=demonstration.options.distance)
     is_as_it_should_be = record.is_as_it_should_be and all(figure.is_reached is not False for figure in table)
     report.end(table, is_as_it_should_be=is_as_it_should_be)
     return is_as_it_should_be

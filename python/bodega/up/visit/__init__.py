@@ -7,8 +7,9 @@ Nothing here looks into an edge: what is checked is what a client gets, and what
 
 from __future__ import annotations
 
+from bodega.up.visit.exchange import Check, Exchange
 from bodega.up.visit.figures import Figure, figures
-from bodega.up.visit.record import Check, Exchange, Record
+from bodega.up.visit.record import Record
 from bodega.up.visit.report import JsonReport, Report, TableReport
 from bodega.up.visit.story import tell
 

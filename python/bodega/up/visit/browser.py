@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from bodega.errors import EdgeError
 from bodega.up.visit.cache_status import outcome
-from bodega.up.visit.record import Exchange
+from bodega.up.visit.exchange import Exchange
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -14,7 +14,7 @@ from bodega.up.visit.browser import Browser
 
 if TYPE_CHECKING:
     from bodega.up.edge_process import EdgeProcess
-    from bodega.up.visit.record import Exchange
+    from bodega.up.visit.exchange import Exchange
 
 N_VISITORS = 60
 """In each place."""

@@ -7,7 +7,9 @@ from statistics import median, quantiles
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from bodega.up.visit.record import Exchange, Record
+    from collections.abc import Mapping, Sequence
+
+    from bodega.up.visit.exchange import Exchange
 
 FROM_CACHE = frozenset({"hit", "stale", "collapsed"})
 """Outcomes that asked nothing of the origin for themselves. A revalidation asks, even if little comes back."""
@@ -44,23 +46,24 @@ class Figure:
         return "-" if self.value is None else f"{self.value:.1f} {self.unit}"
 
 
-def figures(record: Record, *, origin_bytes: int, distance: bool) -> list[Figure]:
+def figures(by_step: Mapping[str, Sequence[Exchange]], *, origin_bytes: int, distance: bool) -> list[Figure]:
     """Compute the mission's table.
 
     Args:
-        record: The visit.
+        by_step: What the visit saw.
         origin_bytes: Bytes of bodies that the origins sent during the visit.
         distance: Whether far places were far.
     """
+    everything = [exchange for exchanges in by_step.values() for exchange in exchanges]
     return [
-        _hit_rate(record.exchanges),
-        _p99_of_hits(record.by_step.get("crowd", [])),
-        _round_trip(record.by_step.get("cold", []), distance=distance),
-        _bytes_saved(record.exchanges, origin_bytes),
+        _hit_rate(everything),
+        _p99_of_hits(by_step.get("crowd", [])),
+        _round_trip(by_step.get("cold", []), distance=distance),
+        _bytes_saved(everything, origin_bytes),
     ]
 
 
-def _hit_rate(exchanges: list[Exchange]) -> Figure:
+def _hit_rate(exchanges: Sequence[Exchange]) -> Figure:
     counted = [exchange for exchange in exchanges if exchange.outcome != "none"]
     n_hits = sum(exchange.outcome in FROM_CACHE for exchange in counted)
     value = 100 * n_hits / len(counted) if counted else None
@@ -68,21 +71,21 @@ def _hit_rate(exchanges: list[Exchange]) -> Figure:
     return Figure("hit rate", value, "%", "> 80 %", None if value is None else value > 80, how)
 
 
-def _p99_of_hits(exchanges: list[Exchange]) -> Figure:
+def _p99_of_hits(exchanges: Sequence[Exchange]) -> Figure:
     times = [1000 * exchange.seconds for exchange in exchanges if exchange.outcome in ("hit", "stale")]
     value = quantiles(times, n=100)[98] if len(times) > 1 else None
     how = f"from asking to the last byte, as {len(times)} clients saw it in the crowd"
     return Figure("p99 of edge hits", value, "ms", "< 50 ms", None if value is None else value < 50, how)
 
 
-def _round_trip(exchanges: list[Exchange], *, distance: bool) -> Figure:
+def _round_trip(exchanges: Sequence[Exchange], *, distance: bool) -> Figure:
     times = [1000 * each.first_byte_seconds for each in exchanges if each.place.is_far and each.outcome == "miss"]
     value = median(times) if times and distance else None
     how = f"median to the first byte of {len(times)} first requests in the places that are far away"
     return Figure("origin round trip", value, "ms", "200-500 ms", None if value is None else 200 <= value <= 500, how)
 
 
-def _bytes_saved(exchanges: list[Exchange], origin_bytes: int) -> Figure:
+def _bytes_saved(exchanges: Sequence[Exchange], origin_bytes: int) -> Figure:
     n_bytes = sum(exchange.n_bytes for exchange in exchanges)
     value = 100 * (1 - origin_bytes / n_bytes) if n_bytes else None
     how = f"clients got {n_bytes / 1e6:.0f} MB, the origins sent {origin_bytes / 1e6:.0f} MB, the model included"

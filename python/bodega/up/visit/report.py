@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
+    from bodega.up.visit.exchange import Check, Exchange
     from bodega.up.visit.figures import Figure
-    from bodega.up.visit.record import Check, Exchange
 
 _STYLES = {"hit": "green", "stale": "green", "collapsed": "green", "revalidated": "cyan", "miss": "yellow"}
 

@@ -25,7 +25,7 @@ def record(*, hits: int, misses: int = 1, hit: Exchange = HIT, miss: Exchange = 
 
 
 def verdicts(seen: Record, *, origin_bytes: int, distance: bool = True) -> dict[str, str]:
-    table = figures(seen, origin_bytes=origin_bytes, distance=distance)
+    table = figures(seen.by_step, origin_bytes=origin_bytes, distance=distance)
     return {figure.name: figure.verdict for figure in table}
 
 
@@ -63,7 +63,7 @@ def test_the_json_report_is_one_object_a_line() -> None:
     seen.step("cold", "first")
     seen.saw_load([MISS, MISS], 0.5)
     seen.check("it came", True, "all")
-    seen.report.end(figures(seen, origin_bytes=2000, distance=True), is_as_it_should_be=False)
+    seen.report.end(figures(seen.by_step, origin_bytes=2000, distance=True), is_as_it_should_be=False)
     told = [json.loads(line) for line in lines]
     assert [each["kind"] for each in told] == ["step", "exchange", "exchange", "load", "check", *["figure"] * 4, "end"]
     assert told[1]["outcome"] == "miss"
@@ -77,7 +77,7 @@ def test_the_table_report_tells_what_came_from_where() -> None:
     seen.saw_load([MISS, HIT], 0.5)
     seen.saw(replace(HIT, path="/again"))
     seen.check("nothing was wrong", False, "something was")
-    seen.report.end(figures(seen, origin_bytes=0, distance=True), is_as_it_should_be=seen.is_as_it_should_be)
+    seen.report.end(figures(seen.by_step, origin_bytes=0, distance=True), is_as_it_should_be=seen.is_as_it_should_be)
     text = output.getvalue()
     for part in ("1 miss, 1 hit", "/again", "WRONG nothing was wrong", "hit rate", "Not as it should be."):
         assert part in text
