@@ -6,7 +6,6 @@ hook for forks. The end is certain: `stop`, garbage collection or the interprete
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import logging
 import os
@@ -16,6 +15,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from bodega import _native
+from bodega.edge.inherited import close_inherited
 from bodega.edge.listening import explain_start_error
 from bodega.edge.options import native_options
 from bodega.edge.response import Headers, Response
@@ -73,7 +73,8 @@ class RunningEdge:
         except (BodegaError, OSError, RuntimeError, ValueError) as error:
             explained = explain_start_error(error, addresses, admin)
             raise explained from (None if explained is error else error)
-        self._listener_fds = tuple(self._native.listener_fds())
+        admin_address = self._native.admin_address()
+        self._bound = (*self._native.addresses(), *([admin_address] if admin_address else []))
         self._finish = weakref.finalize(self, _finish, self._native, self._pid)
         _running.add(self)
 
@@ -203,9 +204,7 @@ class RunningEdge:
     def _close_in_child(self) -> None:
         """Let go of everything in a process that was forked: its threads are not here, so nothing may wait for them."""
         self._finish.detach()
-        for descriptor in self._listener_fds:
-            with contextlib.suppress(OSError):
-                os.close(descriptor)
+        close_inherited(self._bound)
         # Never freed here: freeing would wait for threads that exist only in the parent.
         ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._native))
 

@@ -153,16 +153,11 @@ class EdgeStats:
                     )
                 )
         errors = f", {self.n_origin_errors:,} failed" if self.n_origin_errors else ""
+        entries = "1 entry" if self.n_entries == 1 else f"{self.n_entries:,} entries"
         rows += [
             ("origin requests", f"{self.n_origin_requests:,}{errors}"),
             ("bytes", f"{_rounded(self.sent_bytes)} sent, {_rounded(self.from_origin_bytes)} from origins"),
-            (
-                "store",
-                (
-                    f"{self.n_entries:,} {'entry' if self.n_entries == 1 else 'entries'}, "
-                    f"{_rounded(self.used_bytes)} of {format_size(self.capacity_bytes)}"
-                ),
-            ),
+            ("store", f"{entries}, {_rounded(self.used_bytes)} of {format_size(self.capacity_bytes)}"),
             ("connections", f"{self.connections:,}"),
             ("configuration", f"revision {self.revision}"),
         ]
