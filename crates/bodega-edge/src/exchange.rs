@@ -172,7 +172,7 @@ pub struct Pending {
 /// The asynchronous part of a request.
 pub struct Journey {
     pub(crate) worker: Arc<Worker>,
-    pub(crate) request: OwnedRequest,
+    pub(crate) request: Arc<OwnedRequest>,
     pub(crate) body: Option<RequestBody>,
     pub(crate) pending: Pending,
     pub(crate) found: Found,
@@ -186,14 +186,14 @@ impl Journey {
     /// Takes up where `begin` stopped.
     #[must_use]
     pub fn new(worker: Arc<Worker>, request: OwnedRequest, pending: Pending) -> Self {
-        Self { worker, request, body: None, pending, found: Found::Nothing, answer: None, rounds: 0, passes: false }
+        Self { worker, request: Arc::new(request), body: None, pending, found: Found::Nothing, answer: None, rounds: 0, passes: false }
     }
 }
 
 /// What a step has found for `deliver` or `refuse`.
 pub(crate) enum Found {
     Nothing,
-    Entry { entry: Entry, outcome: Outcome, reason: Reason, fwd_status: Option<u16>, collapsed: bool },
+    Entry { entry: Entry, outcome: Outcome, reason: Reason, fwd_status: Option<u16>, stored: bool, collapsed: bool },
     Live { reader: FillReader, head: Arc<LiveHead>, outcome: Outcome },
     Alone { answer: FetchAnswer, outcome: Outcome },
     Failed(FetchError),

@@ -47,6 +47,8 @@ pub struct LiveHead {
     pub terms: bodega_semantics::storable::Terms,
     /// Whether it is being kept.
     pub stored: bool,
+    /// The whole answer, if it came at once; then the fields above are in it.
+    pub entry: Option<Entry>,
 }
 
 /// What became of the head.

@@ -60,7 +60,7 @@ pub(crate) fn enter(journey: &Journey) -> Option<(Arc<Fill>, bool)> {
                 snapshot: Arc::clone(&pending.snapshot),
                 behavior: Arc::clone(behavior),
                 origin: origin.name.clone(),
-                request: request.clone(),
+                request: Arc::clone(request),
                 primary: pending.primary,
                 facts: RequestFacts::get(pending.user_fields),
                 previous: pending.entry.clone(),
@@ -109,11 +109,21 @@ pub(crate) async fn follow(journey: &mut Journey, fill: &Arc<Fill>, leads: bool)
                 }
             }
             let outcome = if leads { Outcome::Miss } else { Outcome::Collapsed };
-            journey.found = Found::Live { reader, head, outcome };
+            journey.found = match &head.entry {
+                Some(entry) => Found::Entry {
+                    entry: entry.clone(),
+                    outcome,
+                    reason: journey.pending.reason,
+                    fwd_status: None,
+                    stored: leads && head.stored,
+                    collapsed: !leads,
+                },
+                None => Found::Live { reader, head, outcome },
+            };
             Joined::Found
         }
         Resolved::Entry { entry, outcome, reason, fwd_status } => {
-            journey.found = Found::Entry { entry, outcome, reason, fwd_status, collapsed: !leads };
+            journey.found = Found::Entry { entry, outcome, reason, fwd_status, stored: false, collapsed: !leads };
             Joined::Found
         }
         Resolved::Private => match fill.take_private().filter(|_| leads) {

@@ -3,6 +3,7 @@
 //! Runs as a task of its own, so that a client that leaves takes nothing from those who read along.
 
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use bodega_semantics::storable::{self, RequestFacts, Storable, Terms};
@@ -30,7 +31,7 @@ pub(crate) struct Lead {
     pub(crate) snapshot: Arc<Snapshot>,
     pub(crate) behavior: Arc<Behavior>,
     pub(crate) origin: String,
-    pub(crate) request: OwnedRequest,
+    pub(crate) request: Arc<OwnedRequest>,
     /// The key before variation.
     pub(crate) primary: Key,
     pub(crate) facts: RequestFacts,
@@ -302,10 +303,31 @@ impl Lead {
             let marker = self.marker(Kind::VaryNames, self.primary, Terms { born: terms.born, expires: Timestamp(u64::MAX), ..Terms::default() }, names.join("\n").as_bytes());
             self.store(marker);
         }
-        let head = Arc::new(LiveHead { status, fields, content_length, key, vary_names: names, terms, stored: keep });
+        let mut head = LiveHead {
+            status,
+            fields,
+            content_length,
+            key,
+            vary_names: names,
+            terms,
+            stored: keep,
+            entry: None,
+        };
+        let early = if keep { come_at_once(&mut *body).await } else { AtOnce::default() };
+        if let Some(whole) = early.whole() {
+            drop(reservation);
+            let entry = self.inline_entry(&head, whole);
+            head.stored = self.store(entry.clone());
+            head.fields = Fields::new();
+            head.entry = Some(entry);
+            self.leave();
+            self.fill.resolve(Resolved::Live(Arc::new(head)));
+            return self.fill.end(Ok(()));
+        }
+        let head = Arc::new(head);
         self.fill.resolve(Resolved::Live(Arc::clone(&head)));
         let mut sink = Sink { lead: &self, reservation, writer: None, n_bytes: 0, content_length };
-        match sink.drain(&mut *body).await {
+        match sink.drain(early, &mut *body).await {
             Err(error) => {
                 self.leave();
                 self.fill.end(Err(error));
@@ -324,12 +346,27 @@ impl Lead {
     }
 
     fn store_whole(&self, head: &LiveHead, n_bytes: u64) {
+        let slices = self.fill.slices();
+        let entry = if n_bytes <= INLINE_BYTES as u64 {
+            let whole: Vec<u8> = slices.iter().flat_map(|slice| slice.filled().iter().copied()).collect();
+            self.inline_entry(head, &whole)
+        } else {
+            self.new_entry(head, n_bytes, |new| Entry::sliced(new, SlicedBody { slices: slices.into(), n_bytes }))
+        };
+        self.store(entry);
+    }
+
+    fn inline_entry(&self, head: &LiveHead, body: &[u8]) -> Entry {
+        self.new_entry(head, body.len() as u64, |new| Entry::inline(new, body))
+    }
+
+    fn new_entry(&self, head: &LiveHead, n_bytes: u64, make: impl FnOnce(&NewEntry<'_>) -> Entry) -> Entry {
         let mut block = head.fields.clone();
         block.remove("content-length");
         block.push("Content-Length", n_bytes.to_string().as_bytes());
         let mut status_line = Vec::with_capacity(32);
         crate::respond::write_status_line(&mut status_line, head.status);
-        let new = NewEntry {
+        make(&NewEntry {
             key: head.key,
             marks: self.fill.marks,
             stamp: self.fill.stamp,
@@ -340,29 +377,53 @@ impl Lead {
             for_user: self.facts.has_user_fields,
             status_line: &status_line,
             block: block.as_block(),
-        };
-        let slices = self.fill.slices();
-        let entry = if n_bytes <= INLINE_BYTES as u64 {
-            let whole: Vec<u8>;
-            let body: &[u8] = match slices.as_slice() {
-                [] => b"",
-                [one] => one.filled(),
-                many => {
-                    whole = many.iter().flat_map(|slice| slice.filled().iter().copied()).collect();
-                    &whole
-                }
-            };
-            Entry::inline(&new, body)
-        } else {
-            Entry::sliced(&new, SlicedBody { slices: slices.into(), n_bytes })
-        };
-        self.store(entry);
+        })
     }
 
     fn reserve(&self, content_length: Option<u64>) -> Option<Reservation> {
         let first = content_length.unwrap_or(FIRST_UNKNOWN_BYTES as u64);
         self.worker.edge.memory.reserve(first + 1024)
     }
+}
+
+/// What of a body is there already when its head is.
+#[derive(Default)]
+struct AtOnce {
+    chunks: Vec<Result<bytes::Bytes, FetchError>>,
+    ended: bool,
+}
+
+impl AtOnce {
+    /// The whole body, if it is there in one piece and small enough to lie beside its head.
+    fn whole(&self) -> Option<&[u8]> {
+        match self.chunks.as_slice() {
+            [] if self.ended => Some(b""),
+            [Ok(one)] if self.ended && one.len() <= INLINE_BYTES => Some(one),
+            _ => None,
+        }
+    }
+}
+
+/// Takes what has come together with the head, without waiting: small answers mostly come whole, and then need
+/// neither slices nor readers.
+async fn come_at_once(body: &mut dyn BodyStream) -> AtOnce {
+    let mut early = AtOnce::default();
+    std::future::poll_fn(|context| {
+        while !early.ended && early.chunks.len() < 2 {
+            match body.poll_chunk(context) {
+                Poll::Ready(None) => early.ended = true,
+                Poll::Ready(Some(Err(error))) => {
+                    early.chunks.push(Err(error));
+                    break;
+                }
+                Poll::Ready(Some(chunk)) => early.chunks.push(chunk),
+                Poll::Pending => break,
+            }
+        }
+        Poll::Ready(())
+    })
+    .await;
+    early
 }
 
 /// Where the chunks of a body go.
@@ -376,21 +437,32 @@ struct Sink<'a> {
 }
 
 impl Sink<'_> {
-    async fn drain(&mut self, body: &mut dyn BodyStream) -> Result<(), FetchError> {
-        while let Some(chunk) = next_chunk(body).await {
-            let chunk = chunk?;
-            let mut rest = &chunk[..];
-            while !rest.is_empty() {
-                if self.writer.as_ref().is_none_or(SliceWriter::is_full) {
-                    self.next_slice().await?;
-                }
-                let Some(writer) = &mut self.writer else { break };
-                let n_bytes = writer.append(rest);
-                self.n_bytes += n_bytes as u64;
-                rest = &rest[n_bytes..];
-            }
-            self.lead.fill.changed.notify_waiters();
+    /// Takes the chunks that are there and then all that come. `early.ended` bodies are not polled again.
+    async fn drain(&mut self, early: AtOnce, body: &mut dyn BodyStream) -> Result<(), FetchError> {
+        for chunk in early.chunks {
+            self.take(&chunk?).await?;
         }
+        if early.ended {
+            return Ok(());
+        }
+        while let Some(chunk) = next_chunk(body).await {
+            self.take(&chunk?).await?;
+        }
+        Ok(())
+    }
+
+    async fn take(&mut self, chunk: &[u8]) -> Result<(), FetchError> {
+        let mut rest = chunk;
+        while !rest.is_empty() {
+            if self.writer.as_ref().is_none_or(SliceWriter::is_full) {
+                self.next_slice().await?;
+            }
+            let Some(writer) = &mut self.writer else { break };
+            let n_bytes = writer.append(rest);
+            self.n_bytes += n_bytes as u64;
+            rest = &rest[n_bytes..];
+        }
+        self.lead.fill.changed.notify_waiters();
         Ok(())
     }
 

@@ -30,7 +30,8 @@ pub(crate) struct Said {
     pub(crate) fwd_status: Option<u16>,
     pub(crate) stored: bool,
     pub(crate) collapsed: bool,
-    pub(crate) ttl_seconds: Option<u64>,
+    /// Seconds of freshness left; negative when stale.
+    pub(crate) ttl_seconds: Option<i64>,
 }
 
 /// Whom the answer is for, under which behavior, and when.
@@ -48,7 +49,7 @@ pub(crate) fn from_entry<H: Head + ?Sized>(client: &For<'_, H>, entry: Entry, sa
     let total = entry.body().len();
     let shape = shape(method, request, entry.status, &entry, Some(total));
     let mut fields = shape.fields(&entry);
-    let said = Said { ttl_seconds: Some(entry.terms.expires.since(now).as_secs()), ..said };
+    let said = Said { ttl_seconds: Some(ttl_seconds(entry.terms.expires, now)), ..said };
     finish_fields(edge, behavior, &mut fields, Some(now.since(entry.terms.born).as_secs()), &said);
     let (from, to) = shape.span(total);
     let body = match shape {
@@ -240,10 +241,13 @@ fn finish_fields(edge: &Edge, behavior: &Behavior, fields: &mut Fields, age_seco
 }
 
 fn write_cache_status(out: &mut Vec<u8>, name: &str, said: &Said) {
-    let is_hit = said.outcome == Outcome::Hit || (said.outcome == Outcome::Stale && said.fwd_status.is_none());
-    if is_hit && let Some(ttl_seconds) = said.ttl_seconds {
-        cache_status::write_hit(out, name, ttl_seconds);
-        return;
+    let ttl = said.ttl_seconds.unwrap_or(0);
+    match (said.outcome, said.reason) {
+        (Outcome::Hit, _) => return cache_status::write_hit(out, name, ttl.unsigned_abs()),
+        (Outcome::Stale, Reason::WhileRevalidate) => {
+            return cache_status::write_stale_hit(out, name, ttl.unsigned_abs(), said.reason.name());
+        }
+        _ => {}
     }
     let fwd = cache_status::fwd_token(said.reason);
     cache_status::write_forwarded(
@@ -254,10 +258,18 @@ fn write_cache_status(out: &mut Vec<u8>, name: &str, said: &Said) {
             fwd_status: said.fwd_status,
             stored: said.stored,
             collapsed: said.collapsed,
-            ttl: None,
+            ttl: said.ttl_seconds.filter(|_| said.outcome == Outcome::Stale),
             detail: (fwd != said.reason.name()).then(|| said.reason.name()),
         },
     );
+}
+
+fn ttl_seconds(expires: Timestamp, now: Timestamp) -> i64 {
+    if expires > now {
+        i64::try_from((expires.0 - now.0).div_ceil(1000)).unwrap_or(i64::MAX)
+    } else {
+        -i64::try_from(now.since(expires).as_secs()).unwrap_or(i64::MAX)
+    }
 }
 
 /// The text of an answer made by the edge.

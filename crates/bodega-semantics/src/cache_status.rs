@@ -29,6 +29,14 @@ pub fn write_hit(out: &mut Vec<u8>, name: &str, ttl_seconds: u64) {
     write_number(out, ttl_seconds);
 }
 
+/// `NAME; hit; ttl=-N; detail=REASON`: answered although it has been stale for N seconds (RFC 9211 section 2.4).
+pub fn write_stale_hit(out: &mut Vec<u8>, name: &str, stale_seconds: u64, detail: &str) {
+    write_name(out, name);
+    out.extend_from_slice(b"; hit; ttl=-");
+    write_number(out, stale_seconds);
+    write_said_detail(out, Some(detail));
+}
+
 /// `NAME; fwd=REASON; ...`
 pub fn write_forwarded(out: &mut Vec<u8>, said: &Forwarded<'_>) {
     write_name(out, said.name);

@@ -23,8 +23,8 @@ pub(crate) fn run(journey: &mut Journey) -> Step {
     };
     let reason = journey.pending.reason;
     journey.answer = Some(match std::mem::replace(&mut journey.found, Found::Nothing) {
-        Found::Entry { entry, outcome, reason, fwd_status, collapsed } => {
-            let said = Said { fwd_status, collapsed, ..said(outcome, reason) };
+        Found::Entry { entry, outcome, reason, fwd_status, stored, collapsed } => {
+            let said = Said { fwd_status, stored, collapsed, ..said(outcome, reason) };
             respond::from_entry(&client, entry, said)
         }
         Found::Live { reader, head, outcome } => {
