@@ -13,6 +13,8 @@ use crate::fields::Head;
 use crate::policy::{KeyRules, QueryRule};
 
 /// A 128-bit keyed hash of everything that tells two answers apart.
+/// Aligned as its halves: at 16 an entry's header would be padded by as much again.
+#[repr(packed(8))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Key(pub u128);
 

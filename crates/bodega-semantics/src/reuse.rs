@@ -48,7 +48,7 @@ pub fn decide(terms: &Terms, facts: &RequestFacts, heeded: Option<&CacheControl>
         let left = terms.expires.0 - now.0;
         return Reuse::Fresh { age_seconds, ttl_seconds: left.div_ceil(1000) };
     }
-    if !terms.must_revalidate && terms.expires.plus(terms.stale_while_revalidate) > now {
+    if !terms.must_revalidate && terms.expires.plus(terms.stale_while_revalidate.length()) > now {
         return Reuse::StaleWhileRevalidate { age_seconds };
     }
     Reuse::Revalidate(Reason::Expired)
@@ -58,7 +58,7 @@ pub fn decide(terms: &Terms, facts: &RequestFacts, heeded: Option<&CacheControl>
 /// `must-revalidate` never (RFC 9111 section 5.2.2.2).
 #[must_use]
 pub fn may_serve_on_error(terms: &Terms, now: Timestamp) -> bool {
-    !terms.must_revalidate && !terms.always_validate && terms.expires.plus(terms.stale_if_error) > now
+    !terms.must_revalidate && !terms.always_validate && terms.expires.plus(terms.stale_if_error.length()) > now
 }
 
 /// RFC 9111 section 5.2.1.
@@ -85,7 +85,7 @@ mod tests {
 
     #[test]
     fn each_branch_of_the_decision() {
-        let window = |terms: &mut Terms| terms.stale_while_revalidate = Duration::from_secs(10);
+        let window = |terms: &mut Terms| terms.stale_while_revalidate = Duration::from_secs(10).into();
         let table = [
             ("fresh", terms(|_| {}), false, 1059, Reuse::Fresh { age_seconds: 59, ttl_seconds: 1 }),
             ("4.2: not fresh once age is lifetime", terms(|_| {}), false, 1060, Reuse::Revalidate(Reason::Expired)),
@@ -125,7 +125,7 @@ mod tests {
 
     #[test]
     fn stale_if_error_ends_and_is_forbidden_by_must_revalidate() {
-        let window = terms(|terms| terms.stale_if_error = Duration::from_secs(10));
+        let window = terms(|terms| terms.stale_if_error = Duration::from_secs(10).into());
         assert!(may_serve_on_error(&window, Timestamp::from_seconds(1069)));
         assert!(!may_serve_on_error(&window, Timestamp::from_seconds(1070)));
         let strict = Terms { must_revalidate: true, ..window };

@@ -60,15 +60,37 @@ pub struct Terms {
     /// Until when it is fresh.
     pub expires: Timestamp,
     /// How long afterwards it may answer while it is being validated.
-    pub stale_while_revalidate: Duration,
+    pub stale_while_revalidate: Window,
     /// How long afterwards it may answer when the origin fails.
-    pub stale_if_error: Duration,
+    pub stale_if_error: Window,
     /// Never to be used stale.
     pub must_revalidate: bool,
     /// To be validated before each use.
     pub always_validate: bool,
     /// The origin said that it is for all: it may answer requests that name a user, too.
     pub shared_explicit: bool,
+}
+
+/// A stale window in whole seconds; each entry has two, so they are small.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Window(u32);
+
+impl From<Duration> for Window {
+    fn from(duration: Duration) -> Self {
+        Self(u32::try_from(duration.as_secs()).unwrap_or(u32::MAX))
+    }
+}
+
+impl Window {
+    /// Its length.
+    #[must_use]
+    pub const fn length(self) -> Duration {
+        Duration::from_secs(self.0 as u64)
+    }
+
+    const fn is_zero(self) -> bool {
+        self.0 == 0
+    }
 }
 
 /// The decision.
@@ -142,8 +164,8 @@ fn terms<H: Head + ?Sized>(
     Terms {
         born,
         expires: born.plus(lifetime),
-        stale_while_revalidate: control.stale_while_revalidate.unwrap_or(policy.stale_while_revalidate),
-        stale_if_error: control.stale_if_error.unwrap_or(policy.stale_if_error),
+        stale_while_revalidate: control.stale_while_revalidate.unwrap_or(policy.stale_while_revalidate).into(),
+        stale_if_error: control.stale_if_error.unwrap_or(policy.stale_if_error).into(),
         must_revalidate,
         always_validate: control.no_cache != Qualified::Absent,
         shared_explicit,
