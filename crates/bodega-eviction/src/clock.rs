@@ -18,6 +18,7 @@ impl Default for Clock {
 
 impl Eviction for Clock {
     fn insert(&mut self, id: Id, identity: u64, size_bytes: u64) {
+        self.remove(id);
         self.nodes.set(id, identity, size_bytes);
         self.queue.push(&mut self.nodes, id);
     }
@@ -41,6 +42,10 @@ impl Eviction for Clock {
         let id = self.queue.tail()?;
         self.queue.take(&mut self.nodes, id);
         Some(id)
+    }
+
+    fn admits(&self, _identity: u64, size_bytes: u64, capacity_bytes: u64) -> bool {
+        size_bytes <= capacity_bytes
     }
 
     fn used_bytes(&self) -> u64 {

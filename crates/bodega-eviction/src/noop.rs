@@ -2,6 +2,9 @@
 
 use crate::{Eviction, Id};
 
+/// Nothing is in this slot.
+const EMPTY: u64 = u64::MAX;
+
 /// Keeps everything.
 #[derive(Default)]
 pub struct Noop {
@@ -12,8 +15,9 @@ pub struct Noop {
 
 impl Eviction for Noop {
     fn insert(&mut self, id: Id, _identity: u64, size_bytes: u64) {
+        self.remove(id);
         if self.sizes.len() <= id as usize {
-            self.sizes.resize(id as usize + 1, 0);
+            self.sizes.resize(id as usize + 1, EMPTY);
         }
         self.sizes[id as usize] = size_bytes;
         self.used_bytes += size_bytes;
@@ -21,14 +25,18 @@ impl Eviction for Noop {
     }
 
     fn remove(&mut self, id: Id) {
-        if let Some(size) = self.sizes.get_mut(id as usize) {
-            self.used_bytes -= std::mem::take(size);
-            self.n_entries = self.n_entries.saturating_sub(1);
+        if let Some(size) = self.sizes.get_mut(id as usize).filter(|size| **size != EMPTY) {
+            self.used_bytes -= std::mem::replace(size, EMPTY);
+            self.n_entries -= 1;
         }
     }
 
     fn evict(&mut self, _hits: &mut dyn FnMut(Id) -> u32) -> Option<Id> {
         None
+    }
+
+    fn admits(&self, _identity: u64, size_bytes: u64, capacity_bytes: u64) -> bool {
+        size_bytes <= capacity_bytes
     }
 
     fn used_bytes(&self) -> u64 {

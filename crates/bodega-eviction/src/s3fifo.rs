@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 use std::hash::{BuildHasherDefault, Hasher};
 
-use hashbrown::HashSet;
+use hashbrown::HashMap;
 
 use crate::links::{List, Nodes};
 use crate::{Eviction, Id};
@@ -16,7 +16,7 @@ const SMALL: u8 = 0;
 const MAIN: u8 = 1;
 /// The small queue's share of the capacity.
 const SMALL_SHARE: u64 = 10;
-/// The most that the ghost remembers, whatever the capacity: 16 MiB of memory.
+/// The most that the ghost remembers, whatever the capacity: some 25 MiB of memory.
 const MAX_GHOSTS: usize = 1 << 19;
 
 /// The queues.
@@ -71,6 +71,7 @@ impl S3Fifo {
 
 impl Eviction for S3Fifo {
     fn insert(&mut self, id: Id, identity: u64, size_bytes: u64) {
+        self.remove(id);
         self.nodes.set(id, identity, size_bytes);
         if self.ghost.take(identity) || size_bytes > self.small_bytes / 2 {
             self.main.push(&mut self.nodes, id);
@@ -98,6 +99,10 @@ impl Eviction for S3Fifo {
         self.evict_main(hits).or_else(|| self.evict_small(hits))
     }
 
+    fn admits(&self, _identity: u64, size_bytes: u64, capacity_bytes: u64) -> bool {
+        size_bytes <= capacity_bytes
+    }
+
     fn used_bytes(&self) -> u64 {
         self.small.bytes + self.main.bytes
     }
@@ -114,32 +119,46 @@ impl Eviction for S3Fifo {
 /// Identities of those let go from probation, bounded in the bytes they had and in their number.
 #[derive(Default)]
 struct Ghost {
-    order: VecDeque<(u64, u64)>,
-    present: HashSet<u64, BuildHasherDefault<Identity>>,
+    order: VecDeque<Remembered>,
+    /// The mark of an identity's place in `order`. A place with another mark is one that it has left.
+    present: HashMap<u64, u32, BuildHasherDefault<Identity>>,
+    next_mark: u32,
     bytes: u64,
     bound_bytes: u64,
 }
 
+/// A place in the ghost.
+struct Remembered {
+    identity: u64,
+    /// At most 4 GiB, so that a place takes 16 bytes.
+    size_bytes: u32,
+    mark: u32,
+}
+
 impl Ghost {
     fn put(&mut self, identity: u64, size_bytes: u64) {
-        if self.present.insert(identity) {
-            self.order.push_back((identity, size_bytes));
-            self.bytes += size_bytes;
-        }
+        let size_bytes = u32::try_from(size_bytes).unwrap_or(u32::MAX);
+        self.next_mark = self.next_mark.wrapping_add(1);
+        self.present.insert(identity, self.next_mark);
+        self.order.push_back(Remembered { identity, size_bytes, mark: self.next_mark });
+        self.bytes += u64::from(size_bytes);
         while self.bytes > self.bound_bytes || self.order.len() > MAX_GHOSTS {
-            let Some((oldest, size_bytes)) = self.order.pop_front() else { return };
-            self.bytes -= size_bytes;
-            self.present.remove(&oldest);
+            let Some(oldest) = self.order.pop_front() else { return };
+            self.bytes -= u64::from(oldest.size_bytes);
+            // It may have come back and left again since: then only its later place speaks for it.
+            if self.present.get(&oldest.identity) == Some(&oldest.mark) {
+                self.present.remove(&oldest.identity);
+            }
         }
     }
 
     /// Whether it is remembered; it is forgotten then (its place in the order goes when its turn comes).
     fn take(&mut self, identity: u64) -> bool {
-        self.present.remove(&identity)
+        self.present.remove(&identity).is_some()
     }
 
     fn memory_bytes(&self) -> u64 {
-        (self.order.capacity() * size_of::<(u64, u64)>() + self.present.capacity() * 10) as u64
+        (self.order.capacity() * size_of::<Remembered>() + self.present.allocation_size()) as u64
     }
 }
 
@@ -200,5 +219,38 @@ mod tests {
         }
         assert!(policy.ghost.bytes <= 900);
         assert!(policy.ghost.order.len() <= 90);
+    }
+
+    #[test]
+    fn one_that_left_twice_is_remembered_from_the_second_time_on() {
+        // Its first place used to speak for it still, and took the memory of the second along when it went.
+        let mut policy = S3Fifo::new(1000);
+        let pass_through = |policy: &mut S3Fifo, identity: u64| {
+            policy.insert(0, identity, 10);
+            policy.remove(0);
+            policy.ghost.put(identity, 10);
+        };
+        pass_through(&mut policy, 7);
+        (100..150).for_each(|identity| pass_through(&mut policy, identity));
+        pass_through(&mut policy, 7);
+        (200..250).for_each(|identity| pass_through(&mut policy, identity));
+        assert!(policy.ghost.take(7));
+    }
+
+    #[test]
+    fn a_large_object_does_not_push_out_what_is_on_probation() {
+        let mut policy = S3Fifo::new(1000);
+        policy.insert(0, 1, 10);
+        policy.insert(1, 2, 51);
+        assert_eq!(policy.nodes.get(0).map(|node| node.list), Some(SMALL));
+        assert_eq!(policy.nodes.get(1).map(|node| node.list), Some(MAIN));
+    }
+
+    #[test]
+    fn a_slot_filled_again_holds_the_new_entry_only() {
+        let mut policy = S3Fifo::new(1000);
+        policy.insert(0, 1, 10);
+        policy.insert(0, 2, 20);
+        assert_eq!((policy.len(), policy.used_bytes()), (1, 20));
     }
 }
