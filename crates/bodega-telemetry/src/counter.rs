@@ -1,4 +1,6 @@
 //! A counter that one thread adds to and others read.
+//!
+//! Not padded to a cache line by itself: a thread's counters lie together, and only readers come from outside.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -17,5 +19,20 @@ impl Counter {
     #[must_use]
     pub fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_counter_adds_up_and_wraps_rather_than_stops() {
+        let counter = Counter::default();
+        counter.add(2);
+        counter.add(3);
+        assert_eq!(counter.get(), 5);
+        counter.add(u64::MAX);
+        assert_eq!(counter.get(), 4);
     }
 }

@@ -5,14 +5,19 @@ use std::fmt::Write as _;
 use crate::histogram::Recorded;
 use crate::names::{LATENCY_BOUNDS, Metric};
 
-/// Text under construction.
+/// Text under construction, bounded: origins are labels, and a configuration may name very many of them.
 #[derive(Default)]
-pub struct Text(String);
+pub struct Text {
+    written: String,
+    n_left_out: usize,
+}
 
 impl Text {
     /// Begins a metric. All its samples follow.
     pub fn begin(&mut self, metric: &Metric) {
-        let _ = writeln!(self.0, "# HELP {} {}\n# TYPE {} {}", metric.name, metric.help, metric.name, metric.kind.name());
+        let Metric { name, help, kind, .. } = metric;
+        let help = help.replace('\\', "\\\\").replace('\n', "\\n");
+        let _ = writeln!(self.written, "# HELP {name} {help}\n# TYPE {name} {}", kind.name());
     }
 
     /// A sample; `values` in the order of the metric's labels.
@@ -32,21 +37,33 @@ impl Text {
         self.line(metric.name, "_count", metric.labels, values, None, &count);
     }
 
-    /// The whole text.
+    /// The whole text. If samples were left out, a comment at the end says how many.
     #[must_use]
-    pub fn finish(self) -> String {
-        self.0
+    pub fn finish(mut self) -> String {
+        if self.n_left_out > 0 {
+            let _ = writeln!(self.written, "# {} lines left out: more than {MAX_BYTES} bytes", self.n_left_out);
+        }
+        self.written
     }
 
     fn line(&mut self, name: &str, suffix: &str, labels: &[&str], values: &[&str], bound: Option<&str>, value: &str) {
-        let _ = write!(self.0, "{name}{suffix}{{");
-        for (at, (label, value)) in labels.iter().zip(values).chain(bound.iter().map(|bound| (&"le", bound))).enumerate() {
-            let comma = if at == 0 { "" } else { "," };
-            let _ = write!(self.0, "{comma}{label}=\"{}\"", escaped(value));
+        if self.written.len() >= MAX_BYTES {
+            self.n_left_out += 1;
+            return;
         }
-        let _ = writeln!(self.0, "}} {value}");
+        let _ = write!(self.written, "{name}{suffix}{{");
+        for (at, (label, value)) in
+            labels.iter().zip(values).chain(bound.iter().map(|bound| (&"le", bound))).enumerate()
+        {
+            let comma = if at == 0 { "" } else { "," };
+            let _ = write!(self.written, "{comma}{label}=\"{}\"", escaped(value));
+        }
+        let _ = writeln!(self.written, "}} {value}");
     }
 }
+
+/// No sample is begun past this; scrapers refuse far less.
+const MAX_BYTES: usize = 16 << 20;
 
 fn escaped(value: &str) -> String {
     value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
@@ -68,8 +85,49 @@ mod tests {
     }
 
     #[test]
+    fn a_histogram_is_cumulative_and_ends_with_all_of_it() {
+        let histogram = crate::Histogram::default();
+        for milliseconds in [1, 20, 20, 60_000] {
+            histogram.record(std::time::Duration::from_millis(milliseconds));
+        }
+        let mut recorded = Recorded::default();
+        histogram.add_to(&mut recorded);
+        let mut text = Text::default();
+        text.begin(&names::REQUEST_LATENCY);
+        text.histogram(&names::REQUEST_LATENCY, &["here", "l1"], &recorded);
+        let text = text.finish();
+        let count = |line: &str| line.rsplit(' ').next().and_then(|count| count.parse::<u64>().ok());
+        let buckets: Vec<u64> = text.lines().filter(|line| line.contains("_bucket{")).filter_map(count).collect();
+        assert_eq!(buckets.len(), LATENCY_BOUNDS.len() + 1);
+        assert!(buckets.is_sorted(), "{text}");
+        let label = "{region=\"here\",level=\"l1\"";
+        for line in [
+            format!("cdn_request_latency_seconds_bucket{label},le=\"0.025\"}} 3"),
+            format!("cdn_request_latency_seconds_bucket{label},le=\"30\"}} 3"),
+            format!("cdn_request_latency_seconds_bucket{label},le=\"+Inf\"}} 4"),
+            format!("cdn_request_latency_seconds_sum{label}}} 60.041"),
+            format!("cdn_request_latency_seconds_count{label}}} 4"),
+        ] {
+            assert!(text.lines().any(|other| other == line), "{line}\n{text}");
+        }
+    }
+
+    #[test]
+    fn a_text_is_bounded_and_says_what_is_missing() {
+        let mut text = Text::default();
+        let origin = "o".repeat(1 << 20);
+        for _ in 0..20 {
+            text.sample(&names::ORIGIN_REQUESTS, &["here", &origin, "ok"], 1);
+        }
+        let text = text.finish();
+        assert!(text.len() < MAX_BYTES + (2 << 20));
+        assert!(text.ends_with("# 4 lines left out: more than 16777216 bytes\n"), "{}", &text[text.len() - 100..]);
+    }
+
+    #[test]
     fn every_name_follows_the_conventions() {
-        for metric in names::ALL {
+        for (at, metric) in names::ALL.iter().enumerate() {
+            assert!(names::ALL[..at].iter().all(|other| other.name != metric.name), "{} twice", metric.name);
             assert!(metric.name.starts_with("cdn_"), "{}", metric.name);
             assert_eq!(metric.name.ends_with("_total"), metric.kind == names::Kind::Counter, "{}", metric.name);
         }
