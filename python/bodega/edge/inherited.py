@@ -1,7 +1,7 @@
 """Sockets that a forked process inherits from an edge, and must not keep.
 
-As long as any process holds a listening socket, its port stays taken and clients connect to nobody; as long as any holds
-an accepted connection, its client waits for an end that does not come.
+As long as any process holds a listening socket, its port stays taken and clients connect to nobody; as long as any
+holds an accepted connection, its client waits for an end that does not come.
 """
 
 from __future__ import annotations
