@@ -1,0 +1,102 @@
+"""What is built before a measurement, with cargo's profile `bench` (thin LTO), anew only when its sources changed.
+
+bodega is installed as a wheel into .cache/bench-venv, beside the .venv that everything else uses; what it depends on is
+taken from .venv. Outputs of cargo go to target/bench, so that they do not displace those of other recipes.
+"""
+
+from __future__ import annotations
+
+import os
+import sysconfig
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from tools.setup import native, rust, stamps
+from tools.setup.progress import ROOT, SetupFailed, run, step
+from tools.setup.python import VENV
+
+from benchmarks.failure import MeasurementFailed
+
+_TARGET = ROOT / "target" / "bench"
+_CACHE = ROOT / ".cache"
+_ENVIRONMENT = _CACHE / "bench-venv"
+_WHEELS = _CACHE / "bench-wheel"
+
+BODEGA = _ENVIRONMENT / "bin" / "bodega"
+"""The command that `prepare_bodega` installs."""
+
+LOAD_GENERATOR = _TARGET / "release" / "bodega-loadgen"
+"""The program that `prepare_load_generator` builds."""
+
+
+def prepare_load_generator() -> None:
+    """Build the load generator.
+
+    Raises:
+        MeasurementFailed: If that is not possible; with what to do.
+    """
+    crate = ROOT / "crates" / "bodega-loadgen"
+    wanted = stamps.digest([crate / "src", crate / "Cargo.toml", ROOT / "Cargo.toml"])
+    stamp = _CACHE / "bench-loadgen"
+    if stamps.is_done(stamp, wanted) and LOAD_GENERATOR.is_file():
+        return
+    command = ["cargo", "build", "--profile", "bench", "--target-dir", str(_TARGET), "--package", crate.name]
+    _run("the load generator (Rust)", "bench-loadgen", [command])
+    stamps.mark_done(stamp, wanted)
+
+
+def prepare_bodega() -> None:
+    """Build bodega's wheel and install it.
+
+    Raises:
+        MeasurementFailed: If that is not possible; with what to do.
+    """
+    crates = ROOT / "crates"
+    sources = [path for path in sorted(crates.rglob("src")) if path.is_dir() and "bodega-loadgen" not in path.parts]
+    manifests = [*sorted(crates.glob("*/Cargo.toml")), ROOT / "Cargo.toml", ROOT / "Cargo.lock"]
+    wanted = stamps.digest([*sources, *manifests, ROOT / "pyproject.toml", ROOT / "python"], str(_ENVIRONMENT))
+    stamp = _ENVIRONMENT / ".bodega"
+    if stamps.is_done(stamp, wanted) and BODEGA.is_file():
+        return
+    for old in _WHEELS.glob("*.whl"):
+        old.unlink()
+    python = str(VENV / "bin" / "python")
+    _run(
+        "bodega (profile bench; the first time takes a few minutes)",
+        "bench-bodega",
+        [
+            [
+                *(str(VENV / "bin" / "maturin"), "build", "--profile", "bench"),
+                *("--target-dir", str(_TARGET), "--out", str(_WHEELS)),
+            ],
+            [python, "-m", "venv", "--clear", "--without-pip", str(_ENVIRONMENT)],
+        ],
+    )
+    _share_packages()
+    wheel = str(next(_WHEELS.glob("*.whl")))
+    pip = [python, "-m", "pip", "--python", str(_ENVIRONMENT / "bin" / "python")]
+    _run("bodega in .cache/bench-venv", "bench-install", [[*pip, "install", "--no-index", "--no-deps", wheel]])
+    stamps.mark_done(stamp, wanted)
+
+
+def _share_packages() -> None:
+    # A path file: what is installed beside it comes first, so that bodega itself is never taken from .venv.
+    (_site_packages(_ENVIRONMENT) / "shared.pth").write_text(f"{_site_packages(VENV)}\n")
+
+
+def _site_packages(environment: Path) -> Path:
+    return Path(sysconfig.get_path("purelib", "venv", {"base": str(environment)}))
+
+
+def _run(what: str, log: str, commands: Sequence[Sequence[str]]) -> None:
+    try:
+        environment = _environment()
+        with step(what):
+            for command in commands:
+                run(command, log=log, environment=environment)
+    except SetupFailed as failure:
+        raise MeasurementFailed(str(failure)) from failure
+
+
+def _environment() -> Mapping[str, str]:
+    return {**os.environ, **rust.prepare(), **native.CARGO, "PIP_DISABLE_PIP_VERSION_CHECK": "1"}

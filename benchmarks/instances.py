@@ -1,0 +1,102 @@
+"""Instances of the servers: each on the core of the server, with folders, a port and an origin of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks import process_tree
+from benchmarks.cores import Cores, pinned
+from benchmarks.running import Running, free_port, running
+from benchmarks.subjects import Place, Subject
+
+_MEMORY = Path("/dev/shm")
+_SPACE_BYTES = 4 << 30
+
+
+@dataclass(frozen=True, slots=True)
+class Folders:
+    """Where instances keep their files.
+
+    Attributes:
+        files: For configuration, logs and sockets.
+        caches: In memory (tmpfs), or on disk where that has not enough room.
+    """
+
+    files: Path
+    caches: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """A server that is up."""
+
+    subject: Subject
+    place: Place
+    process: Running
+
+    @property
+    def name(self) -> str:
+        """What its subject is called."""
+        return self.subject.name
+
+    @property
+    def port(self) -> int:
+        """Where it listens."""
+        return self.place.port
+
+    def held_bytes(self) -> int:
+        """Return the memory it holds: resident, and for one that caches in files these files."""
+        held = process_tree.resident_bytes(self.process.tree())
+        if self.subject.caches_in_files:
+            held += sum(path.stat().st_blocks * 512 for path in self.place.cache.rglob("*") if path.is_file())
+        return held
+
+
+@contextlib.contextmanager
+def folders() -> Iterator[Folders]:
+    """Make the folders; they are gone when the block ends."""
+    with (
+        tempfile.TemporaryDirectory(prefix="bodega-bench-") as files,
+        tempfile.TemporaryDirectory(prefix="bodega-bench-", dir=_MEMORY if _has_room(_MEMORY) else None) as caches,
+    ):
+        yield Folders(Path(files), Path(caches))
+
+
+@contextlib.contextmanager
+def instance(
+    subject: Subject, label: str, *, within: Folders, origin_port: int, memory_bytes: int, cores: Cores
+) -> Iterator[Instance]:
+    """Run one instance of a server until the block ends.
+
+    Args:
+        subject: The server.
+        label: What to call its folders; not used before in this run.
+        within: Where to make them.
+        origin_port: Where its origin listens.
+        memory_bytes: How much it may cache.
+        cores: It runs on the core of the server.
+    """
+    place = Place(
+        folder=within.files / label,
+        cache=within.caches / label,
+        port=free_port(),
+        origin_port=origin_port,
+        memory_bytes=memory_bytes,
+    )
+    place.folder.mkdir()
+    place.cache.mkdir()
+    command = pinned(subject.prepare(place), cores.server)
+    try:
+        with running(subject.name, command, port=place.port, folder=place.folder) as process:
+            yield Instance(subject, place, process)
+    finally:
+        shutil.rmtree(place.cache, ignore_errors=True)
+
+
+def _has_room(folder: Path) -> bool:
+    return folder.is_dir() and shutil.disk_usage(folder).free >= _SPACE_BYTES

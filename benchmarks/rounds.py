@@ -1,0 +1,185 @@
+"""CPU time per request of several servers, in rounds: each server has its turn while the others are paused.
+
+What a turn claims is checked: a hit reaches no origin, a miss reaches it once.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from benchmarks import load, process_tree
+from benchmarks.exchange import Connection
+from benchmarks.failure import MeasurementFailed
+from benchmarks.instances import Instance
+from benchmarks.load import Load
+from benchmarks.objects import is_right, path
+from benchmarks.origin.fast import FastOrigin
+from benchmarks.setting import Setting
+
+TOLERATED_SHARE = 0.001
+"""So many requests may be other than they should.
+
+HAProxy's keys have 32 bits, so that a few of 100,000 objects displace each other; and a request on a connection that
+the origin is closing is sent again on another one.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What one server did in one round.
+
+    Attributes:
+        cpu_microseconds: CPU time per request, user and system.
+        n_requests: How many there were.
+        n_origin_requests: How many of them the origin saw.
+        server_busy: Share of the time that the server was running.
+        load_busy: Share of the time that the load was running.
+        softirq_microseconds: What the kernel did on the server's core outside of its processes, per request.
+    """
+
+    cpu_microseconds: float
+    n_requests: int
+    n_origin_requests: int
+    server_busy: float
+    load_busy: float
+    softirq_microseconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """The turns of all servers in one measurement."""
+
+    turns: dict[str, list[Turn]]
+
+    def medians(self) -> dict[str, float]:
+        """Return the median CPU time per request, in microseconds, of each server."""
+        return {name: statistics.median(turn.cpu_microseconds for turn in turns) for name, turns in self.turns.items()}
+
+    def record(self) -> dict[str, Any]:
+        """Return all of it for a file of results."""
+        return {
+            "cpu_microseconds_median": self.medians(),
+            "turns": {name: [asdict(turn) for turn in turns] for name, turns in self.turns.items()},
+        }
+
+
+def measure_hits(setting: Setting, instances: Sequence[Instance], origin: FastOrigin, what: Load) -> Series:
+    """Measure requests that are answered from the cache.
+
+    Raises:
+        MeasurementFailed: If one of them reaches the origin, or is answered wrongly.
+    """
+    for each in instances:
+        check_hit(each, origin, what.folder)
+
+    def turn_ended(name: str, turn: Turn) -> None:
+        if turn.n_origin_requests > turn.n_requests * TOLERATED_SHARE:
+            raise MeasurementFailed(f"{name}: {turn.n_origin_requests} of {turn.n_requests} were no hits ({what})")
+
+    series = _measure(setting, instances, origin, lambda _: what, turn_ended)
+    for each in instances:
+        check_hit(each, origin, what.folder)
+    return series
+
+
+def measure_misses(
+    setting: Setting, instances: Sequence[Instance], origin: FastOrigin, folder: str, keys: NewKeys
+) -> Series:
+    """Measure requests for objects that were never asked for before.
+
+    Raises:
+        MeasurementFailed: If one of them does not reach the origin, or is answered wrongly.
+    """
+
+    def turn_ended(name: str, turn: Turn) -> None:
+        if abs(turn.n_origin_requests - turn.n_requests) > turn.n_requests * TOLERATED_SHARE:
+            raise MeasurementFailed(f"{name}: {turn.n_requests} misses made {turn.n_origin_requests} origin requests")
+
+    for each in instances:
+        _check(each, path(folder, keys.take()))
+    return _measure(setting, instances, origin, lambda _: Load(folder, f"from:{keys.take()}"), turn_ended)
+
+
+class NewKeys:
+    """Ranges of keys, none of which was asked for before."""
+
+    _RANGE = 10_000_000
+
+    def __init__(self) -> None:
+        self._next = 0
+
+    def take(self) -> int:
+        """Return the first key of a new range."""
+        self._next += self._RANGE
+        return self._next
+
+
+def check_hit(each: Instance, origin: FastOrigin, folder: str) -> None:
+    """Look at every byte of an object that is cached.
+
+    Raises:
+        MeasurementFailed: If it is wrong, or comes from the origin.
+    """
+    each.process.resume()
+    before = origin.n_requests()
+    _check(each, path(folder, 0))
+    if origin.n_requests() != before:
+        raise MeasurementFailed(f"{each.name} asked the origin for {path(folder, 0)}, which it should have")
+
+
+def _check(each: Instance, asked: str) -> None:
+    each.process.resume()
+    with Connection(each.port) as connection:
+        answer = connection.ask(asked)
+    if not is_right(asked, answer):
+        raise MeasurementFailed(f"{each.name} answers {asked} wrongly: {answer.head!r}")
+
+
+def _measure(
+    setting: Setting,
+    instances: Sequence[Instance],
+    origin: FastOrigin,
+    next_load: Callable[[Instance], Load],
+    turn_ended: Callable[[str, Turn], None],
+) -> Series:
+    series = Series({each.name: [] for each in instances})
+    pause_all(instances)
+    try:
+        for _ in range(setting.n_rounds):
+            for each in instances:
+                each.process.resume()
+                turn = _turn(setting, each, origin, next_load(each))
+                each.process.pause()
+                turn_ended(each.name, turn)
+                series.turns[each.name].append(turn)
+    finally:
+        for each in instances:
+            each.process.resume()
+    return series
+
+
+def pause_all(instances: Sequence[Instance]) -> None:
+    """Pause every server."""
+    for each in instances:
+        each.process.pause()
+
+
+def _turn(setting: Setting, each: Instance, origin: FastOrigin, what: Load) -> Turn:
+    tree = each.process.tree()
+    n_origin_before = origin.n_requests()
+    softirq_before = process_tree.core_softirq_seconds(setting.cores.server)
+    cpu_before = process_tree.cpu_seconds(tree)
+    count = load.run(each.port, what, cores=setting.cores, seconds=setting.seconds)
+    cpu_seconds = process_tree.cpu_seconds(tree) - cpu_before
+    softirq_seconds = process_tree.core_softirq_seconds(setting.cores.server) - softirq_before
+    return Turn(
+        cpu_microseconds=cpu_seconds / count.n_requests * 1e6,
+        n_requests=count.n_requests,
+        n_origin_requests=origin.n_requests() - n_origin_before,
+        server_busy=cpu_seconds / count.seconds,
+        load_busy=count.cpu_seconds / count.seconds,
+        softirq_microseconds=softirq_seconds / count.n_requests * 1e6,
+    )

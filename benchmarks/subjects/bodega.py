@@ -1,0 +1,27 @@
+"""bodega's own edge, as one line on the command line starts it, with metrics on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from benchmarks import programs
+from benchmarks.running import free_port
+from benchmarks.subjects.subject import MEBIBYTE, Place, Subject
+
+NAME = "bodega"
+
+
+def bodega(executable: Path) -> Subject:
+    """Return the subject that runs this command."""
+
+    def version() -> str:
+        return programs.first_line([str(executable), "--version"])
+
+    def prepare(place: Place) -> list[str]:
+        return [
+            *(str(executable), "edge", "--origin", f"http://127.0.0.1:{place.origin_port}"),
+            *("--listen", f"127.0.0.1:{place.port}", "--admin", f"127.0.0.1:{free_port()}"),
+            *("--threads", "1", "--memory", f"{place.memory_bytes // MEBIBYTE}MiB"),
+        ]
+
+    return Subject(name=NAME, programs=(), version=version, prepare=prepare)

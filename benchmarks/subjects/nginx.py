@@ -1,0 +1,30 @@
+"""nginx with `proxy_cache` (nginx.conf)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from benchmarks import open_files, programs, template, user
+from benchmarks.subjects.subject import Place, Subject
+
+_CONFIGURATION = Path(__file__).with_name("nginx.conf")
+# For sockets, logs and the files that are being written.
+_OTHER_FILES = 4_000
+
+
+def _version() -> str:
+    return programs.first_line([programs.find("nginx"), "-v"]).removeprefix("nginx version: ")
+
+
+def _prepare(place: Place) -> list[str]:
+    configuration = place.folder / "nginx.conf"
+    values = place.values() | {
+        "USER": user.user_and_group(),
+        "MAX_OPEN_FILES": open_files.limit(),
+        "KEPT_OPEN": max(open_files.limit() - _OTHER_FILES, 1),
+    }
+    template.fill(_CONFIGURATION, configuration, values)
+    return [programs.find("nginx"), "-p", str(place.folder), "-c", str(configuration)]
+
+
+NGINX = Subject(name="nginx", programs=("nginx",), version=_version, prepare=_prepare, caches_in_files=True)

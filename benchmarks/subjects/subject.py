@@ -1,0 +1,60 @@
+"""What a measurement knows of a server, and where an instance of it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+MEBIBYTE = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where one instance runs.
+
+    Attributes:
+        folder: Its own folder, for configuration and logs.
+        cache: Its own folder in memory (tmpfs, where there is one), for servers that cache in files.
+        port: Where it listens.
+        origin_port: Where its origin listens.
+        memory_bytes: How much it may cache.
+    """
+
+    folder: Path
+    cache: Path
+    port: int
+    origin_port: int
+    memory_bytes: int
+
+    def values(self) -> dict[str, object]:
+        """Return what the configuration files may ask for."""
+        return {
+            "FOLDER": self.folder,
+            "CACHE": self.cache,
+            "PORT": self.port,
+            "ORIGIN_PORT": self.origin_port,
+            "MEMORY_BYTES": self.memory_bytes,
+            "MEMORY_MEBIBYTES": self.memory_bytes // MEBIBYTE,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A server to measure.
+
+    Attributes:
+        name: What it is called in figures and results.
+        programs: The programs it needs.
+        version: Says which version it is.
+        prepare: Writes its configuration and returns the command that runs it in the foreground.
+        caches_in_files: Whether what it caches is in files of `Place.cache` rather than in its own memory.
+        takes_memory_at_start: Whether all memory it may use is its own from the start, so that it never grows.
+    """
+
+    name: str
+    programs: Sequence[str]
+    version: Callable[[], str]
+    prepare: Callable[[Place], list[str]]
+    caches_in_files: bool = False
+    takes_memory_at_start: bool = False
