@@ -293,6 +293,7 @@ impl Lead {
     ) {
         let FetchAnswer { status, mut fields, content_length, mut body } = answer;
         fields.remove("age");
+        fields.remove("content-length");
         if !fields.has("date") {
             // RFC 9110 section 6.6.1: a recipient that caches adds the date it received the answer.
             fields.push("Date", &date::format(response_time));
@@ -361,9 +362,8 @@ impl Lead {
     }
 
     fn new_entry(&self, head: &LiveHead, n_bytes: u64, make: impl FnOnce(&NewEntry<'_>) -> Entry) -> Entry {
-        let mut block = head.fields.clone();
-        block.remove("content-length");
-        block.push("Content-Length", n_bytes.to_string().as_bytes());
+        let mut block = head.fields.as_block().to_vec();
+        bodega_http1::write::write_length(&mut block, n_bytes);
         let mut status_line = Vec::with_capacity(32);
         crate::respond::write_status_line(&mut status_line, head.status);
         make(&NewEntry {
@@ -376,7 +376,7 @@ impl Lead {
             status: head.status,
             for_user: self.facts.has_user_fields,
             status_line: &status_line,
-            block: block.as_block(),
+            block: &block,
         })
     }
 

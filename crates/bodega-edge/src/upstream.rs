@@ -77,16 +77,15 @@ pub(crate) fn add_validators(request: &mut FetchRequest, entry: &Entry) {
 }
 
 fn cacheable_fields(policy: &Policy, from: &OwnedRequest, purpose: Purpose) -> Fields {
-    let end_to_end = forwarding::end_to_end(&from.fields);
-    let mut fields = Fields::with_capacity(512);
-    for field in end_to_end.fields() {
-        let goes_on = |name: &str| {
-            NEGOTIATION.contains(&name)
-                || (purpose == Purpose::Alone && CONDITIONS.contains(&name))
-                || policy.key.headers.iter().chain(&policy.forward.headers).any(|listed| listed == name)
-        };
-        let name = field.name.to_ascii_lowercase();
-        if goes_on(&name) {
+    let mut fields = Fields::with_capacity(1024);
+    for field in from.fields.fields() {
+        let is = |listed: &&str| field.name.eq_ignore_ascii_case(listed);
+        let is_named = |names: &[String]| names.iter().any(|listed| field.name.eq_ignore_ascii_case(listed));
+        let goes_on = NEGOTIATION.iter().any(is)
+            || (purpose == Purpose::Alone && CONDITIONS.iter().any(is))
+            || ((is_named(&policy.key.headers) || is_named(&policy.forward.headers))
+                && !forwarding::is_hop_by_hop(field.name));
+        if goes_on {
             fields.push(field.name, field.value);
         }
     }
@@ -94,26 +93,31 @@ fn cacheable_fields(policy: &Policy, from: &OwnedRequest, purpose: Purpose) -> F
         // Some origins refuse requests without one; the client's own would have to be in the key.
         fields.push("User-Agent", b"bodega");
     }
-    if !fields.has("cookie") {
-        let mut cookies = Vec::new();
-        let mut names: Vec<&String> = policy.key.cookies.iter().chain(&policy.forward.cookies).collect();
-        names.sort_unstable();
-        names.dedup();
-        for name in names {
-            if let Some(value) = cookie_value(&from.fields, name) {
-                if !cookies.is_empty() {
-                    cookies.extend_from_slice(b"; ");
-                }
-                cookies.extend_from_slice(name.as_bytes());
-                cookies.push(b'=');
-                cookies.extend_from_slice(value);
-            }
-        }
-        if !cookies.is_empty() {
-            fields.push("Cookie", &cookies);
-        }
+    let names_cookies = !policy.key.cookies.is_empty() || !policy.forward.cookies.is_empty();
+    if names_cookies && !fields.has("cookie") {
+        add_cookies(&mut fields, policy, from);
     }
     fields
+}
+
+fn add_cookies(fields: &mut Fields, policy: &Policy, from: &OwnedRequest) {
+    let mut names: Vec<&String> = policy.key.cookies.iter().chain(&policy.forward.cookies).collect();
+    names.sort_unstable();
+    names.dedup();
+    let mut cookies = Vec::new();
+    for name in names {
+        if let Some(value) = cookie_value(&from.fields, name) {
+            if !cookies.is_empty() {
+                cookies.extend_from_slice(b"; ");
+            }
+            cookies.extend_from_slice(name.as_bytes());
+            cookies.push(b'=');
+            cookies.extend_from_slice(value);
+        }
+    }
+    if !cookies.is_empty() {
+        fields.push("Cookie", &cookies);
+    }
 }
 
 fn path_and_query(behavior: &Behavior, from: &OwnedRequest, purpose: Purpose) -> String {

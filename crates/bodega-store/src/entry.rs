@@ -3,6 +3,7 @@
 //! One allocation holds header, head and (up to `INLINE_BYTES`) body: `[EntryHead | status line, fields | body]`.
 //! Larger bodies are slices of 1 MiB. Entries never change; a 304 or a new configuration replaces them.
 
+use std::cell::RefCell;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
@@ -14,6 +15,10 @@ use bodega_semantics::{Field, Head, Key};
 use triomphe::ThinArc;
 
 use crate::slice::Slice;
+
+thread_local! {
+    static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
 
 /// Bodies up to this size lie beside their head in one allocation.
 pub const INLINE_BYTES: usize = 64 * 1024;
@@ -121,11 +126,15 @@ impl Entry {
     /// An entry whose body lies beside its head. `body` may be of any length, `INLINE_BYTES` is what is sensible.
     #[must_use]
     pub fn inline(new: &NewEntry<'_>, body: &[u8]) -> Self {
-        let mut bytes = Vec::with_capacity(new.status_line.len() + new.block.len() + body.len());
-        bytes.extend_from_slice(new.status_line);
-        bytes.extend_from_slice(new.block);
-        bytes.extend_from_slice(body);
-        Self(ThinArc::from_header_and_slice(new.header(None), &bytes))
+        // Put together in memory that the thread keeps: a short-lived buffer of nearly the entry's size, taken and
+        // given back between entries that stay, would leave a hole beside each of them.
+        SCRATCH.with_borrow_mut(|bytes| {
+            bytes.clear();
+            bytes.extend_from_slice(new.status_line);
+            bytes.extend_from_slice(new.block);
+            bytes.extend_from_slice(body);
+            Self(ThinArc::from_header_and_slice(new.header(None), bytes))
+        })
     }
 
     /// An entry whose body is slices.
