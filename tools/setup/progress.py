@@ -1,12 +1,14 @@
 """Says what is being done, for how long, and what to do when it fails.
 
 Output of commands goes to a file under .tools/log; a failing command shows the end of it.
-On a terminal the line of a running step counts the seconds; elsewhere each step is one line.
+While a step runs, its line shows the seconds and what the command says at the moment: every second on a terminal, every
+half minute elsewhere.
 """
 
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -69,6 +71,7 @@ def run(
     path = LOG / f"{log}.log"
     words = [str(word) for word in command]
     try:
+        _Running.log = path
         with path.open("wb") as file:
             code = subprocess.run(
                 words,
@@ -81,6 +84,8 @@ def run(
             ).returncode
     except FileNotFoundError as error:
         raise SetupFailed(f"{words[0]} is not installed. {hint}") from error
+    finally:
+        _Running.log = None
     output = path.read_text(errors="replace")
     if code != 0:
         tail = "\n".join(f"  | {line}" for line in output.splitlines()[-25:])
@@ -89,16 +94,32 @@ def run(
     return output
 
 
+class _Running:
+    """The file that the running command writes to."""
+
+    log: Path | None = None
+
+
 def _tick(what: str, began: float, ended: threading.Event, on_terminal: bool) -> None:
     if not on_terminal:
         # A log that stays silent for minutes looks as if it hung.
         while not ended.wait(30):
-            print(f"...  {what} ({_elapsed(began)})", flush=True)
+            print(f"...  {what} ({_elapsed(began)}) {_last_line()}".rstrip(), flush=True)
         return
     while True:
-        print(f"\r...  {what} ({_elapsed(began)})", end="", flush=True)
+        width = shutil.get_terminal_size().columns - 1
+        print(f"\r\x1b[K{f'...  {what} ({_elapsed(began)}) {_last_line()}'[:width]}", end="", flush=True)
         if ended.wait(1):
             return
+
+
+def _last_line() -> str:
+    if _Running.log is None or not _Running.log.is_file():
+        return ""
+    with _Running.log.open("rb") as file:
+        file.seek(max(0, _Running.log.stat().st_size - 400))
+        lines = [line.strip() for line in file.read().decode(errors="replace").splitlines() if line.strip()]
+    return " ".join(lines[-1].split())[:60] if lines else ""
 
 
 def _end(
