@@ -51,7 +51,9 @@ def test_ten_pipelined_requests_are_answered_in_order_whether_kept_or_not(serve:
 def test_pipelined_requests_with_bodies_keep_their_bounds(serve: Serve, origin: Origin) -> None:
     origin.on("*", lambda request: Answer(request.body, framing="chunked"))
     edge = serve(site(origin, policy="none"))
-    chunked = b"POST /b HTTP/1.1\r\nHost: e\r\nTransfer-Encoding: chunked\r\n\r\n3;x=y\r\ntwo\r\n1\r\n!\r\n0\r\nT: t\r\n\r\n"
+    chunked = (
+        b"POST /b HTTP/1.1\r\nHost: e\r\nTransfer-Encoding: chunked\r\n\r\n3;x=y\r\ntwo\r\n1\r\n!\r\n0\r\nT: t\r\n\r\n"
+    )
     with Wire(edge.url) as wire:
         wire.send(request("/a", method="POST", body=b"one"), chunked, request("/c", method="PUT", body=b"three"))
         assert [wire.reply().body for _ in range(3)] == [b"one", b"two!", b"three"]

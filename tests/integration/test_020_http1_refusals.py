@@ -79,9 +79,7 @@ AMBIGUOUS = {
 
 
 @pytest.mark.parametrize("bytes_sent", AMBIGUOUS.values(), ids=AMBIGUOUS.keys())
-def test_what_could_be_smuggled_is_400_and_ends_the_connection(
-    serve: Serve, origin: Origin, bytes_sent: bytes
-) -> None:
+def test_what_could_be_smuggled_is_400_and_ends_the_connection(serve: Serve, origin: Origin, bytes_sent: bytes) -> None:
     edge = serve(site(origin, policy="none"))
     with Wire(edge.url) as wire:
         reply = wire.send(bytes_sent).reply()
@@ -188,9 +186,7 @@ def test_a_body_over_the_limit_is_413_before_it_is_read(serve: Serve, origin: Or
         assert wire.send(request("/a", method="POST", body=b"a" * 10_000)).reply().status == 200
 
 
-def test_a_chunked_body_over_the_limit_is_413_and_never_looks_whole_to_the_origin(
-    serve: Serve, origin: Origin
-) -> None:
+def test_a_chunked_body_over_the_limit_is_413_and_never_looks_whole_to_the_origin(serve: Serve, origin: Origin) -> None:
     edge = serve(site(origin, policy="none"), max_body="10KB")
     with Wire(edge.url) as wire:
         wire.send(b"POST /a HTTP/1.1\r\nHost: e\r\nTransfer-Encoding: chunked\r\n\r\n")
