@@ -16,7 +16,7 @@ from bodega.cli.settings_options import with_settings
 from bodega.cli.status import status
 from bodega.cli.up import up
 from bodega.cli.version import version
-from bodega.errors import BodegaError, ConfigInvalid, SelectorInvalid
+from bodega.errors import BodegaError, ConfigInvalid, SelectorInvalid, SnapshotInvalid
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -61,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """
     try:
         application()(args=list(arguments) if arguments is not None else None, prog_name="bodega")
-    except (ConfigInvalid, SelectorInvalid) as error:
+    except (ConfigInvalid, SelectorInvalid, SnapshotInvalid) as error:
         fail(error)
         sys.exit(2)
     except BodegaError as error:

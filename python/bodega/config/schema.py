@@ -106,7 +106,7 @@ def _shape(shape: Shape, nouns: dict[str, Json]) -> Json:
         case MapShape(of, _, numeric_keys):
             values = _shape(of, nouns)
             if numeric_keys:
-                return {"type": "object", "patternProperties": {r"^[2-5]\d\d$": values}, "additionalProperties": False}
+                return {"type": "object", "patternProperties": {r"^[3-5]\d\d$": values}, "additionalProperties": False}
             return {"type": "object", "additionalProperties": values}
         case NounShape(noun, _):
             return _noun(noun, nouns)

@@ -94,7 +94,9 @@ class Answer:
             raise ConfigInvalid(f"a {type(self.body).__name__} is not a text", path=("body",))
         if len(self.body.encode(errors="surrogatepass")) > 65_536:
             raise ConfigInvalid("the body is larger than 64 KiB", hint="serve it from an origin", path=("body",))
-        if self.body and self.status in (204, 205, 304):
+        if self.status == 304:
+            raise ConfigInvalid("a 304 answers a condition", hint="choose another status", path=("status",))
+        if self.body and self.status in (204, 205):
             raise ConfigInvalid(f"a {self.status} has no body", hint="remove the body or choose 200", path=("body",))
         object.__setattr__(self, "headers", checked_headers(self.headers, "headers"))
 

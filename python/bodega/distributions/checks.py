@@ -195,7 +195,7 @@ def path_pattern(value: object, *field: str | int) -> str:
         raise ConfigInvalid(
             f'"{written}" is an address', hint="write only its path; hosts belong to the distribution", path=field
         )
-    if written[0] not in "/*?":
+    if written[0] not in "/*":
         raise ConfigInvalid(
             f'"{written}" does not begin with "/" or "*"', hint=f'did you mean "/{written}"?', path=field
         )

@@ -87,15 +87,6 @@ class Declarations:
         behavior = Behavior(origin=origin, policy=policy)
         return cls(distributions=[Distribution("default", behaviors=[behavior])])
 
-    @classmethod
-    def of_distribution(cls, distribution: Distribution) -> Declarations:
-        """Declare one distribution whose behaviors name nothing but presets.
-
-        Raises:
-            ConfigInvalid: If a behavior names an origin or a policy.
-        """
-        return cls(distributions=[distribution])
-
     def origin(self, behavior_origin: str | Origin) -> Origin:
         """Return the origin that a behavior means.
 

@@ -164,13 +164,15 @@ def _by_status(written: object) -> dict[int, Duration]:
     if not isinstance(written, Mapping):
         raise ConfigInvalid("statuses with durations are a table", hint='write { 404 = "10s" }', path=("negative_ttl",))
     for status, value in written.items():
-        if isinstance(status, bool) or not isinstance(status, int) or not 200 <= status <= 599:
+        if isinstance(status, bool) or not isinstance(status, int) or not 300 <= status <= 599:
             raise ConfigInvalid(
-                f"{status} is not a status", hint="write 200 to 599", path=("negative_ttl", str(status))
+                f"{status} is not a status",
+                hint="write 300 to 599; for answers that went well there is `default_ttl`",
+                path=("negative_ttl", str(status)),
             )
-        if status in (206, 304):
+        if status == 304:
             raise ConfigInvalid(
-                f"{status} is never kept by its own", hint="it belongs to a 200", path=("negative_ttl", str(status))
+                "a 304 is never kept by its own", hint="it belongs to a 200", path=("negative_ttl", str(status))
             )
         checks.duration(value, "negative_ttl", str(status))
     return dict(sorted(written.items()))

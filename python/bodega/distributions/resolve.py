@@ -167,10 +167,13 @@ def _resolve(policy: str | CachePolicy, declared: Mapping[str, CachePolicy], see
 
 
 def _overlay(base: ResolvedPolicy, policy: CachePolicy) -> ResolvedPolicy:
+    if not base.store:
+        # What keeps nothing and forwards everything has nothing to set; `bodega check` points out who tries.
+        return base
     default_ttl = _seconds(policy.default_ttl, "default_ttl", base.default_ttl_seconds)
     max_ttl = _seconds(policy.max_ttl, "max_ttl", base.max_ttl_seconds)
     min_ttl = _seconds(policy.min_ttl, "min_ttl", base.min_ttl_seconds)
-    if min_ttl > max_ttl and base.store:
+    if min_ttl > max_ttl:
         raise ConfigInvalid("min_ttl is longer than the inherited max_ttl", hint="name both", path=("min_ttl",))
     key = policy.key or KeyRules()
     forward = policy.forward or ForwardRules()

@@ -322,7 +322,9 @@ class EdgeServer:
     def _ask(
         self, method: str, path: str, headers: list[tuple[str, bytes]], body: bytes, timeout_seconds: float
     ) -> Response:
-        url = path if "://" in path else f"http://{self._host(headers)}{path if path.startswith('/') else f'/{path}'}"
+        if "://" in path:
+            return self._edge().request(method, path, headers, body, timeout_seconds)
+        url = f"http://{self._host(headers)}{path if path.startswith('/') else f'/{path}'}"
         fields = [(name, value) for name, value in headers if name.lower() != "host"]
         return self._edge().request(method, url, fields, body, timeout_seconds)
 

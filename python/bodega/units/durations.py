@@ -21,13 +21,13 @@ def parse_duration(value: object) -> float:
     """Read a duration that a person wrote.
 
     Args:
-        value: ``"24h"``, ``"1h30m"``, a `datetime.timedelta`, or zero in any form; from 0 to 100 years.
+        value: ``"24h"``, ``"1h30m"``, a `datetime.timedelta`, or zero in any form; from 0 to 10 years.
 
     Returns:
         Seconds, not negative.
 
     Raises:
-        UnitInvalid: If it is no duration, has no unit, is negative or longer than 100 years.
+        UnitInvalid: If it is no duration, has no unit, is negative or longer than 10 years.
     """
     if isinstance(value, timedelta):
         return _within_bounds(Decimal(str(value.total_seconds())), str(value))
@@ -83,8 +83,8 @@ def _bare_number(number: float, text: str) -> float:
 def _within_bounds(seconds: Decimal, text: str) -> float:
     if seconds < 0:
         raise UnitInvalid(f'"{text}" is negative', "a duration is zero or more")
-    if seconds > 100 * _SECONDS["y"]:
-        raise UnitInvalid(f'"{text}" is longer than 100 years', 'write at most "100y"')
+    if seconds > 10 * _SECONDS["y"]:
+        raise UnitInvalid(f'"{text}" is longer than 10 years', 'write at most "10y"')
     return float(seconds)
 
 

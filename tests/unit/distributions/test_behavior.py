@@ -103,6 +103,7 @@ def test_a_redirect_that_leads_nowhere_is_refused(location: str, status: int, pa
     [
         ({"status": 101}, ("status",)),
         ({"status": 204, "body": "x"}, ("body",)),
+        ({"status": 304}, ("status",)),
         ({"body": "x" * 65_537}, ("body",)),
         ({"body": b"x"}, ("body",)),
         ({"headers": {"content-length": "1"}}, ("headers", "content-length")),

@@ -49,7 +49,7 @@ def test_a_duration_is_read_in_seconds(written: object, seconds: float) -> None:
         ("-5s", "zero or more"),
         (-1, "write "),
         (timedelta(seconds=-1), "zero or more"),
-        ("101y", "at most"),
+        ("11y", "at most"),
         (True, "write "),
         (None, "write "),
         (float("nan"), "write "),
@@ -81,7 +81,7 @@ def test_a_duration_is_written_with_the_largest_whole_unit(seconds: float, writt
     assert format_duration(seconds) == written
 
 
-@given(st.integers(0, 3_000_000_000_000))
+@given(st.integers(0, 315_360_000_000))
 def test_what_is_written_is_read_as_the_same_number(milliseconds: int) -> None:
     seconds = milliseconds / 1000
     assert parse_duration(format_duration(seconds)) == seconds
