@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-
-from bodega.testing import Answer, Origin, wait_until
 from tests.integration.conftest import Serve, site
 from tests.integration.wire import Wire, get, request
+
+from bodega.testing import Answer, Origin, wait_until
 
 HOST = b"Host: e\r\n"
 CHUNKED = b"Transfer-Encoding: chunked\r\n"

@@ -5,11 +5,13 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+
+import pytest
+from tests.integration.conftest import KEPT, Serve, site
+from tests.integration.wire import Wire, get, request
 
 from bodega.testing import Answer, Origin, wait_until
-from tests.integration.conftest import KEPT, Serve, site
-from tests.integration.wire import Broken, Wire, get, request
 
 LARGE = b"0123456789abcdef" * (1 << 20)
 
@@ -37,11 +39,9 @@ def test_a_head_that_comes_byte_by_byte_has_the_same_time(serve: Serve, origin: 
         ended = threading.Event()
 
         def drip() -> None:
-            try:
+            with suppress(OSError):
                 while not ended.wait(0.05):
                     wire.send(b"X-A: 1\r\n")
-            except OSError:
-                pass
 
         wire.send(b"GET /a HTTP/1.1\r\nHost: e\r\n")
         dripping = threading.Thread(target=drip)
@@ -103,10 +103,7 @@ def test_a_client_that_reads_nothing_is_let_go(serve: Serve, origin: Origin) -> 
         wire.send(request("/large"))
         wire.head()
         wait_until(lambda: edge.stats().connections == 0)
-        try:
-            wire.rest()
-        except Broken:
-            pass
+        wire.rest()
 
 
 def test_a_client_that_reads_slowly_but_steadily_gets_everything(serve: Serve, origin: Origin) -> None:
@@ -217,8 +214,5 @@ def test_a_drain_tells_clients_to_go_and_takes_no_new_ones(serve: Serve, origin:
         reply = under_way.reply()
         assert (reply.body, reply["Connection"]) == (b"slow", "close")
     draining.join()
-    try:
-        with Wire(url) as late:
-            assert late.is_ended()
-    except ConnectionRefusedError:
-        pass
+    with pytest.raises(ConnectionRefusedError):
+        Wire(url)

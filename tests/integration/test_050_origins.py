@@ -8,11 +8,11 @@ import threading
 from pathlib import Path
 
 import pytest
+from tests.integration.conftest import KEPT, Serve, site
+from tests.integration.wire import Reply, Wire, get, request
 
 from bodega.distributions import Behavior, Distribution, HttpOrigin
 from bodega.testing import Answer, Origin, free_port, wait_until
-from tests.integration.conftest import KEPT, Serve, site
-from tests.integration.wire import Reply, Wire, get, request
 
 
 def before(origin: HttpOrigin, *, policy: str = "none") -> Distribution:

@@ -15,11 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from tests.integration.conftest import Serve
+from tests.integration.wire import Reply, get
 
 from bodega.distributions import S3, Behavior, Distribution
 from bodega.testing import free_port, wait_until
-from tests.integration.conftest import Serve
-from tests.integration.wire import Reply, get
 
 ACCESS, SECRET, REGION = "bodega-tests", "not-a-secret-at-all", "eu-west-1"
 IMAGE = bytes(range(256)) * 400

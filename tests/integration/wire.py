@@ -1,4 +1,4 @@
-"""A client that writes bytes as they are told and reads answers strictly: what http.client smooths over is seen here."""
+"""A client that writes bytes as told and reads answers strictly: what http.client smooths over is seen here."""
 
 from __future__ import annotations
 
@@ -58,8 +58,12 @@ class Wire:
         if source is not None:
             self._socket.bind((source, 0))
         self._socket.settimeout(TIMEOUT_SECONDS)
-        self._socket.connect(target)
         self._input = b""
+        try:
+            self._socket.connect(target)
+        except OSError:
+            self._socket.close()
+            raise
 
     def __enter__(self) -> Self:
         return self
@@ -131,15 +135,15 @@ class Wire:
             return self._chunks()
         if "Content-Length" in head:
             assert len(head.all("Content-Length")) == 1
-            return self._exactly(int(head["Content-Length"]))
+            return self.exactly(int(head["Content-Length"]))
         assert head["Connection"] == "close", "a body that ends with a connection that goes on"
         return self.rest()
 
     def _chunks(self) -> bytes:
         body = []
         while size := int(self._until(b"\r\n"), 16):
-            body.append(self._exactly(size))
-            assert self._exactly(2) == b"\r\n"
+            body.append(self.exactly(size))
+            assert self.exactly(2) == b"\r\n"
         assert self._until(b"\r\n") == b"\r\n", "the edge sends no trailers"
         return b"".join(body)
 
@@ -150,7 +154,7 @@ class Wire:
         taken, self._input = self._input[:end], self._input[end:]
         return taken
 
-    def _exactly(self, n_bytes: int) -> bytes:
+    def exactly(self, n_bytes: int) -> bytes:
         parts = [self._input[:n_bytes]]
         self._input = self._input[n_bytes:]
         missing = n_bytes - len(parts[0])

@@ -3,6 +3,7 @@
 use std::io::{self, IoSlice};
 use std::net::{IpAddr, Ipv4Addr, Shutdown};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use socket2::SockRef;
 use tokio::net::{TcpStream, UnixStream};
@@ -57,6 +58,13 @@ impl Stream {
     pub(crate) fn shutdown(&self, how: Shutdown) {
         // An error means that the connection is gone already, which is what was wanted.
         let _ = on_both!(self, stream => SockRef::from(stream).shutdown(how));
+    }
+
+    /// Makes the end of the connection a reset, which nobody takes for the end of a message.
+    /// What has not left yet is lost. Unix sockets have no such thing.
+    pub(crate) fn reset_when_closed(&self) {
+        // An error means that the connection is gone already.
+        let _ = on_both!(self, stream => SockRef::from(stream).set_linger(Some(Duration::ZERO)));
     }
 
     /// The address of the other end; the loopback address for Unix sockets.

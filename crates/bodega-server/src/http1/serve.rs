@@ -8,9 +8,10 @@ use std::time::Instant;
 
 use bodega_edge::exchange::{Journey, OwnedRequest};
 use bodega_edge::fetch::RequestBody;
-use bodega_edge::{Answer, Begun, Finished, RequestView, begin, complete, finish, refusal};
-use bodega_http1::{BodyFraming, EMPTY_FIELD, HeadErrorKind, MAX_FIELDS, Parsed, RequestHead, Version, parse_request};
-use bodega_semantics::Reason;
+use bodega_edge::{Answer, AnswerHead, Begun, BodyPlan, Finished, RequestView, begin, complete, finish, refusal};
+use bodega_http1::write::reason_phrase;
+use bodega_http1::{BodyFraming, EMPTY_FIELD, MAX_FIELDS, Parsed, RequestHead, Version, parse_request};
+use bodega_semantics::{Head, Reason};
 
 use crate::access_log::Line;
 use crate::connection::{Connection, Phase};
@@ -49,17 +50,24 @@ async fn next_head(
 ) -> io::Result<bool> {
     // A head that begins in what has been read already may be whole: only parsing tells, and `Exchanged::of` parses.
     let mut fresh = !input.is_empty();
+    if fresh {
+        // What came behind the request before it: its time begins now, and is not begun again by each byte.
+        connection.enter(Phase::Head, thread.connections.tick());
+    }
     loop {
         if fresh && is_whole(thread, input) {
             return Ok(true);
         }
         if !output.pending.is_empty() {
             output.flush().await?;
+            if !input.is_empty() {
+                // A flush that had to wait has left another phase behind.
+                connection.enter(Phase::Head, thread.connections.tick());
+            }
         }
         if input.is_empty() {
-            if thread.is_draining() {
-                return Ok(false);
-            }
+            // While draining too: a request may be here already, on a connection that was just taken from the queue.
+            // One that has nothing to say is ended by the sweeper, which looks for idle ones at each tick of a drain.
             input.release(&mut thread.spare.lock());
             connection.enter(Phase::Idle, thread.connections.tick());
             connection.stream.readable().await?;
@@ -127,10 +135,11 @@ impl Exchanged {
         let mut fields = [EMPTY_FIELD; MAX_FIELDS];
         let (head, n_bytes) = match parse_request(input.filled(), &mut fields, &thread.limits) {
             Ok(Parsed::Complete(head, n_bytes)) => (head, n_bytes),
-            Ok(Parsed::Partial) => return refuse_head(thread, connection, output, 400, started).await,
+            Ok(Parsed::Partial) => {
+                return refuse_head(thread, connection, output, (400, "a head that is not whole"), started).await;
+            }
             Err(error) => {
-                let status = if error.kind() == HeadErrorKind::Version { 505 } else { error.status() };
-                return refuse_head(thread, connection, output, status, started).await;
+                return refuse_head(thread, connection, output, (error.status(), error.message()), started).await;
             }
         };
         let view = view(&head, connection);
@@ -188,6 +197,8 @@ impl Exchanged {
                     stream: incoming.stream(),
                 });
                 let answer = complete(journey, body).await;
+                // A drain may have begun meanwhile: the client is told not to send another request here.
+                let asked = Asked { keep_alive: asked.keep_alive && !thread.is_draining(), ..asked };
                 let line = line.map(|line| line.answered(&answer));
                 let (outcome, reason) = (answer.outcome, answer.reason);
                 let written = output.answer(answer, asked, false).await;
@@ -271,17 +282,27 @@ async fn refuse_head(
     thread: &Arc<Thread>,
     connection: &Connection,
     output: &mut Output<'_>,
-    status: u16,
+    (status, what): (u16, &str),
     started: Instant,
 ) -> Exchanged {
     let reason = if matches!(status, 414 | 431) { Reason::Limit } else { Reason::Malformed };
     let mut answer: Answer = refusal(&thread.worker.edge, "GET", reason, None, None);
-    answer.status = status;
+    explain(&mut answer, status, what);
     let sent_before = output.sent_bytes + output.pending.len() as u64;
     let line = thread.log.as_ref().map(|log| log.unread(connection.peer, &answer));
     let (outcome, reason) = (answer.outcome, answer.reason);
     let written = output.answer(answer, Asked { is_http10: false, keep_alive: false }, false).await;
     Done { started, sent_before, received_bytes: 0, outcome, reason, line }.conclude(thread, output, &written)
+}
+
+/// Says in place of the general words for the reason which status it is, and what was wrong.
+fn explain(answer: &mut Answer, status: u16, what: &str) {
+    let AnswerHead::Built(fields) = &answer.head else { return };
+    let id = String::from_utf8_lossy(fields.first("x-request-id").unwrap_or_default());
+    let text = format!("{status} {}: {what}\nrequest {id}\n", reason_phrase(status));
+    answer.status = status;
+    answer.content_length = Some(text.len() as u64);
+    answer.body = BodyPlan::Bytes(text.into());
 }
 
 /// Reads away what the client is still sending, so that it can read the answer before the connection is reset

@@ -67,6 +67,11 @@ impl Output<'_> {
             BodyPlan::Stream(mut stream) => self.stream(&mut *stream, chunked, answer.content_length).await,
         };
         if let Err(reason) = ended {
+            if until_close {
+                // Without a length or chunks an orderly end of the connection would say that the body is whole
+                // (RFC 9112 section 8).
+                self.connection.stream.reset_when_closed();
+            }
             return Written::Broken(reason);
         }
         if (!more || self.pending.len() >= GATHER_BYTES) && self.flush().await.is_err() {
