@@ -27,3 +27,12 @@ def test_packages_import_only_what_their_layer_allows() -> None:
     assert done.returncode == 0, "\n".join([*broken, "the contracts are in pyproject.toml", done.stdout, done.stderr])
     for name in REASONS:
         assert f"{name} KEPT" in done.stdout, f"the contract {name} was not checked:\n{done.stdout}"
+
+
+def test_every_package_is_described_in_the_architecture() -> None:
+    text = (ROOT / "ARCHITECTURE.md").read_text()
+    folder = ROOT / "python" / "bodega"
+    packages = [path.parent.name for path in folder.glob("*/__init__.py")]
+    modules = [path.stem for path in folder.glob("[!_]*.py")]
+    missing = [name for name in sorted([*packages, *modules]) if f"`bodega.{name}`" not in text]
+    assert not missing, f"ARCHITECTURE.md has no paragraph on {missing}"

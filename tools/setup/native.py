@@ -32,7 +32,7 @@ def prepare(environment: Mapping[str, str]) -> None:
     wanted = _digest()
     if stamps.is_done(VENV / ".native", wanted) and MODULE.is_file() and (VENV / "bin" / "bodega").is_file():
         return
-    with step("native module (Rust, profile release; the first time takes a few minutes)"):
+    with step("native module, minutes the first time"):
         run(
             [VENV / "bin" / "maturin", "develop", "--release", *_locked()],
             log="native",

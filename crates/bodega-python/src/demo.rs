@@ -92,7 +92,9 @@ impl DemoRelay {
             target.parse().map_err(|_| PyValueError::new_err(format!("target {target:?}: write 127.0.0.1:9000")))?;
         let delay = Duration::try_from_secs_f64(delay_ms / 1000.0)
             .map_err(|error| PyValueError::new_err(format!("delay_ms: {error}")))?;
-        py.detach(|| Relay::start(target, delay, listen)).map(Self).map_err(|error| PyOSError::new_err(error.to_string()))
+        py.detach(|| Relay::start(target, delay, listen))
+            .map(Self)
+            .map_err(|error| PyOSError::new_err(error.to_string()))
     }
 
     #[getter]

@@ -86,18 +86,13 @@ impl NativeEdge {
                 PyRuntimeError::new_err(message)
             }
         })?;
-        let fields = answer
-            .fields
-            .fields()
-            .map(|field| (field.name.to_owned(), PyBytes::new(py, field.value)))
-            .collect();
+        let fields =
+            answer.fields.fields().map(|field| (field.name.to_owned(), PyBytes::new(py, field.value))).collect();
         Ok((answer.status, fields, PyBytes::new(py, &answer.body)))
     }
 
     fn invalidate(&self, py: Python<'_>, selectors: Vec<String>) -> PyResult<u64> {
-        self.server
-            .invalidate(&selectors)
-            .map_err(|error| errors::raise(py, "SelectorInvalid", &error.to_string()))
+        self.server.invalidate(&selectors).map_err(|error| errors::raise(py, "SelectorInvalid", &error.to_string()))
     }
 
     fn drain(&self, py: Python<'_>, timeout_seconds: f64, keep_listeners: bool) -> PyResult<bool> {

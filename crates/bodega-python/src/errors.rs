@@ -7,7 +7,8 @@ use bodega_server::StartError;
 
 /// An exception of `bodega.errors` by its name, or a `RuntimeError` if that module cannot be imported.
 pub(crate) fn raise(py: Python<'_>, class: &str, message: &str) -> PyErr {
-    let made = py.import("bodega.errors").and_then(|errors| errors.getattr(class)).and_then(|class| class.call1((message,)));
+    let made =
+        py.import("bodega.errors").and_then(|errors| errors.getattr(class)).and_then(|class| class.call1((message,)));
     match made {
         Ok(exception) => PyErr::from_value(exception),
         Err(_) => PyRuntimeError::new_err(message.to_owned()),
