@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
-use bodega_semantics::{Reason, Timestamp};
 use bodega_semantics::key::KeySecret;
+use bodega_semantics::{Reason, Timestamp};
 use bodega_snapshot::Snapshot;
 use bodega_store::{Invalidations, Memory};
 

@@ -186,7 +186,16 @@ impl Journey {
     /// Takes up where `begin` stopped.
     #[must_use]
     pub fn new(worker: Arc<Worker>, request: OwnedRequest, pending: Pending) -> Self {
-        Self { worker, request: Arc::new(request), body: None, pending, found: Found::Nothing, answer: None, rounds: 0, passes: false }
+        Self {
+            worker,
+            request: Arc::new(request),
+            body: None,
+            pending,
+            found: Found::Nothing,
+            answer: None,
+            rounds: 0,
+            passes: false,
+        }
     }
 }
 

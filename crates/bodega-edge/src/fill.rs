@@ -120,7 +120,9 @@ impl Fill {
     /// Whether one who comes now can still read from the first byte.
     pub(crate) fn is_joinable(&self) -> bool {
         let state = self.state.lock();
-        state.base == 0 && !matches!(state.ended, Some(Err(_))) && !matches!(state.resolved, Some(Resolved::Private | Resolved::Failed(_)))
+        state.base == 0
+            && !matches!(state.ended, Some(Err(_)))
+            && !matches!(state.resolved, Some(Resolved::Private | Resolved::Failed(_)))
     }
 
     /// Whether the bytes from `first` are there or near: a range that begins there may wait for the fill.
@@ -190,7 +192,9 @@ impl Fill {
     pub(crate) fn look(&self, position: u64) -> Look {
         let state = self.state.lock();
         if position < state.base {
-            return Look::Broken(FetchError::internal("the reader was too slow for the window of a body that is not kept"));
+            return Look::Broken(FetchError::internal(
+                "the reader was too slow for the window of a body that is not kept",
+            ));
         }
         let after = state.slices.partition_point(|(start, _)| *start <= position);
         if let Some((start, slice)) = after.checked_sub(1).and_then(|at| state.slices.get(at))

@@ -12,7 +12,7 @@ use bodega_semantics::{Fields, Head, Key, Outcome, Reason, Timestamp, date, reus
 use bodega_snapshot::{Behavior, Snapshot};
 use bodega_store::entry::{INLINE_BYTES, Kind, NewEntry};
 use bodega_store::slice::SLICE_BYTES;
-use bodega_store::{Entry, Reservation, SlicedBody, SliceWriter};
+use bodega_store::{Entry, Reservation, SliceWriter, SlicedBody};
 
 use crate::edge::Worker;
 use crate::exchange::OwnedRequest;
@@ -54,7 +54,12 @@ impl Drop for EndGuard {
 
 /// The entry as it is under the configuration in force: its terms computed anew from what the origin said.
 /// `None` if it may not be stored any more; it is gone then.
-pub(crate) fn under_revision(worker: &Worker, snapshot: &Snapshot, behavior: &Behavior, entry: &Entry) -> Option<Entry> {
+pub(crate) fn under_revision(
+    worker: &Worker,
+    snapshot: &Snapshot,
+    behavior: &Behavior,
+    entry: &Entry,
+) -> Option<Entry> {
     let mut fields = Fields::copy_of(entry);
     // The age at storing is in `born`; with the time of arrival as both times nothing is added to it again.
     let arrived = entry.first("date").and_then(date::parse).unwrap_or(entry.terms.born);
@@ -107,15 +112,14 @@ async fn run(mut lead: Lead, fetch: FetchRequest) {
             if let Some(previous) = lead.previous.take() {
                 match answer.status {
                     304 => return lead.refresh(&previous, &answer, request_time, response_time),
-                    status @ (500 | 502 | 503 | 504)
-                        if reuse::may_serve_on_error(&previous.terms, response_time) =>
-                    {
+                    status @ (500 | 502 | 503 | 504) if reuse::may_serve_on_error(&previous.terms, response_time) => {
                         return lead.resolve_entry(previous, Outcome::Stale, Reason::IfError, Some(status));
                     }
                     _ => lead.previous = Some(previous),
                 }
             } else if answer.status == 304 {
-                let error = FetchError::new(Reason::OriginMalformed, "the origin answered 304 to a request without conditions");
+                let error =
+                    FetchError::new(Reason::OriginMalformed, "the origin answered 304 to a request without conditions");
                 return lead.fail(error, response_time);
             }
             lead.receive(answer, request_time, response_time).await;
@@ -202,8 +206,7 @@ impl Lead {
     /// A whole answer.
     async fn receive(self, answer: FetchAnswer, request_time: Timestamp, response_time: Timestamp) {
         let policy = &self.behavior.policy;
-        let decided =
-            storable::decide(&self.facts, answer.status, &answer.fields, policy, request_time, response_time);
+        let decided = storable::decide(&self.facts, answer.status, &answer.fields, policy, request_time, response_time);
         let terms = match decided {
             Storable::Yes(terms) if !too_large(&self, answer.content_length) => Some(terms),
             _ => None,
@@ -301,19 +304,16 @@ impl Lead {
         let reservation = if keep { self.reserve(content_length) } else { None };
         let keep = reservation.is_some();
         if keep && !names.is_empty() {
-            let marker = self.marker(Kind::VaryNames, self.primary, Terms { born: terms.born, expires: Timestamp(u64::MAX), ..Terms::default() }, names.join("\n").as_bytes());
+            let marker = self.marker(
+                Kind::VaryNames,
+                self.primary,
+                Terms { born: terms.born, expires: Timestamp(u64::MAX), ..Terms::default() },
+                names.join("\n").as_bytes(),
+            );
             self.store(marker);
         }
-        let mut head = LiveHead {
-            status,
-            fields,
-            content_length,
-            key,
-            vary_names: names,
-            terms,
-            stored: keep,
-            entry: None,
-        };
+        let mut head =
+            LiveHead { status, fields, content_length, key, vary_names: names, terms, stored: keep, entry: None };
         let early = if keep { come_at_once(&mut *body).await } else { AtOnce::default() };
         if let Some(whole) = early.whole() {
             drop(reservation);
@@ -480,7 +480,9 @@ impl Sink<'_> {
 
     fn next_capacity(&self) -> usize {
         match self.content_length {
-            Some(total) => usize::try_from(total.saturating_sub(self.n_bytes)).unwrap_or(SLICE_BYTES).clamp(1, SLICE_BYTES),
+            Some(total) => {
+                usize::try_from(total.saturating_sub(self.n_bytes)).unwrap_or(SLICE_BYTES).clamp(1, SLICE_BYTES)
+            }
             // Of unknown length: begin small, so that many small bodies do not take a slice each.
             None => usize::try_from(self.n_bytes * 3).unwrap_or(SLICE_BYTES).clamp(FIRST_UNKNOWN_BYTES, SLICE_BYTES),
         }
@@ -541,7 +543,5 @@ fn status_line(entry: &Entry) -> Vec<u8> {
 
 /// RFC 9111 section 3.2: a 304 updates every field but the length of the stored body.
 fn is_replaced_by_304(name: &str) -> bool {
-    !["content-length", "content-range", "age"]
-        .iter()
-        .any(|kept| name.eq_ignore_ascii_case(kept))
+    !["content-length", "content-range", "age"].iter().any(|kept| name.eq_ignore_ascii_case(kept))
 }

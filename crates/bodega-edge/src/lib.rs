@@ -22,8 +22,8 @@ mod upstream;
 
 pub use answer::{Answer, AnswerHead, BodyPlan};
 pub use edge::{Clock, Edge, EdgeSettings, Worker};
-pub use metrics::Metrics;
 pub use exchange::{Journey, OwnedRequest, RequestView};
+pub use metrics::Metrics;
 pub use step::{Begun, begin, complete};
 pub use steps::finish::{Finished, run as finish};
 pub use steps::refuse::refusal;

@@ -121,7 +121,14 @@ pub(crate) fn from_origin(edge: &Edge, behavior: &Behavior, method: &str, answer
 }
 
 /// A short answer of the edge's own.
-pub(crate) fn own(status: u16, mut fields: Fields, body: Bytes, method: &str, outcome: Outcome, reason: Reason) -> Answer {
+pub(crate) fn own(
+    status: u16,
+    mut fields: Fields,
+    body: Bytes,
+    method: &str,
+    outcome: Outcome,
+    reason: Reason,
+) -> Answer {
     if !fields.has("content-type") && !body.is_empty() {
         fields.push("Content-Type", b"text/plain; charset=utf-8");
     }

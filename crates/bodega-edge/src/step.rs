@@ -108,12 +108,9 @@ pub async fn complete(mut journey: Journey, body: Option<RequestBody>) -> Answer
                 Some(answer) => return answer,
                 None => Step::Refuse,
             },
-            Step::Refuse
-            | Step::Receive
-            | Step::Classify
-            | Step::Lookup
-            | Step::Hit
-            | Step::Redirect => steps::refuse::run_late(&mut journey),
+            Step::Refuse | Step::Receive | Step::Classify | Step::Lookup | Step::Hit | Step::Redirect => {
+                steps::refuse::run_late(&mut journey)
+            }
         };
         debug_assert!(may_follow(step, next) || step == Step::Finish, "{step:?} to {next:?} is not in the table");
         step = next;

@@ -109,7 +109,12 @@ mod tests {
             ("13.1.1 same tag", "GET", vec![("If-Match", "\"a\"")], Conditional::Full),
             ("13.1.1 other tag", "GET", vec![("If-Match", "\"b\"")], Conditional::Failed),
             ("13.1.1 weak never matches", "GET", vec![("If-Match", "W/\"a\"")], Conditional::Failed),
-            ("13.1.4 modified since", "GET", vec![("If-Unmodified-Since", "Sat, 05 Nov 1994 08:49:37 GMT")], Conditional::Failed),
+            (
+                "13.1.4 modified since",
+                "GET",
+                vec![("If-Unmodified-Since", "Sat, 05 Nov 1994 08:49:37 GMT")],
+                Conditional::Failed,
+            ),
         ] {
             assert_eq!(evaluate(method, &fields(&request), 200, &stored), expected, "{name}");
         }

@@ -75,9 +75,7 @@ mod tests {
     #[test]
     fn all_three_formats_are_the_same_time() {
         let expected = Some(Timestamp::from_seconds(784_111_777));
-        for text in
-            ["Sun, 06 Nov 1994 08:49:37 GMT", "Sunday, 06-Nov-94 08:49:37 GMT", "Sun Nov  6 08:49:37 1994"]
-        {
+        for text in ["Sun, 06 Nov 1994 08:49:37 GMT", "Sunday, 06-Nov-94 08:49:37 GMT", "Sun Nov  6 08:49:37 1994"] {
             assert_eq!(parse(text.as_bytes()), expected, "{text}");
         }
         for text in ["", "0", "-1", "now", "Sun, 06 Nov 1994 08:49:37 PST", "Sun, 32 Nov 1994 08:49:37 GMT"] {

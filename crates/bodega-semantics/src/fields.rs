@@ -190,9 +190,10 @@ impl Head for Block<'_> {
 /// Whether `byte` may stand in a token (RFC 9110 section 5.6.2).
 #[must_use]
 pub const fn is_token_byte(byte: u8) -> bool {
-    matches!(byte,
-        b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~')
-        || byte.is_ascii_alphanumeric()
+    matches!(
+        byte,
+        b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~'
+    ) || byte.is_ascii_alphanumeric()
 }
 
 /// The members of a comma-separated list field (RFC 9110 section 5.6.1), trimmed, empty ones left out.

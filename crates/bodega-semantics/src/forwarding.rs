@@ -18,16 +18,8 @@ const HOP_BY_HOP: [&str; 9] = [
     "upgrade",
 ];
 /// Fields that `Connection` may not take away: a client could make a request mean something else to the origin.
-const NOT_TO_BE_NAMED: [&str; 8] = [
-    "host",
-    "authorization",
-    "cookie",
-    "content-length",
-    "content-type",
-    "cdn-loop",
-    "forwarded",
-    "x-forwarded-for",
-];
+const NOT_TO_BE_NAMED: [&str; 8] =
+    ["host", "authorization", "cookie", "content-length", "content-type", "cdn-loop", "forwarded", "x-forwarded-for"];
 /// Fields in which a request says who forwarded it.
 const FORWARDED: [&str; 6] =
     ["forwarded", "x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-forwarded-port", "x-real-ip"];
@@ -100,7 +92,11 @@ pub fn add_forwarded<H: Head + ?Sized>(
 }
 
 fn quoted_if_needed(text: &str) -> String {
-    if text.bytes().all(crate::fields::is_token_byte) { text.to_owned() } else { format!("\"{}\"", text.replace(['"', '\\'], "")) }
+    if text.bytes().all(crate::fields::is_token_byte) {
+        text.to_owned()
+    } else {
+        format!("\"{}\"", text.replace(['"', '\\'], ""))
+    }
 }
 
 /// The client behind the trusted proxies: from the nearest back, the first that is not one of them.

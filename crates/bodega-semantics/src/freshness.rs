@@ -55,10 +55,8 @@ pub fn lifetime<H: Head + ?Sized>(
     policy: &Policy,
     response_time: Timestamp,
 ) -> Lifetime {
-    let bounded = |lifetime: Duration, source| Lifetime {
-        lifetime: lifetime.max(policy.min_ttl).min(policy.max_ttl),
-        source,
-    };
+    let bounded =
+        |lifetime: Duration, source| Lifetime { lifetime: lifetime.max(policy.min_ttl).min(policy.max_ttl), source };
     if let Some(lifetime) = control.s_maxage {
         return bounded(lifetime, if targeted { Source::Targeted } else { Source::SharedMaxAge });
     }
@@ -102,9 +100,9 @@ fn age_value<H: Head + ?Sized>(head: &H) -> Duration {
     if value.is_empty() || !value.iter().all(u8::is_ascii_digit) {
         return Duration::ZERO;
     }
-    let seconds = value.iter().fold(0_u64, |sum, digit| {
-        sum.saturating_mul(10).saturating_add(u64::from(digit - b'0')).min(1 << 31)
-    });
+    let seconds = value
+        .iter()
+        .fold(0_u64, |sum, digit| sum.saturating_mul(10).saturating_add(u64::from(digit - b'0')).min(1 << 31));
     Duration::from_secs(seconds)
 }
 

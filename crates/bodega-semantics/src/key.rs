@@ -14,7 +14,7 @@ use crate::policy::{KeyRules, QueryRule};
 
 /// A 128-bit keyed hash of everything that tells two answers apart.
 /// Aligned as its halves: at 16 an entry's header would be padded by as much again.
-#[repr(packed(8))]
+#[repr(Rust, packed(8))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Key(pub u128);
 
@@ -191,16 +191,15 @@ pub fn normalize_host(authority: &str) -> Cow<'_, str> {
 pub fn has_dot_segments(path: &str) -> bool {
     // Most paths have no dot at the start of a segment; one pass says so.
     let bytes = path.as_bytes();
-    let suspicious = bytes.windows(2).any(|pair| {
-        matches!(pair[0], b'/' | b'\\') && matches!(pair[1], b'.' | b'%')
-    }) || bytes.windows(3).any(|three| three[0] == b'%' && matches!(three[1], b'2' | b'5'));
+    let suspicious = bytes.windows(2).any(|pair| matches!(pair[0], b'/' | b'\\') && matches!(pair[1], b'.' | b'%'))
+        || bytes.windows(3).any(|three| three[0] == b'%' && matches!(three[1], b'2' | b'5'));
     if !suspicious {
         return false;
     }
     let decoded: Vec<u8> = percent_decode(bytes).collect();
-    [bytes, &decoded].iter().any(|path| {
-        path.split(|byte| matches!(byte, b'/' | b'\\')).any(|segment| segment == b"." || segment == b"..")
-    })
+    [bytes, &decoded]
+        .iter()
+        .any(|path| path.split(|byte| matches!(byte, b'/' | b'\\')).any(|segment| segment == b"." || segment == b".."))
 }
 
 #[cfg(test)]
@@ -279,7 +278,18 @@ mod tests {
 
     #[test]
     fn dot_segments_are_found_in_every_disguise() {
-        for path in ["/..", "/a/../b", "/./a", "/a/.", "/%2e%2e/a", "/%2E./a", "/a/..%2fb", "/a\\..\\b", "/a%5c..%5cb", "/a/%2e"] {
+        for path in [
+            "/..",
+            "/a/../b",
+            "/./a",
+            "/a/.",
+            "/%2e%2e/a",
+            "/%2E./a",
+            "/a/..%2fb",
+            "/a\\..\\b",
+            "/a%5c..%5cb",
+            "/a/%2e",
+        ] {
             assert!(has_dot_segments(path), "{path}");
         }
         for path in ["/", "/a.b", "/..a", "/a..", "/.well-known/x", "/a/...", "/a%20b", "*", "/a%2Fb"] {

@@ -69,7 +69,9 @@ where
         }
         Requested::Suffix { n_bytes: 0 } => RangeDecision::Unsatisfiable,
         Requested::Suffix { .. } if total == 0 => RangeDecision::Unsatisfiable,
-        Requested::Suffix { n_bytes } => RangeDecision::Partial { first: total.saturating_sub(n_bytes), last: total - 1 },
+        Requested::Suffix { n_bytes } => {
+            RangeDecision::Partial { first: total.saturating_sub(n_bytes), last: total - 1 }
+        }
     }
 }
 
@@ -163,7 +165,9 @@ mod tests {
     fn if_range_needs_a_strong_validator() {
         let modified = "Sun, 06 Nov 1994 08:49:37 GMT";
         let stored = ask(&[("ETag", "\"a\""), ("Last-Modified", modified), ("Date", "Sun, 06 Nov 1994 09:49:37 GMT")]);
-        for (condition, partial) in [("\"a\"", true), ("\"b\"", false), ("W/\"a\"", false), (modified, true), ("x", false)] {
+        for (condition, partial) in
+            [("\"a\"", true), ("\"b\"", false), ("W/\"a\"", false), (modified, true), ("x", false)]
+        {
             let request = ask(&[("Range", "bytes=0-1"), ("If-Range", condition)]);
             assert_eq!(decide(&request, &stored, 10) != RangeDecision::Full, partial, "{condition}");
         }

@@ -121,9 +121,8 @@ fn authorities(bound: &SocketAddr) -> Vec<String> {
 
 fn tls_acceptor(options: &EdgeOptions) -> Result<Option<TlsAcceptor>, StartError> {
     let (Some(cert), Some(key)) = (&options.admin_tls_cert, &options.admin_tls_key) else { return Ok(None) };
-    let wrong = |what: &str, path: &str, error: &dyn std::fmt::Display| {
-        StartError::Setting(format!("{what} {path}: {error}"))
-    };
+    let wrong =
+        |what: &str, path: &str, error: &dyn std::fmt::Display| StartError::Setting(format!("{what} {path}: {error}"));
     let chain = CertificateDer::pem_file_iter(cert)
         .and_then(Iterator::collect::<Result<Vec<_>, _>>)
         .map_err(|error| wrong("admin_tls_cert", cert, &error))?;
@@ -208,7 +207,13 @@ where
                     BodyFraming::Chunked => usize::MAX,
                 };
                 if n_body > MAX_BODY_BYTES {
-                    return answer(stream, &head, &Answered::text(413, "send a body of at most 1 MiB, with its length\n"), false).await;
+                    return answer(
+                        stream,
+                        &head,
+                        &Answered::text(413, "send a body of at most 1 MiB, with its length\n"),
+                        false,
+                    )
+                    .await;
                 }
                 if head.expect_continue && input.len() == n_head {
                     stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").await.ok()?;
@@ -261,7 +266,13 @@ async fn answer<S: AsyncWrite + Unpin>(
 ) -> Option<bool> {
     let mut out = Vec::with_capacity(256 + answered.body.len());
     write_status_line(&mut out, answered.status);
-    out.extend_from_slice(format!("Content-Type: {}\r\nCache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n", answered.content_type).as_bytes());
+    out.extend_from_slice(
+        format!(
+            "Content-Type: {}\r\nCache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n",
+            answered.content_type
+        )
+        .as_bytes(),
+    );
     write_length(&mut out, answered.body.len() as u64);
     if answered.status == 401 {
         out.extend_from_slice(b"WWW-Authenticate: Bearer\r\n");
@@ -290,9 +301,7 @@ fn route(head: &RequestHead<'_, '_>, body: &[u8], shared: &Shared) -> Answered {
             content_type: "text/plain; version=0.0.4; charset=utf-8",
             body: shared.reporter.metrics(),
         },
-        "/stats" if reads => {
-            Answered { status: 200, content_type: "application/json", body: shared.reporter.stats() }
-        }
+        "/stats" if reads => Answered { status: 200, content_type: "application/json", body: shared.reporter.stats() },
         "/health" if reads => Answered::text(200, "ok\n"),
         "/ready" if reads && shared.reporter.is_draining() => Answered::text(503, "draining\n"),
         "/ready" if reads => Answered::text(200, "ready\n"),

@@ -15,10 +15,16 @@ use crate::stream::Stream;
 /// How long one tick of a thread lasts.
 pub(crate) const TICK: Duration = Duration::from_millis(250);
 
+/// How long a drain waits for a request of a connection that was just accepted; and, when a successor has taken over,
+/// of one that was just in use: its next request may be on its way.
+const REQUEST_WAIT: Duration = Duration::from_secs(1);
+
 /// What a connection is waiting for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum Phase {
+    /// The first request: a drain gives it a moment to arrive, since the client was promised an answer.
+    First,
     /// The next request.
     Idle,
     /// The rest of a head.
@@ -55,7 +61,7 @@ impl Connection {
         Self {
             stream,
             peer,
-            phase: AtomicU8::new(Phase::Idle as u8),
+            phase: AtomicU8::new(Phase::First as u8),
             since: AtomicU32::new(tick),
             expired: AtomicBool::new(false),
         }
@@ -67,6 +73,11 @@ impl Connection {
         self.phase.store(phase as u8, Ordering::Relaxed);
     }
 
+    /// Whether no byte of a request has come yet.
+    pub(crate) fn awaits_first_request(&self) -> bool {
+        self.phase.load(Ordering::Relaxed) == Phase::First as u8
+    }
+
     /// Whether the sweeper has ended what this connection waited for.
     pub(crate) fn has_expired(&self) -> bool {
         self.expired.load(Ordering::Relaxed)
@@ -76,7 +87,7 @@ impl Connection {
         let phase = self.phase.load(Ordering::Relaxed);
         let waited = TICK * tick.wrapping_sub(self.since.load(Ordering::Relaxed));
         let (limit, how) = match phase {
-            phase if phase == Phase::Idle as u8 => (timeouts.idle, Shutdown::Read),
+            phase if phase == Phase::First as u8 || phase == Phase::Idle as u8 => (timeouts.idle, Shutdown::Read),
             phase if phase == Phase::Head as u8 => (timeouts.head, Shutdown::Read),
             phase if phase == Phase::Body as u8 => (timeouts.body, Shutdown::Read),
             phase if phase == Phase::Write as u8 => (timeouts.write, Shutdown::Both),
@@ -88,8 +99,15 @@ impl Connection {
         }
     }
 
-    fn end_if_idle(&self) {
-        if self.phase.load(Ordering::Relaxed) == Phase::Idle as u8 {
+    fn end_if_idle(&self, tick: u32, waits_for_next: bool) {
+        let phase = self.phase.load(Ordering::Relaxed);
+        let waited = TICK * tick.wrapping_sub(self.since.load(Ordering::Relaxed));
+        let is_over = match phase {
+            phase if phase == Phase::First as u8 => waited >= REQUEST_WAIT,
+            phase if phase == Phase::Idle as u8 => !waits_for_next || waited >= REQUEST_WAIT,
+            _ => false,
+        };
+        if is_over {
             self.stream.shutdown(Shutdown::Read);
         }
     }
@@ -137,10 +155,12 @@ impl Connections {
         }
     }
 
-    /// Ends the connections that wait for a request, for a drain.
-    pub(crate) fn end_idle(&self) {
+    /// Ends the connections that wait for a request, for a drain. With `waits_for_next` those that were just in use
+    /// have a moment for one more.
+    pub(crate) fn end_idle(&self, waits_for_next: bool) {
+        let tick = self.tick();
         for connection in self.slots.lock().live.iter().flatten() {
-            connection.end_if_idle();
+            connection.end_if_idle(tick, waits_for_next);
         }
     }
 

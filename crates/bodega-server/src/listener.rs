@@ -27,11 +27,13 @@ impl Address {
         if let Some(path) = text.strip_prefix("unix:") {
             return Ok(Self::Unix(PathBuf::from(path)));
         }
-        let full = if text.starts_with(':') { format!("[::]{text}") } else { text.replacen("localhost:", "127.0.0.1:", 1) };
+        let full =
+            if text.starts_with(':') { format!("[::]{text}") } else { text.replacen("localhost:", "127.0.0.1:", 1) };
         full.parse().map(Self::Tcp).map_err(|_| ListenError {
             address: text.to_owned(),
             kind: io::ErrorKind::InvalidInput,
-            message: "is no address: write `127.0.0.1:8080`, `[::1]:8080`, `:8080` or `unix:/run/bodega.sock`".to_owned(),
+            message: "is no address: write `127.0.0.1:8080`, `[::1]:8080`, `:8080` or `unix:/run/bodega.sock`"
+                .to_owned(),
         })
     }
 }
@@ -155,7 +157,13 @@ pub(crate) fn inherit(fd: RawFd, n_threads: usize) -> io::Result<Listening> {
     }
 }
 
-fn shared(socket: Socket, url: String, is_unix: bool, path: Option<PathBuf>, n_threads: usize) -> io::Result<Listening> {
+fn shared(
+    socket: Socket,
+    url: String,
+    is_unix: bool,
+    path: Option<PathBuf>,
+    n_threads: usize,
+) -> io::Result<Listening> {
     let mut sockets = Vec::with_capacity(n_threads);
     for _ in 1..n_threads {
         sockets.push(socket.try_clone()?);

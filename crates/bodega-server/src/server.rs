@@ -255,11 +255,7 @@ impl Server {
             return;
         }
         drop(self.admin.lock().take());
-        let handed_over = self
-            .threads
-            .lock()
-            .first()
-            .is_some_and(|running| running.thread.keeps_queue());
+        let handed_over = self.threads.lock().first().is_some_and(|running| running.thread.keeps_queue());
         for mut running in self.threads.lock().drain(..) {
             running.thread.drain();
             running.join();

@@ -54,7 +54,7 @@ impl Thread {
     pub(crate) fn drain(&self) {
         self.draining.store(true, Ordering::Relaxed);
         self.stop_accepting.notify_waiters();
-        self.connections.end_idle();
+        self.connections.end_idle(self.keeps_queue());
     }
 }
 
@@ -117,7 +117,7 @@ async fn run(thread: Arc<Thread>, acceptors: Vec<Acceptor>) {
                     thread.worker.fetch.close_idle();
                 }
                 if thread.is_draining() {
-                    thread.connections.end_idle();
+                    thread.connections.end_idle(thread.keeps_queue());
                 }
             }
             () = thread.end.notified() => return,

@@ -20,8 +20,8 @@ use crate::location::Location;
 use crate::networks::Networks;
 use crate::origin::{Credentials, Endpoint, HostHeader, Origin, OriginKind, OriginLimits};
 use crate::schema::{
-    ActionText, BehaviorText, CredentialsText, DistributionText, Document, EditsText, OriginText, PolicyText, QueryKind,
-    QueryText,
+    ActionText, BehaviorText, CredentialsText, DistributionText, Document, EditsText, OriginText, PolicyText,
+    QueryKind, QueryText,
 };
 use crate::snapshot::{Distribution, Snapshot};
 
@@ -142,7 +142,10 @@ fn add_host(
         && name.split('.').all(|label| !label.is_empty() && label.len() <= 63)
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_'));
     if !is_name && !is_address {
-        return wrong(place, format!("{host:?} is no host: write `shop.example.com`, `*.example.com` or `*`, without scheme and port"));
+        return wrong(
+            place,
+            format!("{host:?} is no host: write `shop.example.com`, `*.example.com` or `*`, without scheme and port"),
+        );
     }
     if let Some(suffix) = host.strip_prefix('*') {
         if let Some((_, other)) = snapshot.wildcards.iter().find(|(held, _)| held == suffix) {
@@ -222,8 +225,8 @@ fn compile_action(
                 return wrong(&place, format!("{status} is no redirect: use 301, 302, 303, 307 or 308"));
             }
             check_value(&place, &location)?;
-            let location = Location::new(&location)
-                .map_err(|message| SnapshotError { place: place.clone(), message })?;
+            let location =
+                Location::new(&location).map_err(|message| SnapshotError { place: place.clone(), message })?;
             Ok(Action::Redirect { status, location })
         }
         ActionText::Answer { status, headers, body } => {
@@ -359,9 +362,8 @@ fn duration(place: &str, seconds: f64) -> Result<Duration, SnapshotError> {
 
 fn compile_origin(place: &str, name: String, text: OriginText) -> Result<Origin, SnapshotError> {
     let at = |field: &str| format!("{place}.{field}");
-    let endpoint = |field: &str, url: &str| {
-        Endpoint::parse(url).map_err(|message| SnapshotError { place: at(field), message })
-    };
+    let endpoint =
+        |field: &str, url: &str| Endpoint::parse(url).map_err(|message| SnapshotError { place: at(field), message });
     match text {
         OriginText::Http {
             url,
@@ -458,7 +460,8 @@ fn check_limits(place: &str, limits: &OriginLimits) -> Result<(), SnapshotError>
     if limits.max_connections == 0 {
         return wrong(&format!("{place}.max_connections"), "must be at least 1");
     }
-    if limits.connect_timeout.is_zero() || limits.first_byte_timeout.is_zero() || limits.between_bytes_timeout.is_zero() {
+    if limits.connect_timeout.is_zero() || limits.first_byte_timeout.is_zero() || limits.between_bytes_timeout.is_zero()
+    {
         return wrong(place, "a timeout of 0 would fail every request");
     }
     Ok(())

@@ -29,7 +29,9 @@ impl Location {
                 "host" => Part::Host,
                 "path" => Part::Path,
                 "query" => Part::Query,
-                other => return Err(format!("unknown placeholder {{{other}}}: there are {{host}}, {{path}} and {{query}}")),
+                other => {
+                    return Err(format!("unknown placeholder {{{other}}}: there are {{host}}, {{path}} and {{query}}"));
+                }
             });
             rest = &rest[close + 1..];
         }

@@ -125,7 +125,10 @@ impl EdgeOptions {
             }
         };
         if text.memory_bytes < MIN_MEMORY_BYTES {
-            return Err(wrong("memory", format!("{} bytes: at least {MIN_MEMORY_BYTES} are needed", text.memory_bytes)));
+            return Err(wrong(
+                "memory",
+                format!("{} bytes: at least {MIN_MEMORY_BYTES} are needed", text.memory_bytes),
+            ));
         }
         if !(1..=1024).contains(&text.threads) {
             return Err(wrong("threads", format!("{} is not between 1 and 1024", text.threads)));

@@ -127,7 +127,8 @@ impl Endpoint {
         if authority.contains('@') {
             return Err("a URL of an origin may not hold a user or password".to_owned());
         }
-        let (host, port) = split_port(authority).ok_or_else(|| format!("{url:?}: the port is no number from 1 to 65535"))?;
+        let (host, port) =
+            split_port(authority).ok_or_else(|| format!("{url:?}: the port is no number from 1 to 65535"))?;
         if host.is_empty() {
             return Err(format!("{url:?} names no host"));
         }
@@ -169,7 +170,16 @@ mod tests {
             let endpoint = Endpoint { https, host: host.into(), port, authority: authority.into() };
             assert_eq!(Endpoint::parse(url), Ok((endpoint, path.to_owned())), "{url}");
         }
-        for url in ["a.example", "ftp://a", "http://", "http://a:0", "http://a:99999", "http://u:p@a", "http://a?b", "http://a b"] {
+        for url in [
+            "a.example",
+            "ftp://a",
+            "http://",
+            "http://a:0",
+            "http://a:99999",
+            "http://u:p@a",
+            "http://a?b",
+            "http://a b",
+        ] {
             assert!(Endpoint::parse(url).is_err(), "{url}");
         }
     }

@@ -160,7 +160,8 @@ impl Memory {
                 return;
             }
             let Ledger { eviction, slots, .. } = &mut *ledger;
-            let victim = eviction.evict(&mut |id| slots.get(id as usize).and_then(Option::as_ref).map_or(0, Entry::take_hits));
+            let victim =
+                eviction.evict(&mut |id| slots.get(id as usize).and_then(Option::as_ref).map_or(0, Entry::take_hits));
             let Some(victim) = victim else { return };
             let Some(entry) = ledger.free_slot(victim) else { continue };
             self.unlink(&entry);
@@ -185,7 +186,11 @@ impl Memory {
     }
 
     fn unlink(&self, entry: &Entry) -> bool {
-        self.shard(entry.key).lock().find_entry(hash(entry.key), |other| other.is(entry)).map(|place| place.remove()).is_ok()
+        self.shard(entry.key)
+            .lock()
+            .find_entry(hash(entry.key), |other| other.is(entry))
+            .map(|place| place.remove())
+            .is_ok()
     }
 
     fn shard(&self, key: Key) -> &Mutex<HashTable<Entry>> {

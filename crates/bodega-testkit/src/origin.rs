@@ -52,10 +52,7 @@ type HeadByHand = Result<(u16, Fields, Option<u64>), FetchError>;
 
 enum Plan {
     Scripted(Scripted),
-    ByHand(
-        oneshot::Receiver<HeadByHand>,
-        mpsc::UnboundedReceiver<Result<Bytes, FetchError>>,
-    ),
+    ByHand(oneshot::Receiver<HeadByHand>, mpsc::UnboundedReceiver<Result<Bytes, FetchError>>),
 }
 
 /// The origin.
@@ -179,8 +176,10 @@ fn scripted(method: &str, answer: Scripted) -> Result<FetchAnswer, FetchError> {
     let n_bytes = answer.body.len() as u64;
     let whole = answer.breaks_after.map_or_else(|| answer.body.clone(), |n_bytes| answer.body.slice(..n_bytes));
     let no_body = method == "HEAD" || matches!(answer.status, 204 | 304);
-    let body: Box<dyn BodyStream> =
-        Box::new(Scroll { pieces: if no_body { Vec::new() } else { pieces(&whole) }, breaks: answer.breaks_after.is_some() });
+    let body: Box<dyn BodyStream> = Box::new(Scroll {
+        pieces: if no_body { Vec::new() } else { pieces(&whole) },
+        breaks: answer.breaks_after.is_some(),
+    });
     let mut fields = Fields::new();
     for field in answer.fields.fields() {
         fields.push(field.name, field.value);

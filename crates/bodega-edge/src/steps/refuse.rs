@@ -34,13 +34,7 @@ pub(crate) fn run_late(journey: &mut Journey) -> Step {
 
 /// The answer for a request that was refused by a front before the machine saw it.
 #[must_use]
-pub fn refusal(
-    edge: &Edge,
-    method: &str,
-    reason: Reason,
-    detail: Option<&str>,
-    retry_after: Option<u32>,
-) -> Answer {
+pub fn refusal(edge: &Edge, method: &str, reason: Reason, detail: Option<&str>, retry_after: Option<u32>) -> Answer {
     let (status, what) = explanation(reason);
     let id = edge.next_request_id();
     let mut fields = Fields::new();

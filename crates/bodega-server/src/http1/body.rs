@@ -159,9 +159,8 @@ impl State {
                     (n_bytes, 0..n_bytes)
                 }
                 Framing::Chunked(decoder) => {
-                    let step = decoder
-                        .decode(filled)
-                        .map_err(|error| FetchError::new(Reason::Malformed, error.message()))?;
+                    let step =
+                        decoder.decode(filled).map_err(|error| FetchError::new(Reason::Malformed, error.message()))?;
                     (step.consumed, step.data)
                 }
             };

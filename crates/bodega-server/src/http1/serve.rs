@@ -69,7 +69,9 @@ async fn next_head(
             // While draining too: a request may be here already, on a connection that was just taken from the queue.
             // One that has nothing to say is ended by the sweeper, which looks for idle ones at each tick of a drain.
             input.release(&mut thread.spare.lock());
-            connection.enter(Phase::Idle, thread.connections.tick());
+            if !connection.awaits_first_request() {
+                connection.enter(Phase::Idle, thread.connections.tick());
+            }
             connection.stream.readable().await?;
             input.take_memory(&mut thread.spare.lock());
         } else {
@@ -99,8 +101,7 @@ async fn next_head(
     }
 }
 
-const REQUEST_TIMEOUT: &[u8] =
-    b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+const REQUEST_TIMEOUT: &[u8] = b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
 
 /// Whether the input is worth parsing: it holds the end of a head, or more than a head may have.
 fn is_whole(thread: &Thread, input: &Input) -> bool {
@@ -143,10 +144,8 @@ impl Exchanged {
             }
         };
         let view = view(&head, connection);
-        let asked = Asked {
-            is_http10: head.version == Version::Http10,
-            keep_alive: head.keep_alive && !thread.is_draining(),
-        };
+        let asked =
+            Asked { is_http10: head.version == Version::Http10, keep_alive: head.keep_alive && !thread.is_draining() };
         let framing = head.framing;
         let snapshot = thread.worker.edge.snapshot.load();
         let begun = if over_limit(framing, thread.max_body_bytes) {
