@@ -1,4 +1,4 @@
-"""What is built before a measurement, with cargo's profile `bench` (thin LTO), anew only when its sources changed.
+"""What is built before a measurement, as cargo's profile `bench` says (thin LTO), anew only when its sources changed.
 
 bodega is installed as a wheel into .cache/bench-venv, beside the .venv that everything else uses; what it depends on is
 taken from .venv. Outputs of cargo go to target/bench, so that they do not displace those of other recipes.
@@ -6,8 +6,10 @@ taken from .venv. Outputs of cargo go to target/bench, so that they do not displ
 
 from __future__ import annotations
 
-import os
+import contextlib
+import sys
 import sysconfig
+import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -40,7 +42,7 @@ def prepare_load_generator() -> None:
     stamp = _CACHE / "bench-loadgen"
     if stamps.is_done(stamp, wanted) and LOAD_GENERATOR.is_file():
         return
-    command = ["cargo", "build", "--profile", "bench", "--target-dir", str(_TARGET), "--package", crate.name]
+    command = ["cargo", "build", "--release", "--target-dir", str(_TARGET), "--package", crate.name]
     _run("the load generator (Rust)", "bench-loadgen", [command])
     stamps.mark_done(stamp, wanted)
 
@@ -66,7 +68,7 @@ def prepare_bodega() -> None:
         "bench-bodega",
         [
             [
-                *(str(VENV / "bin" / "maturin"), "build", "--profile", "bench"),
+                *(str(VENV / "bin" / "maturin"), "build", "--release"),
                 *("--target-dir", str(_TARGET), "--out", str(_WHEELS)),
             ],
             [python, "-m", "venv", "--clear", "--without-pip", str(_ENVIRONMENT)],
@@ -91,7 +93,8 @@ def _site_packages(environment: Path) -> Path:
 def _run(what: str, log: str, commands: Sequence[Sequence[str]]) -> None:
     try:
         environment = _environment()
-        with step(what):
+        # Standard output is for figures.
+        with contextlib.redirect_stdout(sys.stderr), step(what):
             for command in commands:
                 run(command, log=log, environment=environment)
     except SetupFailed as failure:
@@ -99,4 +102,12 @@ def _run(what: str, log: str, commands: Sequence[Sequence[str]]) -> None:
 
 
 def _environment() -> Mapping[str, str]:
-    return {**os.environ, **rust.prepare(), **native.CARGO, "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+    # `cargo rustc`, which maturin calls, takes the name `bench` for "with a harness of benchmarks": the profile is
+    # applied by its settings instead.
+    profile = tomllib.loads((ROOT / "Cargo.toml").read_text())["profile"]["bench"]
+    settings = {
+        f"CARGO_PROFILE_RELEASE_{name.replace('-', '_').upper()}": str(value)
+        for name, value in profile.items()
+        if name != "inherits"
+    }
+    return {**rust.prepare(), **native.CARGO, **settings, "PIP_DISABLE_PIP_VERSION_CHECK": "1"}

@@ -1,11 +1,9 @@
-"""A small client of HTTP/1.1 that looks at every byte: for warming, checking and filling, not for load."""
+"""A small client of HTTP/1.1 that keeps every byte: for warming and checking, not for load."""
 
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from itertools import islice
 from types import TracebackType
 from typing import Self
 
@@ -31,12 +29,12 @@ class Connection:
         self._socket = socket.create_connection((LOOPBACK, port), timeout=timeout_seconds)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
-    def send(self, path: str) -> None:
-        """Ask for a path; the host is written as the load generator writes it, so that the keys are the same."""
-        self._socket.sendall(f"GET {path} HTTP/1.1\r\nHost: {self._host}\r\n\r\n".encode())
+    def ask(self, path: str) -> Answer:
+        """Ask for a path and wait for the answer.
 
-    def receive(self) -> Answer:
-        """Read the answer to what was asked."""
+        The host is written as the load generator writes it, so that the keys are the same.
+        """
+        self._socket.sendall(f"GET {path} HTTP/1.1\r\nHost: {self._host}\r\n\r\n".encode())
         received = bytearray()
         while (end := received.find(b"\r\n\r\n")) < 0:
             received += self._piece()
@@ -47,11 +45,6 @@ class Connection:
         if len(received) > len(head) + length:
             raise MeasurementFailed(f"more than one answer came to one request: {head!r}")
         return Answer(status=int(head[9:12]), head=head, body=bytes(received[len(head) :]))
-
-    def ask(self, path: str) -> Answer:
-        """Ask and wait for the answer."""
-        self.send(path)
-        return self.receive()
 
     def close(self) -> None:
         """Close the connection."""
@@ -68,44 +61,6 @@ class Connection:
         if not piece:
             raise MeasurementFailed("the connection was closed within an answer")
         return piece
-
-
-def walk(port: int, paths: Iterable[str], is_right: Callable[[str, Answer], bool], *, n_connections: int = 32) -> int:
-    """Ask for each path once, over several connections at once, and check each answer.
-
-    Args:
-        port: Where the server listens.
-        paths: What to ask for.
-        is_right: Whether an answer is the one that this path has.
-        n_connections: How many requests are under way at once.
-
-    Returns:
-        How many paths there were.
-
-    Raises:
-        MeasurementFailed: At the first answer that is wrong.
-    """
-    connections = [Connection(port) for _ in range(n_connections)]
-    n_paths = 0
-    try:
-        for batch in _batches(paths, n_connections):
-            for connection, path in zip(connections, batch, strict=False):
-                connection.send(path)
-            for connection, path in zip(connections, batch, strict=False):
-                answer = connection.receive()
-                if not is_right(path, answer):
-                    raise MeasurementFailed(f"wrong answer to {path}: {answer.head!r} {answer.body[:80]!r}...")
-            n_paths += len(batch)
-    finally:
-        for connection in connections:
-            connection.close()
-    return n_paths
-
-
-def _batches(paths: Iterable[str], size: int) -> Iterator[list[str]]:
-    rest = iter(paths)
-    while batch := list(islice(rest, size)):
-        yield batch
 
 
 def _length(head: bytes) -> int:

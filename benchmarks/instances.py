@@ -69,7 +69,14 @@ def folders() -> Iterator[Folders]:
 
 @contextlib.contextmanager
 def instance(
-    subject: Subject, label: str, *, within: Folders, origin_port: int, memory_bytes: int, cores: Cores
+    subject: Subject,
+    label: str,
+    *,
+    within: Folders,
+    origin_port: int,
+    memory_bytes: int,
+    cores: Cores,
+    n_clients: int = 64,
 ) -> Iterator[Instance]:
     """Run one instance of a server until the block ends.
 
@@ -80,6 +87,7 @@ def instance(
         origin_port: Where its origin listens.
         memory_bytes: How much it may cache.
         cores: It runs on the core of the server.
+        n_clients: How many connections it will have at once.
     """
     place = Place(
         folder=within.files / label,
@@ -87,6 +95,7 @@ def instance(
         port=free_port(),
         origin_port=origin_port,
         memory_bytes=memory_bytes,
+        n_clients=n_clients,
     )
     place.folder.mkdir()
     place.cache.mkdir()

@@ -9,10 +9,11 @@ that was.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 _PROC = Path("/proc")
@@ -31,10 +32,20 @@ def pids(root: int) -> list[int]:
     return found
 
 
-def cpu_seconds(tree: Sequence[int]) -> float:
-    """Return the CPU time, user and system, that these processes have used so far."""
-    # The number of a process's CPU clock, as clock_getcpuclockid(3) makes it: CPUCLOCK_SCHED is 2.
-    return sum(time.clock_gettime_ns((~pid << 3) | 2) for pid in tree) / 1e9
+def cpu_seconds(tree: Sequence[int]) -> dict[int, float]:
+    """Return the CPU time, user and system, that each of these processes has used so far."""
+    used = {}
+    for pid in tree:
+        # One may end meanwhile, as nginx's loader of cached files does after a minute.
+        with contextlib.suppress(OSError):
+            # The number of a process's CPU clock, as clock_getcpuclockid(3) makes it: CPUCLOCK_SCHED is 2.
+            used[pid] = time.clock_gettime_ns((~pid << 3) | 2) / 1e9
+    return used
+
+
+def cpu_seconds_since(before: Mapping[int, float], tree: Sequence[int]) -> float:
+    """Return the CPU time that a tree of processes has used since it had used what `before` says."""
+    return sum(seconds - before.get(pid, 0.0) for pid, seconds in cpu_seconds(tree).items())
 
 
 def resident_bytes(tree: Sequence[int]) -> int:

@@ -5,9 +5,11 @@ They are packages of Debian: as root what is missing gets installed, otherwise t
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterable
 
 from tools.setup import debian
@@ -45,7 +47,9 @@ def bring(names: Iterable[str]) -> None:
     if os.geteuid() != 0 or shutil.which("apt-get") is None:
         raise MeasurementFailed(f"missing: {', '.join(missing)}. As root: apt-get install {' '.join(packages)}")
     try:
-        debian.install(packages)
+        # Standard output is for figures.
+        with contextlib.redirect_stdout(sys.stderr):
+            debian.install(packages)
     except SetupFailed as failure:
         raise MeasurementFailed(str(failure)) from failure
 

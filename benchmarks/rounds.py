@@ -6,6 +6,7 @@ What a turn claims is checked: a hit reaches no origin, a miss reaches it once.
 from __future__ import annotations
 
 import statistics
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -18,6 +19,8 @@ from benchmarks.load import Load
 from benchmarks.objects import is_right, path
 from benchmarks.origin.fast import FastOrigin
 from benchmarks.setting import Setting
+
+_SETTLE_SECONDS = 0.05
 
 TOLERATED_SHARE = 0.001
 """So many requests may be other than they should.
@@ -151,6 +154,8 @@ def _measure(
         for _ in range(setting.n_rounds):
             for each in instances:
                 each.process.resume()
+                # Its threads wake up once to find nothing to do.
+                time.sleep(_SETTLE_SECONDS)
                 turn = _turn(setting, each, origin, next_load(each))
                 each.process.pause()
                 turn_ended(each.name, turn)
@@ -168,12 +173,11 @@ def pause_all(instances: Sequence[Instance]) -> None:
 
 
 def _turn(setting: Setting, each: Instance, origin: FastOrigin, what: Load) -> Turn:
-    tree = each.process.tree()
     n_origin_before = origin.n_requests()
     softirq_before = process_tree.core_softirq_seconds(setting.cores.server)
-    cpu_before = process_tree.cpu_seconds(tree)
+    cpu_before = process_tree.cpu_seconds(each.process.tree())
     count = load.run(each.port, what, cores=setting.cores, seconds=setting.seconds)
-    cpu_seconds = process_tree.cpu_seconds(tree) - cpu_before
+    cpu_seconds = process_tree.cpu_seconds_since(cpu_before, each.process.tree())
     softirq_seconds = process_tree.core_softirq_seconds(setting.cores.server) - softirq_before
     return Turn(
         cpu_microseconds=cpu_seconds / count.n_requests * 1e6,

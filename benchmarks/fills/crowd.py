@@ -75,6 +75,7 @@ def _crowds(setting: Setting, subject: Subject, origin: SlowOrigin) -> list[Crow
             origin_port=origin.port,
             memory_bytes=_MEMORY_BYTES,
             cores=setting.cores,
+            n_clients=N_CLIENTS,
         ) as each:
             # A key of its own for every instance, as the origin counts by key.
             key = f"{setting.subjects.index(subject):06d}{index:06d}"

@@ -19,6 +19,7 @@ class Place:
         port: Where it listens.
         origin_port: Where its origin listens.
         memory_bytes: How much it may cache.
+        n_clients: How many connections it will have at once.
     """
 
     folder: Path
@@ -26,6 +27,7 @@ class Place:
     port: int
     origin_port: int
     memory_bytes: int
+    n_clients: int
 
     def values(self) -> dict[str, object]:
         """Return what the configuration files may ask for."""
