@@ -1,13 +1,15 @@
 //! The compiled configuration the data plane executes: Python hands it over as one JSON document.
 //!
-//! Start at `Snapshot::from_json`. `schema` is the document's form, the other modules what it becomes: hosts and
-//! paths to match, networks, edits, origins. Pure: nothing is read, resolved or connected to here.
+//! Start at `Snapshot::from_json`. `schema` is the document's form and `compile` checks it; the other modules are what
+//! it becomes: hosts and paths to match, networks, edits, origins. Pure: nothing is read, resolved or connected to here.
 #![forbid(unsafe_code)]
 
 pub mod behavior;
 mod compile;
 pub mod edits;
+mod error;
 pub mod glob;
+mod locate;
 pub mod location;
 pub mod networks;
 pub mod options;
@@ -16,8 +18,8 @@ mod schema;
 pub mod snapshot;
 
 pub use behavior::{Action, Behavior};
-pub use compile::SnapshotError;
 pub use edits::Edits;
+pub use error::SnapshotError;
 pub use location::Location;
 pub use networks::Networks;
 pub use origin::{Credentials, Endpoint, HostHeader, Origin, OriginKind, OriginLimits};

@@ -16,15 +16,19 @@ impl Location {
     /// Compiles a target.
     ///
     /// # Errors
-    /// When a brace opens something that is no placeholder.
+    /// When it leads nowhere, or a brace belongs to no placeholder.
     pub fn new(text: &str) -> Result<Self, String> {
+        if !["/", "http://", "https://", "{path}"].iter().any(|start| text.starts_with(start)) {
+            return Err(format!("{text:?} is no place to go: begin with `https://`, `http://` or `/`"));
+        }
+        if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(format!("{text:?} may hold only visible ASCII: percent-encode what is not"));
+        }
         let mut parts = Vec::new();
         let mut rest = text;
         while let Some(open) = rest.find('{') {
             let close = rest[open..].find('}').map(|at| open + at).ok_or("a `{` without `}`")?;
-            if open > 0 {
-                parts.push(Part::Text(rest[..open].to_owned()));
-            }
+            parts.push(Part::Text(checked(&rest[..open])?));
             parts.push(match &rest[open + 1..close] {
                 "host" => Part::Host,
                 "path" => Part::Path,
@@ -35,9 +39,8 @@ impl Location {
             });
             rest = &rest[close + 1..];
         }
-        if !rest.is_empty() {
-            parts.push(Part::Text(rest.to_owned()));
-        }
+        parts.push(Part::Text(checked(rest)?));
+        parts.retain(|part| *part != Part::Text(String::new()));
         Ok(Self(parts))
     }
 
@@ -58,12 +61,31 @@ impl Location {
                 }
             }
         }
-        // A target that begins with two slashes would be another host's (`//evil.example`).
-        if matches!(self.0.first(), Some(Part::Path)) && target.starts_with("//") {
-            return format!("/{}", target.trim_start_matches('/'));
+        // What a request brings must not be able to end the line: the edge checks heads, and this is the last place.
+        target.retain(|character| !character.is_ascii_control());
+        if self.stays_on_host() && target.get(1..).is_some_and(|rest| rest.starts_with(['/', '\\'])) {
+            // Two slashes would begin another host's name (`//evil.example`), and browsers read `\` as one.
+            return format!("/{}", target.trim_start_matches(['/', '\\']));
         }
         target
     }
+
+    /// Whether the configuration names a path and no host.
+    fn stays_on_host(&self) -> bool {
+        match self.0.first() {
+            Some(Part::Text(text)) => text.starts_with('/') && !text.starts_with("//"),
+            Some(Part::Path) => true,
+            _ => false,
+        }
+    }
+}
+
+/// The text between placeholders.
+fn checked(text: &str) -> Result<String, String> {
+    if text.contains('}') {
+        return Err("a `}` without `{`: percent-encode braces as %7B and %7D".to_owned());
+    }
+    Ok(text.to_owned())
 }
 
 #[cfg(test)]
@@ -75,8 +97,49 @@ mod tests {
         let location = Location::new("https://{host}{path}{query}").unwrap();
         assert_eq!(location.render("a.example", "/x", Some("q=1")), "https://a.example/x?q=1");
         assert_eq!(location.render("a.example", "/x", None), "https://a.example/x");
-        assert_eq!(Location::new("{path}").unwrap().render("a", "//evil.example/x", None), "/evil.example/x");
-        assert!(Location::new("/{who}").unwrap_err().contains("{host}"));
-        assert!(Location::new("/{").is_err());
+        assert_eq!(location.render("a.example", "/x", Some("")), "https://a.example/x?");
+    }
+
+    #[test]
+    fn a_target_without_host_never_leads_to_another_one() {
+        for (text, path, target) in [
+            ("{path}", "/x", "/x"),
+            ("{path}", "//evil.example/x", "/evil.example/x"),
+            ("{path}", "/\\evil.example", "/evil.example"),
+            ("/{path}", "/evil.example", "/evil.example"),
+            ("/{path}{path}", "/\\/evil.example", "/evil.example/\\/evil.example"),
+            ("{path}", "/\t/evil.example", "/evil.example"),
+            ("{path}", "*", "*"),
+            ("{path}", "", ""),
+            ("//other.example{path}", "/x", "//other.example/x"),
+            ("https://a.example{path}", "//x", "https://a.example//x"),
+        ] {
+            assert_eq!(Location::new(text).unwrap().render("a", path, None), target, "{text} {path:?}");
+        }
+    }
+
+    #[test]
+    fn a_request_cannot_end_the_line() {
+        let target = Location::new("https://{host}{path}{query}").unwrap().render("a\r\nb", "/\r\nx: y", Some("\n\0"));
+        assert_eq!(target, "https://ab/x: y?");
+    }
+
+    #[test]
+    fn what_leads_nowhere_is_refused() {
+        for (text, message) in [
+            ("/{who}", "{host}"),
+            ("/{", "without `}`"),
+            ("/a}", "without `{`"),
+            ("{path}}", "without `{`"),
+            ("", "no place to go"),
+            ("www.example.com", "no place to go"),
+            ("{host}/x", "no place to go"),
+            ("javascript:alert(1)", "no place to go"),
+            ("/a b", "visible ASCII"),
+            ("/\r\nx: y", "visible ASCII"),
+        ] {
+            let error = Location::new(text).unwrap_err();
+            assert!(error.contains(message), "{text:?}: {error}");
+        }
     }
 }

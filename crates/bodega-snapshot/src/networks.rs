@@ -45,6 +45,8 @@ mod tests {
             (networks(&["10.0.0.0/8"], &[]), "192.0.2.1", false),
             (networks(&["10.0.0.0/8"], &["10.1.0.0/16"]), "10.1.2.3", false),
             (networks(&[], &["2001:db8::/32"]), "2001:db8::1", false),
+            (networks(&[], &["10.0.0.0/8"]), "::ffff:10.1.2.3", false),
+            (networks(&["10.0.0.0/8"], &[]), "2001:db8::1", false),
         ] {
             assert_eq!(networks.allows(address.parse().unwrap()), allowed, "{networks:?} {address}");
         }

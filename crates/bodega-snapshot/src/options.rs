@@ -5,7 +5,8 @@ use std::time::Duration;
 use ipnet::IpNet;
 use serde::Deserialize;
 
-use crate::compile::{SnapshotError, parse_network};
+use crate::compile::checks;
+use crate::error::SnapshotError;
 
 /// The settings of an edge.
 #[derive(Clone, Debug)]
@@ -136,6 +137,25 @@ impl EdgeOptions {
         if !(1024..=1 << 20).contains(&text.max_header_bytes) {
             return Err(wrong("max_header", format!("{} bytes is not between 1 KiB and 1 MiB", text.max_header_bytes)));
         }
+        for (place, count) in
+            [("max_connections", text.max_connections), ("max_connections_per_client", text.max_connections_per_client)]
+        {
+            if count == 0 {
+                return Err(wrong(place, "0 would refuse every client: at least 1".to_owned()));
+            }
+        }
+        if !matches!(text.access_log_format.as_str(), "json" | "combined") {
+            return Err(wrong(
+                "access_log_format",
+                format!("{:?} is neither `json` nor `combined`", text.access_log_format),
+            ));
+        }
+        if text.admin_tls_cert.is_some() != text.admin_tls_key.is_some() {
+            return Err(wrong(
+                "admin_tls_cert",
+                "a certificate and its key go together: name both or neither".to_owned(),
+            ));
+        }
         if text.name.is_empty() || !text.name.bytes().all(bodega_semantics::fields::is_token_byte) {
             return Err(wrong("name", format!("{:?} must be one word of letters, digits and `-._`", text.name)));
         }
@@ -143,7 +163,7 @@ impl EdgeOptions {
             trusted_proxies: text
                 .trusted_proxies
                 .iter()
-                .map(|network| parse_network("edge.trusted_proxies", network))
+                .map(|network| checks::network("edge.trusted_proxies", network))
                 .collect::<Result<_, _>>()?,
             header_timeout: seconds("header_timeout", text.header_timeout_seconds)?,
             idle_timeout: seconds("idle_timeout", text.idle_timeout_seconds)?,
@@ -171,3 +191,45 @@ impl EdgeOptions {
 
 /// Less than this holds no page worth keeping beside the index.
 const MIN_MEMORY_BYTES: u64 = 1 << 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_there_has_its_default() {
+        let options = EdgeOptions::from_json(r#"{"region": "ap-northeast-1", "header_timeout_seconds": 2.5}"#).unwrap();
+        assert_eq!(options.region, "ap-northeast-1");
+        assert_eq!(options.header_timeout, Duration::from_millis(2500));
+        assert_eq!(options.name, "bodega");
+        assert!(options.admin.is_none() && options.trusted_proxies.is_empty());
+    }
+
+    #[test]
+    fn trusted_proxies_are_networks_or_addresses() {
+        let options = EdgeOptions::from_json(r#"{"trusted_proxies": ["10.0.0.0/8", "2001:db8::1"]}"#).unwrap();
+        let written: Vec<String> = options.trusted_proxies.iter().map(ToString::to_string).collect();
+        assert_eq!(written, ["10.0.0.0/8", "2001:db8::1/128"]);
+    }
+
+    #[test]
+    fn what_cannot_be_meant_is_refused_with_its_place() {
+        for (json, place, message) in [
+            (r#"{"treads": 1}"#, "edge", "unknown field `treads`"),
+            (r#"{"threads": 0}"#, "edge.threads", "1 and 1024"),
+            (r#"{"memory_bytes": 1000}"#, "edge.memory", "at least 1048576"),
+            (r#"{"idle_timeout_seconds": 0}"#, "edge.idle_timeout", "0.1 s and a day"),
+            (r#"{"max_header_bytes": 10}"#, "edge.max_header", "1 KiB"),
+            (r#"{"max_connections": 0}"#, "edge.max_connections", "at least 1"),
+            (r#"{"max_connections_per_client": 0}"#, "edge.max_connections_per_client", "at least 1"),
+            (r#"{"access_log_format": "xml"}"#, "edge.access_log_format", "`combined`"),
+            (r#"{"admin_tls_cert": "a.pem"}"#, "edge.admin_tls_cert", "go together"),
+            (r#"{"name": "two words"}"#, "edge.name", "one word"),
+            (r#"{"trusted_proxies": ["10.0.0.0/33"]}"#, "edge.trusted_proxies", "no network"),
+        ] {
+            let error = EdgeOptions::from_json(json).unwrap_err();
+            assert_eq!(error.place, place, "{json}: {error}");
+            assert!(error.message.contains(message), "{json}: {error}");
+        }
+    }
+}

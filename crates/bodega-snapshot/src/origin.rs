@@ -1,5 +1,6 @@
 //! Origins as `bodega-origin` reaches them.
 
+use std::net::Ipv6Addr;
 use std::time::Duration;
 
 /// An origin.
@@ -120,17 +121,22 @@ impl Endpoint {
         } else {
             return Err(format!("{url:?} has no scheme: write `http://` or `https://` before it"));
         };
-        if rest.contains(['?', '#']) || rest.bytes().any(|byte| byte <= b' ' || byte == 0x7f) {
-            return Err(format!("{url:?} may have a host, a port and a path, nothing else"));
+        if !rest.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'?' | b'#')) {
+            return Err(format!("{url:?} may have a host, a port and a path in visible ASCII, nothing else"));
         }
         let (authority, path) = rest.find('/').map_or((rest, ""), |at| rest.split_at(at));
         if authority.contains('@') {
+            // Not repeated: errors are logged, and this one would carry the password.
             return Err("a URL of an origin may not hold a user or password".to_owned());
         }
-        let (host, port) =
-            split_port(authority).ok_or_else(|| format!("{url:?}: the port is no number from 1 to 65535"))?;
-        if host.is_empty() {
+        if authority.is_empty() {
             return Err(format!("{url:?} names no host"));
+        }
+        let (host, port) = split_port(authority).ok_or_else(|| {
+            format!("{url:?}: the port is no number from 1 to 65535, or the address is not in brackets")
+        })?;
+        if !is_host(host) {
+            return Err(format!("{url:?}: {host:?} is neither a name nor an address"));
         }
         let standard = if https { 443 } else { 80 };
         let port = port.unwrap_or(standard);
@@ -140,19 +146,48 @@ impl Endpoint {
     }
 }
 
+/// Whether `text` can be what `Host` says: a name or an address in brackets, and perhaps a port. The origin judges
+/// whether it knows it; here it only must not be able to end the line or to name a path.
+pub(crate) fn is_authority(text: &str) -> bool {
+    let (is_address_or_name, port) = match text.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((address, after)) => (is_made_of(address, b":.", |byte| byte.is_ascii_hexdigit()), after),
+        None => {
+            let (name, after) = text.split_at(text.find(':').unwrap_or(text.len()));
+            (is_host(name), after)
+        }
+    };
+    let is_port = |port: &str| is_made_of(port, b"", |byte| byte.is_ascii_digit());
+    is_address_or_name && (port.is_empty() || port.strip_prefix(':').is_some_and(is_port))
+}
+
+/// A name, or an address without brackets. Only IPv6 addresses hold colons.
+fn is_host(host: &str) -> bool {
+    host.parse::<Ipv6Addr>().is_ok() || is_made_of(host, b"-._", |byte| byte.is_ascii_alphanumeric())
+}
+
+fn is_made_of(text: &str, marks: &[u8], belongs: impl Fn(u8) -> bool) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| belongs(byte) || marks.contains(&byte))
+}
+
 fn split_port(authority: &str) -> Option<(&str, Option<u16>)> {
     if let Some(rest) = authority.strip_prefix('[') {
-        let (host, after) = rest.split_once(']')?;
+        let (address, after) = rest.split_once(']')?;
+        let address = Some(address).filter(|address| address.contains(':'))?;
         return match after.strip_prefix(':') {
-            None if after.is_empty() => Some((host, None)),
+            None if after.is_empty() => Some((address, None)),
             None => None,
-            Some(port) => Some((host, Some(port.parse().ok().filter(|port| *port != 0)?))),
+            Some(port) => Some((address, Some(parse_port(port)?))),
         };
     }
     match authority.split_once(':') {
         None => Some((authority, None)),
-        Some((host, port)) => Some((host, Some(port.parse().ok().filter(|port| *port != 0)?))),
+        Some((host, port)) => Some((host, Some(parse_port(port)?))),
     }
+}
+
+fn parse_port(text: &str) -> Option<u16> {
+    let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse().ok().filter(|port| is_number && *port != 0)
 }
 
 #[cfg(test)]
@@ -174,13 +209,52 @@ mod tests {
             "a.example",
             "ftp://a",
             "http://",
+            "http:///x",
             "http://a:0",
+            "http://a:+80",
+            "http://a:",
             "http://a:99999",
-            "http://u:p@a",
             "http://a?b",
             "http://a b",
+            "http://a\r\nb",
+            "http://::1",
+            "http://[a]",
+            "http://[::g]",
+            "http://[::1]x",
+            "http://a\\b",
+            "http://bücher.example",
+            "http://a/ü",
         ] {
             assert!(Endpoint::parse(url).is_err(), "{url}");
+        }
+    }
+
+    #[test]
+    fn an_error_does_not_repeat_a_password() {
+        let message = Endpoint::parse("http://user:secret@a.example").unwrap_err();
+        assert!(!message.contains("secret"), "{message}");
+    }
+
+    #[test]
+    fn what_host_may_say() {
+        for (text, is) in [
+            ("www.example.com", true),
+            ("www.example.com.", true),
+            ("a_b.example:8080", true),
+            ("[2001:db8::1]:443", true),
+            ("192.0.2.1", true),
+            ("", false),
+            ("a b", false),
+            ("a\r\nx: y", false),
+            ("a/b", false),
+            ("2001:db8::1", false),
+            ("a:b", false),
+            ("a:", false),
+            ("[::1]x", false),
+            ("[::1]:", false),
+            ("[a b]", false),
+        ] {
+            assert_eq!(is_authority(text), is, "{text:?}");
         }
     }
 }

@@ -1,8 +1,11 @@
 //! The JSON document, field by field. `docs/concepts/first-light.md` explains it; `compile` makes sense of it.
 
 use std::collections::BTreeMap;
+use std::fmt;
+use std::marker::PhantomData;
 
-use serde::Deserialize;
+use serde::de::{Error, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -10,7 +13,9 @@ pub(crate) struct Document {
     pub(crate) schema: u32,
     pub(crate) revision: u64,
     pub(crate) distributions: Vec<DistributionText>,
+    #[serde(deserialize_with = "unique")]
     pub(crate) origins: BTreeMap<String, OriginText>,
+    #[serde(deserialize_with = "unique")]
     pub(crate) policies: BTreeMap<String, PolicyText>,
 }
 
@@ -102,6 +107,7 @@ pub(crate) struct PolicyText {
     pub(crate) min_ttl_seconds: f64,
     pub(crate) default_ttl_seconds: f64,
     pub(crate) max_ttl_seconds: f64,
+    #[serde(deserialize_with = "unique")]
     pub(crate) negative_ttl_seconds: BTreeMap<String, f64>,
     pub(crate) stale_while_revalidate_seconds: f64,
     pub(crate) stale_if_error_seconds: f64,
@@ -113,7 +119,7 @@ pub(crate) struct PolicyText {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct KeyText {
-    pub(crate) query: QueryText,
+    pub(crate) query: KeyQueryText,
     pub(crate) headers: Vec<String>,
     pub(crate) cookies: Vec<String>,
     pub(crate) host: bool,
@@ -129,11 +135,17 @@ pub(crate) struct ForwardText {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
+pub(crate) struct KeyQueryText {
+    pub(crate) kind: QueryKind,
+    pub(crate) names: Vec<String>,
+    pub(crate) sorted: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct QueryText {
     pub(crate) kind: QueryKind,
     pub(crate) names: Vec<String>,
-    #[serde(default)]
-    pub(crate) sorted: bool,
 }
 
 #[derive(Deserialize, Clone, Copy)]
@@ -143,4 +155,30 @@ pub(crate) enum QueryKind {
     All,
     Allow,
     Deny,
+}
+
+/// A table in which no name is there twice: JSON allows it, and the last one would silently win.
+fn unique<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<BTreeMap<String, T>, D::Error> {
+    struct Unique<T>(PhantomData<T>);
+
+    impl<'de, T: Deserialize<'de>> Visitor<'de> for Unique<T> {
+        type Value = BTreeMap<String, T>;
+
+        fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+            formatter.write_str("a table")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Self::Value, A::Error> {
+            let mut table = BTreeMap::new();
+            while let Some((name, value)) = access.next_entry::<String, T>()? {
+                if table.contains_key(&name) {
+                    return Err(A::Error::custom(format!("{name:?} is there twice")));
+                }
+                table.insert(name, value);
+            }
+            Ok(table)
+        }
+    }
+
+    deserializer.deserialize_map(Unique(PhantomData))
 }

@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::behavior::Behavior;
-use crate::compile::{self, SnapshotError};
+use crate::compile::{self, MAX_HOST_BYTES};
+use crate::error::SnapshotError;
 use crate::origin::Origin;
 
 /// The compiled configuration.
@@ -15,8 +16,8 @@ pub struct Snapshot {
     /// All origins.
     pub origins: Vec<Arc<Origin>>,
     pub(crate) exact: HashMap<String, Arc<Distribution>>,
-    /// `.suffix`, the longest first.
-    pub(crate) wildcards: Vec<(String, Arc<Distribution>)>,
+    /// By `.suffix`.
+    pub(crate) wildcards: HashMap<String, Arc<Distribution>>,
     pub(crate) any: Option<Arc<Distribution>>,
 }
 
@@ -45,15 +46,16 @@ impl Snapshot {
         if self.exact.is_empty() && self.wildcards.is_empty() {
             return self.any.as_ref();
         }
-        self.exact
-            .get(host)
-            .or_else(|| {
-                self.wildcards
-                    .iter()
-                    .find(|(suffix, _)| host.len() > suffix.len() && host.ends_with(suffix.as_str()))
-                    .map(|(_, distribution)| distribution)
-            })
-            .or(self.any.as_ref())
+        self.exact.get(host).or_else(|| self.wildcard(host)).or(self.any.as_ref())
+    }
+
+    /// From the longest suffix to the shortest: one look a label, however many distributions there are. What is longer
+    /// than a name can be is not looked at, since it could hold very many labels.
+    fn wildcard(&self, host: &str) -> Option<&Arc<Distribution>> {
+        if self.wildcards.is_empty() || host.len() > MAX_HOST_BYTES {
+            return None;
+        }
+        host.match_indices('.').filter(|(at, _)| *at > 0).find_map(|(at, _)| self.wildcards.get(&host[at..]))
     }
 }
 

@@ -1,0 +1,175 @@
+//! A behavior of the document: what it matches, what it does, and the fingerprint of what its answers depend on.
+
+use std::hash::Hasher;
+use std::sync::Arc;
+
+use bodega_semantics::fields::is_token_byte;
+use bodega_semantics::policy::QueryRule;
+use bodega_semantics::{Fields, Policy};
+use ipnet::IpNet;
+use siphasher::sip::SipHasher13;
+
+use super::{Named, checks};
+use crate::behavior::{Action, Behavior};
+use crate::edits::Edits;
+use crate::error::{SnapshotError, wrong};
+use crate::glob::Glob;
+use crate::location::Location;
+use crate::networks::Networks;
+use crate::schema::{ActionText, BehaviorText, EditsText};
+
+pub(super) fn compile(
+    place: &str,
+    distribution: &str,
+    number: usize,
+    text: BehaviorText,
+    named: &Named,
+) -> Result<Behavior, SnapshotError> {
+    let Some(policy) = named.policies.get(&text.policy) else {
+        return wrong(&format!("{place}.policy"), format!("there is no policy {:?}", text.policy));
+    };
+    for (field, prefix) in [("strip_prefix", &text.strip_prefix), ("add_prefix", &text.add_prefix)] {
+        check_prefix(&format!("{place}.{field}"), prefix)?;
+    }
+    for path in &text.paths {
+        check_pattern(&format!("{place}.paths"), path)?;
+    }
+    for method in &text.methods {
+        if method.is_empty() || !method.bytes().all(|byte| is_token_byte(byte) && !byte.is_ascii_lowercase()) {
+            let right = "methods are upper case, `GET`, `POST`, ...";
+            return wrong(&format!("{place}.methods"), format!("{method:?} is no method: {right}"));
+        }
+    }
+    let action = compile_action(&format!("{place}.action"), text.action, named)?;
+    let networks = Networks {
+        allow: compile_networks(&format!("{place}.allow"), &text.allow)?,
+        deny: compile_networks(&format!("{place}.deny"), &text.deny)?,
+    };
+    let scope = fingerprint(distribution, &action, &text.strip_prefix, &text.add_prefix, policy);
+    let shown = if text.paths.is_empty() { "*".to_owned() } else { text.paths.join(" ") };
+    Ok(Behavior {
+        name: format!("{distribution}/{number} {shown}"),
+        paths: text.paths.iter().map(|pattern| Glob::new(pattern)).collect(),
+        methods: text.methods,
+        action,
+        policy: Arc::clone(policy),
+        strip_prefix: text.strip_prefix,
+        add_prefix: text.add_prefix,
+        networks,
+        request_edits: compile_edits(&format!("{place}.request_headers"), text.request_headers)?,
+        response_edits: compile_edits(&format!("{place}.response_headers"), text.response_headers)?,
+        scope,
+        simple_key: has_simple_key(policy),
+    })
+}
+
+fn check_prefix(place: &str, prefix: &str) -> Result<(), SnapshotError> {
+    let is_path = prefix.starts_with('/') && prefix.bytes().all(|byte| byte.is_ascii_graphic());
+    if !prefix.is_empty() && (!is_path || prefix.contains(['?', '#'])) {
+        return wrong(
+            place,
+            format!("{prefix:?} must begin with `/` and be written as it is sent, without `?` and `#`"),
+        );
+    }
+    Ok(())
+}
+
+/// A pattern is refused if no request could match it, or if matching it could take long.
+fn check_pattern(place: &str, pattern: &str) -> Result<(), SnapshotError> {
+    if !pattern.starts_with(['/', '*']) {
+        return wrong(place, format!("{pattern:?} must begin with `/` or `*`"));
+    }
+    if !pattern.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#') {
+        return wrong(place, format!("{pattern:?} matches nothing: percent-encode all but visible ASCII, and `#`"));
+    }
+    if pattern.len() > MAX_PATTERN_BYTES {
+        return wrong(place, format!("a pattern of {} bytes: at most {MAX_PATTERN_BYTES}", pattern.len()));
+    }
+    if pattern.split('*').any(|run| run.contains('?') && run.len() > MAX_MARKED_RUN_BYTES) {
+        let right = format!("at most {MAX_MARKED_RUN_BYTES} characters, so that matching stays fast");
+        return wrong(place, format!("{pattern:?}: what stands between two `*` and holds `?` may have {right}"));
+    }
+    Ok(())
+}
+
+fn compile_action(place: &str, text: ActionText, named: &Named) -> Result<Action, SnapshotError> {
+    match text {
+        ActionText::Origin { origin } => match named.origins.get(&origin) {
+            Some(origin) => Ok(Action::Origin(Arc::clone(origin))),
+            None => wrong(&format!("{place}.origin"), format!("there is no origin {origin:?}")),
+        },
+        ActionText::Redirect { status, location } => {
+            if !matches!(status, 301 | 302 | 303 | 307 | 308) {
+                let right = "use 301, 302, 303, 307 or 308";
+                return wrong(&format!("{place}.status"), format!("{status} is no redirect: {right}"));
+            }
+            let location = Location::new(&location)
+                .map_err(|message| SnapshotError { place: format!("{place}.location"), message })?;
+            Ok(Action::Redirect { status, location })
+        }
+        ActionText::Answer { status, headers, body } => {
+            if !(200..600).contains(&status) || status == 304 {
+                let right = "200 to 599, not 304";
+                return wrong(&format!("{place}.status"), format!("{status} is no status for an answer: {right}"));
+            }
+            if matches!(status, 204 | 205) && !body.is_empty() {
+                return wrong(&format!("{place}.body"), format!("a {status} has no body: remove it, or answer 200"));
+            }
+            let place = format!("{place}.headers");
+            let mut fields = Fields::new();
+            for (name, value) in &headers {
+                checks::edited_name(&place, name)?;
+                checks::header_value(&place, value)?;
+                fields.push(name, value.as_bytes());
+            }
+            Ok(Action::Answer { status, fields, body: body.into_bytes().into() })
+        }
+    }
+}
+
+fn compile_edits(place: &str, text: EditsText) -> Result<Edits, SnapshotError> {
+    for (number, (name, value)) in text.set.iter().enumerate() {
+        let place = format!("{place}.set");
+        checks::edited_name(&place, name)?;
+        checks::header_value(&place, value)?;
+        if text.set[..number].iter().any(|(other, _)| other.eq_ignore_ascii_case(name)) {
+            return wrong(&place, format!("{name:?} is there twice: a field is set to one value"));
+        }
+    }
+    for name in &text.remove {
+        checks::edited_name(&format!("{place}.remove"), name)?;
+    }
+    Ok(Edits { set: text.set, remove: text.remove })
+}
+
+fn compile_networks(place: &str, texts: &[String]) -> Result<Vec<IpNet>, SnapshotError> {
+    texts.iter().map(|text| checks::network(place, text)).collect()
+}
+
+/// Sorting, picking parameters and reading fields all need more than the request's own bytes.
+fn has_simple_key(policy: &Policy) -> bool {
+    let key = &policy.key;
+    let is_plain_query = match key.query {
+        QueryRule::None => true,
+        QueryRule::All => !key.sort_query,
+        QueryRule::Allow(_) | QueryRule::Deny(_) => false,
+    };
+    is_plain_query && key.headers.is_empty() && key.cookies.is_empty()
+}
+
+/// The same on every edge and after every restart: a fixed key, and everything by its written form.
+fn fingerprint(distribution: &str, action: &Action, strip: &str, add: &str, policy: &Policy) -> u64 {
+    let mut hasher = SipHasher13::new_with_keys(0x626f_6465_6761, 1);
+    let origin = match action {
+        Action::Origin(origin) => format!("{:?}", origin.kind),
+        Action::Redirect { .. } | Action::Answer { .. } => String::new(),
+    };
+    for part in [distribution, &origin, strip, add, &format!("{:?} {:?}", policy.key, policy.forward)] {
+        hasher.write_usize(part.len());
+        hasher.write(part.as_bytes());
+    }
+    hasher.finish()
+}
+
+const MAX_PATTERN_BYTES: usize = 1024;
+const MAX_MARKED_RUN_BYTES: usize = 64;

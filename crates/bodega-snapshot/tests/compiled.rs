@@ -1,0 +1,211 @@
+//! What becomes of a document in which every kind of thing is there once.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+use std::time::Duration;
+
+use bodega_semantics::policy::QueryRule;
+use bodega_semantics::{Fields, Head};
+use bodega_snapshot::{Action, Behavior, Credentials, HostHeader, OriginKind, Snapshot};
+use serde_json::{Value, json};
+
+const SHOP: &str = include_str!("shop.json");
+
+fn shop() -> Snapshot {
+    Snapshot::from_json(SHOP).unwrap()
+}
+
+/// The document with another value at `pointer`.
+fn shop_with(pointer: &str, value: Value) -> Snapshot {
+    let mut document: Value = serde_json::from_str(SHOP).unwrap();
+    *document.pointer_mut(pointer).unwrap() = value;
+    Snapshot::from_json(&document.to_string()).unwrap()
+}
+
+fn behavior<'s>(snapshot: &'s Snapshot, host: &str, method: &str, path: &str) -> &'s Behavior {
+    snapshot.distribution(host).unwrap().behavior(method, path).unwrap()
+}
+
+#[test]
+fn a_host_is_exact_before_wildcard_and_the_longer_wildcard_goes_first() {
+    let shop = shop();
+    assert_eq!(shop.revision, 7);
+    for (host, name) in [
+        ("shop.example.com", "shop"),
+        ("a.shop.example.com", "shop"),
+        ("a.b.shop.example.com", "shop"),
+        ("eu.shop.example.com", "shop"),
+        ("a.eu.shop.example.com", "eu"),
+        ("a.b.eu.shop.example.com", "eu"),
+        ("[2001:db8::1]", "shop"),
+        ("[2001:db8::2]", "rest"),
+        ("example.com", "rest"),
+        ("xshop.example.com", "rest"),
+        (".shop.example.com", "rest"),
+        ("", "rest"),
+    ] {
+        assert_eq!(shop.distribution(host).unwrap().name, name, "{host}");
+    }
+    let hostile = format!("{}.shop.example.com", "a.".repeat(30_000));
+    assert_eq!(shop.distribution(&hostile).unwrap().name, "rest");
+}
+
+#[test]
+fn without_a_host_for_all_others_an_unknown_one_has_no_distribution() {
+    let shop = shop_with("/distributions/2/hosts", json!(["rest.example.com"]));
+    assert!(shop.distribution("unknown.example").is_none());
+    assert!(shop.distribution("rest.example.com").is_some());
+}
+
+#[test]
+fn the_first_behavior_with_this_path_and_method_counts() {
+    let shop = shop();
+    for (method, path, name) in [
+        ("GET", "/images/a.png", "shop/0 /images/* *.webp"),
+        ("HEAD", "/deep/down/a.webp", "shop/0 /images/* *.webp"),
+        ("POST", "/images/a.png", "shop/3 *"),
+        ("GET", "/Images/a.png", "shop/3 *"),
+        ("GET", "/internal/x", "shop/1 /internal/*"),
+        ("GET", "/", "shop/3 *"),
+    ] {
+        assert_eq!(behavior(&shop, "shop.example.com", method, path).name, name, "{method} {path}");
+    }
+}
+
+#[test]
+fn an_http_origin_is_compiled() {
+    let shop = shop();
+    let Action::Origin(origin) = &behavior(&shop, "shop.example.com", "GET", "/").action else { panic!() };
+    assert_eq!(origin.name, "site");
+    assert_eq!(origin.ca_file.as_deref(), Some("/etc/ssl/own.pem"));
+    assert_eq!(origin.limits.between_bytes_timeout, Duration::from_millis(500));
+    assert_eq!(origin.limits.queue_timeout, Duration::ZERO);
+    let OriginKind::Http { endpoint, base_path, host_header } = &origin.kind else { panic!() };
+    assert!(endpoint.https);
+    assert_eq!((endpoint.authority.as_str(), endpoint.port), ("www.origin.example.com:8443", 8443));
+    assert_eq!(base_path, "/base");
+    assert_eq!(*host_header, HostHeader::Named("www.example.com".to_owned()));
+    assert_eq!(shop.origins.len(), 2);
+}
+
+#[test]
+fn a_bucket_is_compiled() {
+    let shop = shop();
+    let Action::Origin(origin) = &behavior(&shop, "shop.example.com", "GET", "/images/a").action else { panic!() };
+    let OriginKind::S3 { endpoint, bucket, prefix, region, path_style, credentials, index_document, .. } = &origin.kind
+    else {
+        panic!()
+    };
+    assert_eq!((endpoint.authority.as_str(), bucket.as_str()), ("s3.example.com", "shop-images"));
+    assert_eq!((prefix.as_str(), region.as_str(), *path_style), ("live/", "eu-west-1", false));
+    assert_eq!(index_document.as_deref(), Some("index.html"));
+    let expected = Credentials::File { path: "/etc/bodega/credentials".to_owned(), profile: "default".to_owned() };
+    assert_eq!(*credentials, expected);
+}
+
+#[test]
+fn a_policy_is_compiled() {
+    let shop = shop();
+    let pages = &behavior(&shop, "shop.example.com", "GET", "/").policy;
+    assert_eq!(pages.name, "pages");
+    assert_eq!(pages.default_ttl, Duration::from_secs(60));
+    assert_eq!(pages.key.query, QueryRule::Allow(vec!["page".to_owned(), "lang".to_owned()]));
+    assert_eq!(pages.key.headers, ["x-currency"], "names of headers are lower case");
+    assert_eq!(pages.forward.headers, ["authorization"]);
+    let immutable = &behavior(&shop, "shop.example.com", "GET", "/images/a").policy;
+    assert_eq!(immutable.negative_ttl, [(404, Duration::from_secs(10)), (503, Duration::from_secs(1))]);
+}
+
+#[test]
+fn redirects_and_answers_are_compiled() {
+    let shop = shop();
+    let Action::Redirect { status, location } = &behavior(&shop, "shop.example.com", "GET", "/old/x").action else {
+        panic!()
+    };
+    assert_eq!(*status, 308);
+    assert_eq!(location.render("shop.example.com", "/old/x", Some("q")), "https://shop.example.com/new/old/x?q");
+    let Action::Answer { status, fields, body } = &behavior(&shop, "other.example", "GET", "/").action else {
+        panic!()
+    };
+    assert_eq!((*status, &body[..]), (404, &b"no shop here"[..]));
+    assert_eq!(fields.first("Content-Type"), Some(&b"text/plain"[..]));
+}
+
+#[test]
+fn networks_are_compared_as_the_family_they_are_of() {
+    let shop = shop();
+    let networks = &behavior(&shop, "shop.example.com", "GET", "/internal/x").networks;
+    for (address, allowed) in [
+        ("10.2.0.1", true),
+        ("::ffff:10.2.0.1", true),
+        ("10.1.0.1", false),
+        ("::ffff:10.1.0.1", false),
+        ("2001:db8::5", true),
+        ("192.0.2.1", false),
+    ] {
+        assert_eq!(networks.allows(address.parse().unwrap()), allowed, "{address}");
+    }
+}
+
+#[test]
+fn edits_remove_and_set() {
+    let shop = shop();
+    let images = behavior(&shop, "shop.example.com", "GET", "/images/a");
+    assert!(behavior(&shop, "shop.example.com", "GET", "/").request_edits.is_empty());
+    let mut fields = Fields::new();
+    fields.push("X-A", b"0");
+    fields.push("X-B", b"0");
+    fields.push("X-C", b"0");
+    images.request_edits.apply(&mut fields);
+    assert_eq!(fields.as_block(), b"X-C: 0\r\nx-a: 1\r\n");
+}
+
+#[test]
+fn a_simple_key_is_the_bytes_of_the_request() {
+    let shop = shop();
+    assert!(behavior(&shop, "shop.example.com", "GET", "/images/a").simple_key);
+    assert!(!behavior(&shop, "shop.example.com", "GET", "/").simple_key);
+    let query = |kind: &str, names: &[&str], sorted: bool| json!({"kind": kind, "names": names, "sorted": sorted});
+    for (at, value, simple) in [
+        ("query", query("all", &[], false), true),
+        ("query", query("all", &[], true), false),
+        ("query", query("none", &[], true), true),
+        ("query", query("deny", &["utm"], false), false),
+        ("headers", json!(["x-kind"]), false),
+        ("cookies", json!(["session"]), false),
+    ] {
+        let shop = shop_with(&format!("/policies/immutable/key/{at}"), value.clone());
+        let images = behavior(&shop, "shop.example.com", "GET", "/images/a");
+        assert_eq!(images.simple_key, simple, "{at} {value}");
+    }
+}
+
+#[test]
+fn the_scope_changes_with_key_rules_and_origin_and_not_with_lifetimes_and_limits() {
+    let scope = |shop: &Snapshot| behavior(shop, "shop.example.com", "GET", "/images/a").scope;
+    let before = scope(&shop());
+    for (pointer, value, changes) in [
+        ("/revision", json!(8), false),
+        ("/policies/immutable/max_ttl_seconds", json!(5), false),
+        ("/policies/pages/key/host", json!(false), false),
+        ("/origins/images/attempts", json!(1), false),
+        ("/origins/images/connect_timeout_seconds", json!(1), false),
+        ("/distributions/0/behaviors/0/response_headers/remove", json!([]), false),
+        ("/distributions/0/behaviors/0/paths", json!(["/images/a"]), false),
+        ("/distributions/0/name", json!("other"), true),
+        ("/distributions/0/behaviors/0/strip_prefix", json!(""), true),
+        ("/distributions/0/behaviors/0/add_prefix", json!("/x"), true),
+        ("/distributions/0/behaviors/0/action/origin", json!("site"), true),
+        ("/origins/images/endpoint", json!("http://s3.example.com"), true),
+        ("/origins/images/bucket", json!("other"), true),
+        ("/origins/images/prefix", json!("next/"), true),
+        ("/origins/images/index_document", json!(null), true),
+        ("/policies/immutable/key/host", json!(false), true),
+        ("/policies/immutable/key/headers", json!(["x-kind"]), true),
+        ("/policies/immutable/key/cookies", json!(["session"]), true),
+        ("/policies/immutable/key/query", json!({"kind": "all", "names": [], "sorted": false}), true),
+        ("/policies/immutable/forward/headers", json!(["cookie"]), true),
+    ] {
+        assert_eq!(scope(&shop_with(pointer, value.clone())) != before, changes, "{pointer} {value}");
+    }
+    assert_eq!(before, scope(&shop()), "the same document gives the same scope");
+}
