@@ -64,4 +64,6 @@ def test_names_are_written_in_one_place_only() -> None:
         if path == ROOT / metrics.SOURCE or "tests" in path.relative_to(ROOT).parts or path.name == "tests.rs":
             continue
         code = path.read_text().split("#[cfg(test)]")[0]
-        assert not LITERAL.findall(code), f"{path.relative_to(ROOT)} writes a metric's name: use the constant of names.rs"
+        assert not LITERAL.findall(code), (
+            f"{path.relative_to(ROOT)} writes a metric's name: use the constant of names.rs"
+        )

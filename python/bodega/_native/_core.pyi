@@ -34,9 +34,7 @@ def validate_snapshot(snapshot_json: str) -> None:
 class NativeEdge:
     """An edge that runs on threads of this process. It installs no signal handler and never enters the interpreter."""
 
-    def __new__(
-        cls, options_json: str, snapshot_json: str, listener_fds: Sequence[int] = ...
-    ) -> NativeEdge:
+    def __new__(cls, options_json: str, snapshot_json: str, listener_fds: Sequence[int] = ...) -> NativeEdge:
         """Listen and serve.
 
         Args:
