@@ -11,6 +11,7 @@ import pytest
 from tests.integration.conftest import KEPT, Serve, site
 from tests.integration.wire import Wire, get, request
 
+from bodega.distributions import CachePolicy
 from bodega.testing import Answer, Origin, wait_until
 
 LARGE = b"0123456789abcdef" * (1 << 20)
@@ -127,15 +128,31 @@ def test_one_slow_client_does_not_disturb_others(serve: Serve, origin: Origin) -
                 assert wire.get("/a").is_hit
 
 
-def test_one_slow_reader_of_a_fill_does_not_hold_up_the_others(serve: Serve, origin: Origin) -> None:
+def test_one_slow_reader_of_a_fill_that_is_kept_does_not_hold_up_the_others(serve: Serve, origin: Origin) -> None:
     gate = threading.Event()
     origin.on("/large", Answer([LARGE[: 8 << 20], gate, LARGE[8 << 20 :]], headers=KEPT))
-    edge = serve(origin)
+    edge = serve(origin, memory="256MB")
     with Wire(edge.url, receive_buffer=4096) as slow, Wire(edge.url) as quick:
         slow.send(request("/large")).head()
         quick.send(request("/large"))
         gate.set()
-        assert quick.reply().body == LARGE
+        with took_less_than(8):
+            assert quick.reply().body == LARGE
+    assert origin.n_requests == 1
+
+
+def test_one_slow_reader_of_a_fill_that_is_not_kept_is_left_behind_once(serve: Serve, origin: Origin) -> None:
+    """A reader that was left behind was waited for again with each further slice."""
+    gate = threading.Event()
+    origin.on("/large", Answer([LARGE[: 1 << 20], gate, LARGE[1 << 20 :]], headers=KEPT))
+    edge = serve(site(origin, policy=CachePolicy(max_object="1MB")), fill_window="2MiB", write_timeout="10m")
+    with Wire(edge.url, receive_buffer=4096) as slow, Wire(edge.url) as quick:
+        slow.send(request("/large")).head()
+        quick.send(request("/large"))
+        gate.set()
+        with took_less_than(20):
+            assert quick.reply().body == LARGE
+        assert len(slow.rest()) < len(LARGE)
     assert origin.n_requests == 1
 
 

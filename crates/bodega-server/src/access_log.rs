@@ -7,7 +7,7 @@ use std::io::{self, BufWriter, Write};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bodega_edge::{Answer, Finished, RequestView};
 use bodega_semantics::{Head, Timestamp, date};
@@ -30,9 +30,16 @@ pub(crate) enum Format {
 /// A handle to the writer; cheap to clone.
 #[derive(Clone)]
 pub(crate) struct AccessLog {
-    lines: Sender<Vec<u8>>,
+    queue: Sender<Entry>,
     format: Format,
     n_dropped: Arc<AtomicU64>,
+}
+
+/// What waits for the writer.
+enum Entry {
+    Line(Vec<u8>),
+    /// Everything before this has been written once the sender hears back.
+    Flush(Sender<()>),
 }
 
 /// A line under way.
@@ -58,9 +65,9 @@ impl AccessLog {
         } else {
             Box::new(OpenOptions::new().create(true).append(true).open(target)?)
         };
-        let (lines, queue) = bounded(QUEUE_LINES);
-        std::thread::Builder::new().name("bodega-log".to_owned()).spawn(move || write_all(&queue, sink))?;
-        Ok(Self { lines, format, n_dropped: Arc::new(AtomicU64::new(0)) })
+        let (queue, entries) = bounded(QUEUE_LINES);
+        std::thread::Builder::new().name("bodega-log".to_owned()).spawn(move || write_all(&entries, sink))?;
+        Ok(Self { queue, format, n_dropped: Arc::new(AtomicU64::new(0)) })
     }
 
     /// Lines that did not fit into the queue.
@@ -78,8 +85,8 @@ impl AccessLog {
         };
         Line {
             peer: request.peer,
-            method: request.method.to_owned(),
-            host: request.authority.to_owned(),
+            method: bounded_text(request.method.as_bytes()),
+            host: bounded_text(request.authority.as_bytes()),
             target: bounded_text(target.as_bytes()),
             version: request.version,
             referer: text("referer"),
@@ -117,8 +124,18 @@ impl AccessLog {
             Format::Json => line.json(finished, now),
             Format::Combined => line.combined(finished, now),
         };
-        if self.lines.try_send(bytes).is_err() {
+        if self.queue.try_send(Entry::Line(bytes)).is_err() {
             self.n_dropped.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Waits until what has been handed over so far is written, for a bounded time: a process may end after this.
+    pub(crate) fn flush(&self) {
+        let deadline = Instant::now() + FLUSH_WAIT;
+        let (written, done) = bounded(1);
+        if self.queue.send_deadline(Entry::Flush(written), deadline).is_ok() {
+            // A disk that hangs must not keep a process from ending.
+            let _ = done.recv_deadline(deadline);
         }
     }
 }
@@ -190,11 +207,16 @@ fn escaped(text: &str) -> String {
         .collect()
 }
 
-fn write_all(queue: &Receiver<Vec<u8>>, sink: Box<dyn Write + Send>) {
+fn write_all(queue: &Receiver<Entry>, sink: Box<dyn Write + Send>) {
     let mut sink = BufWriter::with_capacity(64 * 1024, sink);
     loop {
         match queue.recv_timeout(FLUSH_EVERY) {
-            Ok(line) => {
+            Ok(Entry::Flush(written)) => {
+                let _ = sink.flush();
+                // Whoever asked may have given up waiting.
+                let _ = written.send(());
+            }
+            Ok(Entry::Line(line)) => {
                 // A full disk must not end serving: the line is lost, the next may fit.
                 let _ = sink.write_all(&line);
                 if queue.is_empty() {
@@ -213,3 +235,5 @@ fn write_all(queue: &Receiver<Vec<u8>>, sink: Box<dyn Write + Send>) {
 }
 
 const FLUSH_EVERY: Duration = Duration::from_millis(500);
+/// How long the end of an edge waits for its log.
+const FLUSH_WAIT: Duration = Duration::from_secs(2);

@@ -66,6 +66,13 @@ impl Reporter {
         self.admission.n_connections()
     }
 
+    /// Waits until the access log has been written.
+    pub(crate) fn flush_log(&self) {
+        if let Some(log) = &self.log {
+            log.flush();
+        }
+    }
+
     /// Waits until no client is left. False if that took longer than `timeout`.
     pub(crate) fn wait_until_empty(&self, timeout: Duration) -> bool {
         self.admission.wait_until_empty(timeout)

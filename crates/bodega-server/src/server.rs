@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use bodega_edge::fillers::Fillers;
 use bodega_edge::invalidate::{Selector, SelectorError};
 use bodega_edge::{Edge, EdgeSettings, Metrics, Worker};
 use bodega_eviction::s3fifo::S3Fifo;
@@ -103,6 +104,7 @@ impl Server {
                     edge: Arc::clone(&edge),
                     fetch: Arc::new(CountedFetch::new(origins.worker(), Arc::clone(&counts))),
                     metrics: Metrics::default(),
+                    fillers: Fillers::default(),
                 }),
                 connections: Connections::default(),
                 limits: bodega_http1::Limits {
@@ -129,7 +131,11 @@ impl Server {
             });
             let mut acceptors = Vec::with_capacity(listening.len());
             for one in &listening {
-                acceptors.push(Acceptor { socket: one.sockets[index].try_clone()?, is_unix: one.is_unix });
+                acceptors.push(Acceptor {
+                    socket: one.sockets[index].try_clone()?,
+                    is_unix: one.is_unix,
+                    is_own: inherited.is_empty(),
+                });
             }
             threads.push(Running::start(thread, index, acceptors)?);
         }
@@ -260,6 +266,7 @@ impl Server {
             running.thread.drain();
             running.join();
         }
+        self.reporter.flush_log();
         if !handed_over {
             for path in self.listening.iter().filter_map(|one| one.path.as_ref()) {
                 // Somebody may have removed it already.

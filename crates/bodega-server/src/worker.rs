@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use bodega_edge::Worker;
 use parking_lot::Mutex;
-use socket2::Socket;
+use socket2::{SockRef, Socket};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
+use tokio::time::{Instant, timeout_at};
 
 use crate::access_log::AccessLog;
 use crate::admission::Admission;
@@ -69,6 +70,8 @@ pub(crate) struct Running {
 pub(crate) struct Acceptor {
     pub(crate) socket: Socket,
     pub(crate) is_unix: bool,
+    /// Whether this process opened it. One that it was given may be held by its giver too, who goes on queueing.
+    pub(crate) is_own: bool,
 }
 
 impl Running {
@@ -151,9 +154,21 @@ impl Listener {
             Self::Unix(listener) => listener.accept().await.map(|(stream, _)| Stream::Unix(stream)),
         }
     }
+
+    /// Refuses whoever comes from now on, rather than leaving them in a queue that nobody will look at.
+    /// Closing would not do: other copies of the descriptor are still there.
+    fn refuse(&self) {
+        let socket = match self {
+            Self::Tcp(listener) => SockRef::from(listener),
+            Self::Unix(listener) => SockRef::from(listener),
+        };
+        // An error means that it does not listen any more, which is what was wanted.
+        let _ = socket.shutdown(std::net::Shutdown::Both);
+    }
 }
 
 async fn accept_all(thread: Arc<Thread>, acceptor: Acceptor) {
+    let is_own = acceptor.is_own;
     let Ok(listener) = Listener::new(acceptor) else { return };
     loop {
         let stopping = thread.stop_accepting.notified();
@@ -170,9 +185,14 @@ async fn accept_all(thread: Arc<Thread>, acceptor: Acceptor) {
     if thread.keeps_queue() {
         return;
     }
-    // Clients whose connection the system has accepted already were promised an answer: drain the queue.
-    while let Ok(accepted) = tokio::time::timeout(QUEUE_WAIT, listener.accept()).await {
+    // Clients whose connection the system has accepted already were promised an answer: drain the queue. For a
+    // bounded time, or a steady stream of new ones would keep this going.
+    let deadline = Instant::now() + QUEUE_DRAIN;
+    while let Ok(accepted) = timeout_at(deadline.min(Instant::now() + QUEUE_WAIT), listener.accept()).await {
         take(&thread, accepted).await;
+    }
+    if is_own {
+        listener.refuse();
     }
 }
 
@@ -214,6 +234,8 @@ impl Drop for Slot {
 
 /// How long the queue of accepted connections must stay empty before it counts as drained.
 const QUEUE_WAIT: Duration = Duration::from_millis(20);
+/// How long draining the queue may take in all.
+const QUEUE_DRAIN: Duration = Duration::from_millis(500);
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(20);
 /// Idle connections to origins are looked at every five seconds.
 const TICKS_BETWEEN_CLOSING: u32 = 20;
