@@ -12,6 +12,7 @@ use bodega_store::{Invalidations, Memory};
 
 use crate::collapse::Collapse;
 use crate::fetch::Fetch;
+use crate::fillers::Fillers;
 use crate::metrics::Metrics;
 
 /// Tells the time. The data plane never asks the system itself, so that tests can move the clock.
@@ -104,6 +105,8 @@ pub struct Worker {
     pub fetch: Arc<dyn Fetch>,
     /// This thread's counters.
     pub metrics: Metrics,
+    /// This thread's tasks for fills.
+    pub fillers: Fillers,
 }
 
 impl Worker {

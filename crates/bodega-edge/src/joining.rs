@@ -11,7 +11,7 @@ use bodega_store::entry::Kind;
 use crate::collapse::Entered;
 use crate::exchange::{Found, Journey};
 use crate::fill::{Fill, Resolved};
-use crate::lead::{self, Lead};
+use crate::lead::Lead;
 use crate::reader::FillReader;
 use crate::upstream::{self, Purpose};
 
@@ -65,7 +65,7 @@ pub(crate) fn enter(journey: &Journey) -> Option<(Arc<Fill>, bool)> {
                 facts: RequestFacts::get(pending.user_fields),
                 previous: pending.entry.clone(),
             };
-            lead::spawn(lead, fetch);
+            worker.fillers.run(lead, fetch);
             Some((fill, true))
         }
     }

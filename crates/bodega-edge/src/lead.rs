@@ -1,6 +1,6 @@
 //! The writing side of a fill: asks the origin, decides on the head, pumps the body into slices, stores the entry.
 //!
-//! Runs as a task of its own, so that a client that leaves takes nothing from those who read along.
+//! Runs in a task of its own (`fillers`), so that a client that leaves takes nothing from those who read along.
 
 use std::sync::Arc;
 use std::task::Poll;
@@ -39,10 +39,16 @@ pub(crate) struct Lead {
     pub(crate) previous: Option<Entry>,
 }
 
-/// Ends the fill for everybody if its task is dropped half-way.
-struct EndGuard {
+/// Ends the fill for everybody if it is dropped half-way, or before it began.
+pub(crate) struct EndGuard {
     worker: Arc<Worker>,
     fill: Arc<Fill>,
+}
+
+impl EndGuard {
+    pub(crate) fn of(lead: &Lead) -> Self {
+        Self { worker: Arc::clone(&lead.worker), fill: Arc::clone(&lead.fill) }
+    }
 }
 
 impl Drop for EndGuard {
@@ -92,19 +98,15 @@ pub(crate) fn under_revision(
     }
 }
 
-/// Starts the fill on this thread's runtime.
-pub(crate) fn spawn(lead: Lead, fetch: FetchRequest) {
-    let guard = EndGuard { worker: Arc::clone(&lead.worker), fill: Arc::clone(&lead.fill) };
-    tokio::spawn(async move {
-        let _guard = guard;
-        run(lead, fetch).await;
-    });
-}
-
-async fn run(mut lead: Lead, fetch: FetchRequest) {
+/// Runs the fill to its end.
+pub(crate) async fn run(mut lead: Lead, fetch: FetchRequest) {
     let worker = Arc::clone(&lead.worker);
     let request_time = worker.now();
-    let result = worker.fetch.fetch(&lead.origin, fetch).await;
+    let origin = std::mem::take(&mut lead.origin);
+    // Kept to the end although it is done with: were its memory given back before the entry is made, the entry would
+    // be put into it, and the next fetch would have to take its own elsewhere; holes would grow with the store.
+    let mut fetching = worker.fetch.fetch(&origin, fetch);
+    let result = (&mut fetching).await;
     let response_time = worker.now();
     match result {
         Err(error) => lead.fail(error, response_time),

@@ -10,6 +10,7 @@ pub mod edge;
 pub mod exchange;
 pub mod fetch;
 pub mod fill;
+pub mod fillers;
 pub mod invalidate;
 mod joining;
 mod lead;

@@ -1,11 +1,12 @@
 //! Counts what is asked of origins and what comes from them, around any `Fetch`.
 
 use std::collections::BTreeMap;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 
-use bodega_edge::fetch::{BodyStream, Fetch, FetchError, FetchFuture, FetchRequest};
+use bodega_edge::fetch::{BodyStream, Fetch, FetchAnswer, FetchError, FetchFuture, FetchRequest};
 use bytes::Bytes;
 use parking_lot::RwLock;
 
@@ -61,24 +62,35 @@ impl<F> CountedFetch<F> {
 
 impl<F: Fetch> Fetch for CountedFetch<F> {
     fn fetch<'a>(&'a self, origin: &'a str, request: FetchRequest) -> FetchFuture<'a> {
-        Box::pin(async move {
-            let count = self.counts.of(origin);
-            match self.inner.fetch(origin, request).await {
-                Ok(mut answer) => {
-                    count.n_ok.fetch_add(1, Ordering::Relaxed);
-                    answer.body = Box::new(CountedBody { inner: answer.body, count });
-                    Ok(answer)
-                }
-                Err(error) => {
-                    count.n_errors.fetch_add(1, Ordering::Relaxed);
-                    Err(error)
-                }
-            }
-        })
+        Box::pin(Counting { inner: self.inner.fetch(origin, request), count: self.counts.of(origin) })
     }
 
     fn close_idle(&self) {
         self.inner.close_idle();
+    }
+}
+
+/// A fetch under way. It keeps the inner future to its own end: see `bodega_edge`'s `lead`.
+struct Counting<'a> {
+    inner: FetchFuture<'a>,
+    count: Arc<Count>,
+}
+
+impl Future for Counting<'_> {
+    type Output = Result<FetchAnswer, FetchError>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        match std::task::ready!(self.inner.as_mut().poll(context)) {
+            Ok(mut answer) => {
+                self.count.n_ok.fetch_add(1, Ordering::Relaxed);
+                answer.body = Box::new(CountedBody { inner: answer.body, count: Arc::clone(&self.count) });
+                Poll::Ready(Ok(answer))
+            }
+            Err(error) => {
+                self.count.n_errors.fetch_add(1, Ordering::Relaxed);
+                Poll::Ready(Err(error))
+            }
+        }
     }
 }
 

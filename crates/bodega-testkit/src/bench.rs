@@ -96,8 +96,12 @@ impl Bench {
         };
         let memory = Memory::new(MEMORY_BYTES, Box::new(S3Fifo::new(MEMORY_BYTES)));
         let edge = Edge::new(settings, memory, snapshot, Arc::<FakeClock>::clone(&clock));
-        let worker =
-            Worker { edge: Arc::new(edge), fetch: Arc::new(origin.clone()), metrics: bodega_edge::Metrics::default() };
+        let worker = Worker {
+            edge: Arc::new(edge),
+            fetch: Arc::new(origin.clone()),
+            metrics: bodega_edge::Metrics::default(),
+            fillers: bodega_edge::fillers::Fillers::default(),
+        };
         Self { worker: Arc::new(worker), origin, clock }
     }
 

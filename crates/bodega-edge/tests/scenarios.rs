@@ -1,0 +1,37 @@
+//! Every file under `tests/scenarios` is one test, named by its path there.
+//! `docs/reference/scenarios.md` explains the form of the files.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails loudly")]
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use bodega_testkit::scenario;
+use libtest_mimic::{Arguments, Failed, Trial};
+
+fn main() -> ExitCode {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/scenarios");
+    let mut files = Vec::new();
+    collect(&root, &mut files);
+    // An empty folder would pass without having tested anything.
+    assert!(!files.is_empty(), "no scenarios in {}", root.display());
+    files.sort();
+    let trials = files
+        .into_iter()
+        .map(|file| {
+            let name = file.strip_prefix(&root).unwrap_or(&file).with_extension("").display().to_string();
+            Trial::test(name, move || scenario::run(&file).map_err(Failed::from))
+        })
+        .collect();
+    libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
+}
+
+fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
+    for found in std::fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display())) {
+        let path = found.expect("a folder that can be read").path();
+        if path.is_dir() {
+            collect(&path, files);
+        } else if path.extension().is_some_and(|extension| extension == "toml") {
+            files.push(path);
+        }
+    }
+}
