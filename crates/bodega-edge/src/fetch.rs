@@ -51,13 +51,13 @@ pub trait BodyStream: Send {
     fn poll_chunk(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, FetchError>>>;
 }
 
-/// The future a fetch returns.
-pub type FetchFuture<'a> = Pin<Box<dyn Future<Output = Result<FetchAnswer, FetchError>> + Send + 'a>>;
+/// The future a fetch returns. It borrows nothing, so that whoever awaits it may keep its memory for a while.
+pub type FetchFuture = Pin<Box<dyn Future<Output = Result<FetchAnswer, FetchError>> + Send>>;
 
 /// Reaches origins by the name they have in the snapshot. One instance a worker thread.
 pub trait Fetch: Send + Sync {
     /// Sends `request` to `origin` and returns once the head of the final answer is there.
-    fn fetch<'a>(&'a self, origin: &'a str, request: FetchRequest) -> FetchFuture<'a>;
+    fn fetch(&self, origin: &str, request: FetchRequest) -> FetchFuture;
 
     /// Called every now and then by the thread that owns it: time to close what has been idle for too long.
     fn close_idle(&self) {}

@@ -45,11 +45,12 @@ impl Fillers {
 }
 
 async fn work(fillers: Fillers, filler: Arc<Filler>) {
+    let mut last = None;
     loop {
         filler.wake.notified().await;
         let job = filler.job.lock().take();
         if let Some((lead, fetch, _guard)) = job {
-            lead::run(lead, fetch).await;
+            lead::run(lead, fetch, &mut last).await;
         }
         let mut idle = fillers.idle.lock();
         if idle.len() >= MAX_IDLE {

@@ -16,7 +16,7 @@ use bodega_store::{Entry, Reservation, SliceWriter, SlicedBody};
 
 use crate::edge::Worker;
 use crate::exchange::OwnedRequest;
-use crate::fetch::{BodyStream, FetchAnswer, FetchError, FetchRequest, next_chunk};
+use crate::fetch::{BodyStream, FetchAnswer, FetchError, FetchFuture, FetchRequest, next_chunk};
 use crate::fill::{Fill, LiveHead, Resolved};
 
 /// How long a fill that is not kept waits for its slowest reader.
@@ -99,14 +99,13 @@ pub(crate) fn under_revision(
 }
 
 /// Runs the fill to its end.
-pub(crate) async fn run(mut lead: Lead, fetch: FetchRequest) {
+pub(crate) async fn run(mut lead: Lead, fetch: FetchRequest, last: &mut Option<FetchFuture>) {
     let worker = Arc::clone(&lead.worker);
     let request_time = worker.now();
-    let origin = std::mem::take(&mut lead.origin);
-    // Kept to the end although it is done with: were its memory given back before the entry is made, the entry would
-    // be put into it, and the next fetch would have to take its own elsewhere; holes would grow with the store.
-    let mut fetching = worker.fetch.fetch(&origin, fetch);
-    let result = (&mut fetching).await;
+    // What the last fetch of this task was made of goes back just before the next one needs the same again. Given
+    // back any earlier, entries would be put into it, and holes would grow with the store.
+    *last = None;
+    let result = last.insert(worker.fetch.fetch(&lead.origin, fetch)).await;
     let response_time = worker.now();
     match result {
         Err(error) => lead.fail(error, response_time),

@@ -29,8 +29,14 @@ struct Lanes {
 }
 
 impl Fetch for WorkerOrigins {
-    fn fetch<'a>(&'a self, origin: &'a str, request: FetchRequest) -> FetchFuture<'a> {
-        Box::pin(self.fetch_from(origin, request))
+    fn fetch(&self, origin: &str, request: FetchRequest) -> FetchFuture {
+        match self.lane(origin) {
+            Some(lane) => Box::pin(fetch_from(lane, request)),
+            None => {
+                let error = FetchError::internal(format!("the configuration has no origin \"{origin}\""));
+                Box::pin(std::future::ready(Err(error)))
+            }
+        }
     }
 
     /// Every fetch sees to it too; this is for a worker that has nothing to fetch.
@@ -43,25 +49,6 @@ impl Fetch for WorkerOrigins {
 impl WorkerOrigins {
     pub(crate) fn new(origins: Arc<Origins>) -> Self {
         Self { origins, lanes: Mutex::default() }
-    }
-
-    async fn fetch_from(&self, name: &str, request: FetchRequest) -> Result<FetchAnswer, FetchError> {
-        let Some(lane) = self.lane(name) else {
-            return Err(FetchError::internal(format!("the configuration has no origin \"{name}\"")));
-        };
-        let turn = match lane.origin().gate.enter().await {
-            Ok(turn) => turn,
-            Err(what) => {
-                return Err(FetchError {
-                    retry_after_seconds: Some(lane.origin().gate.retry_after_seconds()),
-                    ..FetchError::new(Reason::OriginBusy, format!("origin \"{name}\" {what}"))
-                });
-            }
-        };
-        match &lane.origin().s3 {
-            None => request::fetch(&lane, turn, request).await,
-            Some(bucket) => s3::fetch(bucket, &lane, turn, request).await,
-        }
     }
 
     pub(crate) fn lane(&self, name: &str) -> Option<Lane> {
@@ -87,6 +74,24 @@ impl WorkerOrigins {
             by_name.insert(name.clone(), kept.unwrap_or_else(|| Lane::new(Arc::clone(origin))));
         }
         lanes.by_name = by_name;
+    }
+}
+
+/// Waits for its turn and asks.
+async fn fetch_from(lane: Lane, request: FetchRequest) -> Result<FetchAnswer, FetchError> {
+    let origin = lane.origin();
+    let turn = match origin.gate.enter().await {
+        Ok(turn) => turn,
+        Err(what) => {
+            return Err(FetchError {
+                retry_after_seconds: Some(origin.gate.retry_after_seconds()),
+                ..FetchError::new(Reason::OriginBusy, format!("origin \"{}\" {what}", origin.settings.name))
+            });
+        }
+    };
+    match &origin.s3 {
+        None => request::fetch(&lane, turn, request).await,
+        Some(bucket) => s3::fetch(bucket, &lane, turn, request).await,
     }
 }
 

@@ -61,7 +61,7 @@ impl<F> CountedFetch<F> {
 }
 
 impl<F: Fetch> Fetch for CountedFetch<F> {
-    fn fetch<'a>(&'a self, origin: &'a str, request: FetchRequest) -> FetchFuture<'a> {
+    fn fetch(&self, origin: &str, request: FetchRequest) -> FetchFuture {
         Box::pin(Counting { inner: self.inner.fetch(origin, request), count: self.counts.of(origin) })
     }
 
@@ -71,12 +71,12 @@ impl<F: Fetch> Fetch for CountedFetch<F> {
 }
 
 /// A fetch under way. It keeps the inner future to its own end: see `bodega_edge`'s `lead`.
-struct Counting<'a> {
-    inner: FetchFuture<'a>,
+struct Counting {
+    inner: FetchFuture,
     count: Arc<Count>,
 }
 
-impl Future for Counting<'_> {
+impl Future for Counting {
     type Output = Result<FetchAnswer, FetchError>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {

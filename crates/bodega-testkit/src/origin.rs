@@ -132,7 +132,8 @@ impl ByHand {
 }
 
 impl Fetch for ScriptedOrigin {
-    fn fetch<'a>(&'a self, origin: &'a str, mut request: FetchRequest) -> FetchFuture<'a> {
+    fn fetch(&self, origin: &str, mut request: FetchRequest) -> FetchFuture {
+        let (shared, origin) = (self.clone(), origin.to_owned());
         Box::pin(async move {
             let mut body = Vec::new();
             if let Some(mut sent) = request.body.take() {
@@ -141,9 +142,9 @@ impl Fetch for ScriptedOrigin {
                 }
             }
             let plan = {
-                let mut state = self.0.lock();
+                let mut state = shared.0.lock();
                 state.asked.push(Asked {
-                    origin: origin.to_owned(),
+                    origin,
                     method: request.method.clone(),
                     path_and_query: request.path_and_query.clone(),
                     fields: request.fields.clone(),

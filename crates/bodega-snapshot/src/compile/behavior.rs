@@ -45,7 +45,8 @@ pub(super) fn compile(
         allow: compile_networks(&format!("{place}.allow"), &text.allow)?,
         deny: compile_networks(&format!("{place}.deny"), &text.deny)?,
     };
-    let scope = fingerprint(distribution, &action, &text.strip_prefix, &text.add_prefix, policy);
+    let request_edits = compile_edits(&format!("{place}.request_headers"), text.request_headers)?;
+    let scope = fingerprint(distribution, &action, &text.strip_prefix, &text.add_prefix, policy, &request_edits);
     let shown = if text.paths.is_empty() { "*".to_owned() } else { text.paths.join(" ") };
     Ok(Behavior {
         name: format!("{distribution}/{number} {shown}"),
@@ -56,7 +57,7 @@ pub(super) fn compile(
         strip_prefix: text.strip_prefix,
         add_prefix: text.add_prefix,
         networks,
-        request_edits: compile_edits(&format!("{place}.request_headers"), text.request_headers)?,
+        request_edits,
         response_edits: compile_edits(&format!("{place}.response_headers"), text.response_headers)?,
         scope,
         simple_key: has_simple_key(policy),
@@ -158,13 +159,13 @@ fn has_simple_key(policy: &Policy) -> bool {
 }
 
 /// The same on every edge and after every restart: a fixed key, and everything by its written form.
-fn fingerprint(distribution: &str, action: &Action, strip: &str, add: &str, policy: &Policy) -> u64 {
+fn fingerprint(distribution: &str, action: &Action, strip: &str, add: &str, policy: &Policy, edits: &Edits) -> u64 {
     let mut hasher = SipHasher13::new_with_keys(0x626f_6465_6761, 1);
     let origin = match action {
         Action::Origin(origin) => format!("{:?}", origin.kind),
         Action::Redirect { .. } | Action::Answer { .. } => String::new(),
     };
-    for part in [distribution, &origin, strip, add, &format!("{:?} {:?}", policy.key, policy.forward)] {
+    for part in [distribution, &origin, strip, add, &format!("{:?} {:?} {edits:?}", policy.key, policy.forward)] {
         hasher.write_usize(part.len());
         hasher.write(part.as_bytes());
     }
