@@ -12,12 +12,12 @@ import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import pytest
 from tests.integration.conftest import KEPT, Serve
-from tests.integration.wire import Wire, get, request
+from tests.integration.wire import Broken, Wire, get, request
 
 from bodega import _native
 from bodega.distributions import Answer as FixedAnswer
@@ -203,17 +203,15 @@ with EdgeServer(origin_url={origin.url!r}) as edge:
     print(open("/proc/self/status").read(), flush=True)
     signal.pause()
 """
-    process = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
-    try:
-        assert process.stdout is not None
-        status = dict(line.split(":\t") for line in iter(process.stdout.readline, "\n") if ":\t" in line)
-        caught = int(status["SigCgt"], 16)
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(30) == -signal.SIGTERM
-    finally:
-        process.kill()
-        process.stdout.close() if process.stdout else None
-        process.wait()
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            status = dict(line.split(":\t") for line in iter(process.stdout.readline, "\n") if ":\t" in line)
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(30) == -signal.SIGTERM
+        finally:
+            process.kill()
+    caught = int(status["SigCgt"], 16)
     # Python itself catches SIGINT; nobody else catches anything.
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD, signal.SIGUSR1):
         assert not caught >> (number - 1) & 1, signal.Signals(number).name
@@ -251,71 +249,106 @@ print("well")
     assert (done.returncode, done.stdout) == (0, "well\n"), done.stderr
 
 
-def serve_command(origin: Origin, folder: Path, *arguments: str) -> tuple[subprocess.Popen[str], str]:
+@contextmanager
+def bodega_edge(folder: Path, *arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """Run `bodega edge` in a process of its own; yield it with its address."""
+    command = [sys.executable, "-m", "bodega", "edge", "--json", *arguments]
     environment = {**os.environ, "BODEGA_RUNTIME_DIR": str(folder / "run")}
-    process = subprocess.Popen(
-        [sys.executable, "-m", "bodega", "edge", "--json", "--origin", origin.url, "--listen", ":0", *arguments],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-        env=environment,
-        cwd=folder,
-    )
-    assert process.stdout is not None
-    return process, json.loads(process.stdout.readline())["listening"][0]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment, cwd=folder
+    ) as process:
+        try:
+            assert process.stdout is not None
+            yield process, json.loads(process.stdout.readline())["listening"][0]
+        finally:
+            process.kill()
 
 
 def test_sigterm_answers_those_who_wait_to_be_accepted(origin: Origin, tmp_path: Path) -> None:
     """Who has connected is promised an answer: here the system accepts for an edge that has not come to it yet."""
-    process, url = serve_command(origin, tmp_path, "--threads", "2")
-    wires = []
-    try:
+    with bodega_edge(tmp_path, "--origin", origin.url, "--listen", ":0", "--threads", "2") as (process, url):
         get(url, "/a")
         process.send_signal(signal.SIGSTOP)
         wires = [Wire(url).send(request("/a")) for _ in range(100)]
         process.send_signal(signal.SIGTERM)
         process.send_signal(signal.SIGCONT)
-        assert {wire.reply().status for wire in wires} == {200}
-        for wire in wires:
-            wire.close()
+        try:
+            assert {wire.reply().status for wire in wires} == {200}
+        finally:
+            for wire in wires:
+                wire.close()
         assert process.wait(30) == 0
-    finally:
-        for wire in wires:
-            wire.close()
-        process.kill()
-        process.wait()
-        if process.stdout:
-            process.stdout.close()
 
 
 def test_a_client_on_a_kept_connection_is_told_before_its_edge_ends(origin: Origin, tmp_path: Path) -> None:
     gate = threading.Event()
     origin.on("/slow", Answer(b"slow", before=gate, headers=KEPT))
-    process, url = serve_command(origin, tmp_path)
-    try:
-        with Wire(url) as wire:
-            wire.get("/a")
-            wire.send(request("/slow"))
-            wait_until(lambda: origin.n_requests == 2)
-            process.send_signal(signal.SIGTERM)
 
-            def refused() -> bool:
-                try:
-                    Wire(url).close()
-                except ConnectionRefusedError:
-                    return True
-                return False
+    def is_refused() -> bool:
+        try:
+            Wire(url).close()
+        except ConnectionRefusedError:
+            return True
+        return False
 
-            wait_until(refused)
-            gate.set()
-            reply = wire.reply()
-            assert (reply.body, reply["Connection"]) == (b"slow", "close")
+    with bodega_edge(tmp_path, "--origin", origin.url, "--listen", ":0") as (process, url), Wire(url) as wire:
+        wire.get("/a")
+        wire.send(request("/slow"))
+        wait_until(lambda: origin.n_requests == 2)
+        process.send_signal(signal.SIGTERM)
+        wait_until(is_refused, what="the port to be closed while draining")
+        gate.set()
+        reply = wire.reply()
+        assert (reply.body, reply["Connection"]) == (b"slow", "close")
+        wire.close()
         assert process.wait(30) == 0
-    finally:
-        process.kill()
-        process.wait()
-        if process.stdout:
-            process.stdout.close()
+
+
+def test_a_steady_stream_of_newcomers_does_not_keep_an_edge_from_ending(origin: Origin, tmp_path: Path) -> None:
+    """A drain waited for a pause between newcomers, which under load never came."""
+    with bodega_edge(tmp_path, "--origin", origin.url, "--listen", ":0") as (process, url):
+        get(url, "/a")
+        ended = threading.Event()
+
+        def ask() -> None:
+            while not ended.is_set():
+                # From some moment on they are refused, and those between the two are reset.
+                with suppress(OSError, Broken):
+                    get(url, "/a", "Connection: close")
+
+        clients = [threading.Thread(target=ask) for _ in range(4)]
+        for client in clients:
+            client.start()
+        try:
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(15) == 0
+        finally:
+            ended.set()
+            for client in clients:
+                client.join()
+
+
+def test_an_upgrade_cuts_no_kept_connection_before_its_client_is_told(origin: Origin, tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        running, url = stack.enter_context(bodega_edge(tmp_path, "--origin", origin.url, "--listen", ":0"))
+        wires: dict[int, Wire] = {}
+
+        def ask(number: int) -> None:
+            if number not in wires:
+                wires[number] = Wire(url)
+            reply = wires[number].get(f"/{number}")
+            assert (reply.status, reply.body) == (200, f"/{number}".encode())
+            if reply["Connection"] == "close":
+                wires.pop(number).close()
+
+        with hammering(ask):
+            for _ in range(2):
+                arguments = ("--origin", origin.url, "--take-over", str(running.pid))
+                successor, _ = stack.enter_context(bodega_edge(tmp_path, *arguments))
+                assert running.wait(40) == 0
+                running = successor
+        for wire in wires.values():
+            wire.close()
 
 
 def test_a_port_that_a_guest_holds_is_in_use_for_another(serve: Serve, origin: Origin) -> None:
