@@ -88,16 +88,19 @@ def test_two_hundred_at_once_for_one_cold_object_are_one_request(serve: Serve, o
 
 
 def test_what_must_not_be_shared_is_asked_for_by_each_of_those_who_waited(serve: Serve, origin: Origin) -> None:
-    gate = threading.Event()
-    origin.on("/mine", Answer(b"private", before=gate, headers={"Cache-Control": "private"}))
+    """One who waited could take the answer from the one it was for, who then asked again."""
+    gates = [threading.Event() for _ in range(8)]
+    for number, gate in enumerate(gates):
+        origin.on(f"/{number}", Answer(b"private", before=gate, headers={"Cache-Control": "private"}))
     edge = serve(origin, threads=2)
-    wires = [Wire(edge.url).send(request("/mine")) for _ in range(20)]
-    wait_until(lambda: origin.n_requests >= 1)
-    gate.set()
-    assert {wire.reply().body for wire in wires} == {b"private"}
-    for wire in wires:
-        wire.close()
-    assert origin.n_requests == 20
+    for number, gate in enumerate(gates):
+        wires = [Wire(edge.url).send(request(f"/{number}")) for _ in range(20)]
+        wait_until(lambda before=20 * number: origin.n_requests > before)  # type: ignore[misc]
+        gate.set()
+        assert {wire.reply().body for wire in wires} == {b"private"}
+        for wire in wires:
+            wire.close()
+        assert origin.n_requests == 20 * (number + 1)
 
 
 def test_a_client_that_leaves_does_not_break_the_fill_for_others(serve: Serve, origin: Origin) -> None:
