@@ -3,8 +3,8 @@
 CPU time comes from each process's own CPU clock, which counts what /proc/PID/stat calls utime and stime, of all threads
 and of those that ended, in nanoseconds instead of ticks of 10 ms.
 On loopback the kernel receives what a server sends within the server's own system call, so that this is included; what
-it leaves to ksoftirqd, and on kernels with IRQ_TIME_ACCOUNTING all of it, is not: `core_softirq_seconds` shows how much
-that was.
+it leaves to ksoftirqd is not (`ksoftirqd_seconds`), nor on kernels with IRQ_TIME_ACCOUNTING any of it
+(`core_softirq_seconds`, which on other kernels is a part of the CPU time of whoever was running).
 """
 
 from __future__ import annotations
@@ -70,8 +70,18 @@ def resume(tree: Sequence[int]) -> None:
         os.kill(pid, signal.SIGCONT)
 
 
+def ksoftirqd_seconds(core: int) -> float:
+    """Return the CPU time of the kernel's thread for soft interrupts on a core; 0 where it cannot be seen."""
+    for entry in _PROC.iterdir():
+        if entry.name.isdigit():
+            with contextlib.suppress(OSError):
+                if (entry / "comm").read_text() == f"ksoftirqd/{core}\n":
+                    return sum(cpu_seconds([int(entry.name)]).values())
+    return 0.0
+
+
 def core_softirq_seconds(core: int) -> float:
-    """Return the time that a core spent on interrupts and soft interrupts, as far as the kernel tells them apart."""
+    """Return the time that a core spent on interrupts and soft interrupts, in ticks and by whomever they ran."""
     line = next(line for line in (_PROC / "stat").read_text().splitlines() if line.startswith(f"cpu{core} "))
     fields = [int(field) for field in line.split()[1:]]
     return (fields[5] + fields[6]) / _TICKS_PER_SECOND

@@ -40,7 +40,9 @@ class Turn:
         n_origin_requests: How many of them the origin saw.
         server_busy: Share of the time that the server was running.
         load_busy: Share of the time that the load was running.
-        softirq_microseconds: What the kernel did on the server's core outside of its processes, per request.
+        ksoftirqd_microseconds: What the kernel's thread for soft interrupts did on the server's core, per request.
+        softirq_microseconds: All soft interrupts on that core, per request; comes on top on kernels with
+            IRQ_TIME_ACCOUNTING, and is in `cpu_microseconds` on others.
     """
 
     cpu_microseconds: float
@@ -48,6 +50,7 @@ class Turn:
     n_origin_requests: int
     server_busy: float
     load_busy: float
+    ksoftirqd_microseconds: float
     softirq_microseconds: float
 
 
@@ -174,10 +177,12 @@ def pause_all(instances: Sequence[Instance]) -> None:
 
 def _turn(setting: Setting, each: Instance, origin: FastOrigin, what: Load) -> Turn:
     n_origin_before = origin.n_requests()
+    ksoftirqd_before = process_tree.ksoftirqd_seconds(setting.cores.server)
     softirq_before = process_tree.core_softirq_seconds(setting.cores.server)
     cpu_before = process_tree.cpu_seconds(each.process.tree())
     count = load.run(each.port, what, cores=setting.cores, seconds=setting.seconds)
     cpu_seconds = process_tree.cpu_seconds_since(cpu_before, each.process.tree())
+    ksoftirqd_seconds = process_tree.ksoftirqd_seconds(setting.cores.server) - ksoftirqd_before
     softirq_seconds = process_tree.core_softirq_seconds(setting.cores.server) - softirq_before
     return Turn(
         cpu_microseconds=cpu_seconds / count.n_requests * 1e6,
@@ -185,5 +190,6 @@ def _turn(setting: Setting, each: Instance, origin: FastOrigin, what: Load) -> T
         n_origin_requests=origin.n_requests() - n_origin_before,
         server_busy=cpu_seconds / count.seconds,
         load_busy=count.cpu_seconds / count.seconds,
+        ksoftirqd_microseconds=ksoftirqd_seconds / count.n_requests * 1e6,
         softirq_microseconds=softirq_seconds / count.n_requests * 1e6,
     )

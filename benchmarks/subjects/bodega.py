@@ -15,7 +15,7 @@ def bodega(executable: Path) -> Subject:
     """Return the subject that runs this command."""
 
     def version() -> str:
-        return programs.first_line([str(executable), "--version"])
+        return programs.first_line([str(executable), "version"])
 
     def prepare(place: Place) -> list[str]:
         return [
