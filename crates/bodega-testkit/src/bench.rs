@@ -19,6 +19,9 @@ use crate::origin::ScriptedOrigin;
 /// How much the edge of a test may keep.
 pub const MEMORY_BYTES: u64 = 64 << 20;
 
+/// How much of a body that is not kept the edge of a test may hold.
+pub const FILL_WINDOW_BYTES: u64 = 4 << 20;
+
 /// The edge, its origin and its clock.
 #[derive(Clone)]
 pub struct Bench {
@@ -45,6 +48,8 @@ pub struct TestRequest {
     pub body: Vec<u8>,
     /// The client's address.
     pub peer: Option<IpAddr>,
+    /// Whether it asks for another protocol, as a front finds out from `Connection` and `Upgrade`.
+    pub upgrade: bool,
 }
 
 /// What the client of a test got.
@@ -78,8 +83,17 @@ impl Bench {
     /// # Panics
     /// When the configuration is not valid: a test that says so is what is wanted.
     #[must_use]
-    #[expect(clippy::panic, reason = "a test kit fails loudly")]
     pub fn new(snapshot_json: &str) -> Self {
+        Self::with_memory(snapshot_json, MEMORY_BYTES)
+    }
+
+    /// An edge with this configuration that may keep `memory_bytes`.
+    ///
+    /// # Panics
+    /// When the configuration is not valid.
+    #[must_use]
+    #[expect(clippy::panic, reason = "a test kit fails loudly")]
+    pub fn with_memory(snapshot_json: &str, memory_bytes: u64) -> Self {
         let snapshot = match Snapshot::from_json(snapshot_json) {
             Ok(snapshot) => snapshot,
             Err(error) => panic!("the test's configuration: {error}\n{snapshot_json}"),
@@ -90,11 +104,11 @@ impl Bench {
             name: "bodega".to_owned(),
             instance: "test".to_owned(),
             is_trusted_proxy: Box::new(|address| address == IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1))),
-            fill_window_bytes: 4 << 20,
+            fill_window_bytes: FILL_WINDOW_BYTES,
             secret: KeySecret([7; 16]),
             report: Box::new(|_, _, _| {}),
         };
-        let memory = Memory::new(MEMORY_BYTES, Box::new(S3Fifo::new(MEMORY_BYTES)));
+        let memory = Memory::new(memory_bytes, Box::new(S3Fifo::new(memory_bytes)));
         let edge = Edge::new(settings, memory, snapshot, Arc::<FakeClock>::clone(&clock));
         let worker = Worker {
             edge: Arc::new(edge),
@@ -126,7 +140,7 @@ impl Bench {
             peer: request.peer.unwrap_or(IpAddr::V4(Ipv4Addr::new(203, 0, 113, 9))),
             has_body: !request.body.is_empty(),
             version: "1.1",
-            upgrade: false,
+            upgrade: request.upgrade,
         };
         let snapshot = self.worker.edge.snapshot.load_full();
         match begin(&self.worker, &snapshot, &view) {
@@ -154,6 +168,7 @@ impl Bench {
             (AnswerHead::Built(fields), _) => fields.clone(),
             (AnswerHead::Stored { age_seconds, ttl_seconds }, BodyPlan::Stored { entry, .. }) => {
                 let mut fields = Fields::copy_of(entry);
+                fields.push("Via", b"1.1 bodega");
                 fields.set("Age", age_seconds.to_string().as_bytes());
                 fields.push("Cache-Status", format!("bodega; hit; ttl={ttl_seconds}").as_bytes());
                 fields
@@ -213,6 +228,17 @@ impl Bench {
 /// One distribution for every host, one behavior with this policy, before the origin `site`.
 #[must_use]
 pub fn snapshot_json(policy: &serde_json::Value, behavior: &serde_json::Value, revision: u64) -> String {
+    snapshot_json_for(&["*".to_owned()], policy, behavior, revision)
+}
+
+/// The same for these hosts alone.
+#[must_use]
+pub fn snapshot_json_for(
+    hosts: &[String],
+    policy: &serde_json::Value,
+    behavior: &serde_json::Value,
+    revision: u64,
+) -> String {
     let mut whole_policy = serde_json::json!({
         "store": true,
         "min_ttl_seconds": 0, "default_ttl_seconds": 86400, "max_ttl_seconds": 31_536_000,
@@ -231,11 +257,15 @@ pub fn snapshot_json(policy: &serde_json::Value, behavior: &serde_json::Value, r
         "request_headers": {"set": [], "remove": []},
         "response_headers": {"set": [], "remove": []}
     });
+    if behavior.get("action").is_some() {
+        // An action of another kind has other fields: it replaces the default one whole.
+        whole_behavior["action"] = serde_json::json!({});
+    }
     merge(&mut whole_behavior, behavior);
     serde_json::json!({
         "schema": 1,
         "revision": revision,
-        "distributions": [{"name": "tested", "hosts": ["*"], "behaviors": [whole_behavior]}],
+        "distributions": [{"name": "tested", "hosts": hosts, "behaviors": [whole_behavior]}],
         "origins": {"site": {
             "kind": "http", "url": "http://127.0.0.1:9", "host": null,
             "connect_timeout_seconds": 5, "first_byte_timeout_seconds": 30, "between_bytes_timeout_seconds": 30,

@@ -80,6 +80,12 @@ impl ScriptedOrigin {
         ByHand { head: Some(head), pieces: Some(pieces) }
     }
 
+    /// How many answers nobody has asked for yet.
+    #[must_use]
+    pub fn n_unused(&self) -> usize {
+        self.0.lock().plans.len()
+    }
+
     /// What it was asked so far.
     #[must_use]
     pub fn asked(&self) -> Vec<Asked> {

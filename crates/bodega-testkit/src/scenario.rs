@@ -13,7 +13,7 @@ use bodega_snapshot::Snapshot;
 use bytes::Bytes;
 use serde::Deserialize;
 
-use crate::bench::{Bench, Got, TestRequest, snapshot_json};
+use crate::bench::{Bench, Got, TestRequest, snapshot_json_for};
 use crate::origin::{Asked, Scripted};
 
 #[derive(Deserialize)]
@@ -21,6 +21,8 @@ use crate::origin::{Asked, Scripted};
 struct Scenario {
     #[expect(dead_code, reason = "for people")]
     why: String,
+    /// The hosts that are served; all of them if left out.
+    hosts: Option<Vec<String>>,
     #[serde(default)]
     policy: Option<toml::Value>,
     #[serde(default)]
@@ -104,13 +106,18 @@ struct ClientStep {
     body: String,
     from: Option<std::net::IpAddr>,
     after_seconds: Option<f64>,
-    /// The configuration is replaced first: the policy's fields given here, under the next revision.
+    /// The configuration is replaced first: these fields of the policy as well, under the next revision.
     reload: Option<toml::Value>,
+    /// The same for fields of the behavior.
+    reload_behavior: Option<toml::Value>,
     /// Forgotten first.
     invalidate: Option<String>,
     /// So many at the same moment.
     #[serde(default = "one")]
     at_once: usize,
+    /// At the same moment as the next one.
+    #[serde(default)]
+    with_next: bool,
     #[serde(default)]
     expect: ExpectGot,
 }
@@ -142,96 +149,142 @@ struct Counted {
 /// With everything that was not as the file says.
 pub fn run(path: &Path) -> Result<(), String> {
     let text = std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
-    let scenario: Scenario = toml::from_str(&text).map_err(|error| format!("{}: {error}", path.display()))?;
+    run_text(&text).map_err(|error| format!("{}:\n{error}", path.display()))
+}
+
+/// Runs the scenario that `text` holds.
+///
+/// # Errors
+/// With everything that was not as it says.
+pub fn run_text(text: &str) -> Result<(), String> {
+    let scenario: Scenario = toml::from_str(text).map_err(|error| error.to_string())?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .start_paused(true)
         .build()
         .map_err(|error| error.to_string())?;
-    let found = runtime.block_on(play(scenario));
-    if found.is_empty() { Ok(()) } else { Err(found) }
+    let wrong = runtime.block_on(play(scenario))?;
+    if wrong.is_empty() { Ok(()) } else { Err(wrong) }
 }
 
-async fn play(scenario: Scenario) -> String {
-    let mut wrong = String::new();
-    let policy = json(scenario.policy.as_ref());
-    let behavior = json(scenario.behavior.as_ref());
-    let bench = Bench::new(&snapshot_json(&policy, &behavior, 1));
+async fn play(scenario: Scenario) -> Result<String, String> {
+    let mut config = Config {
+        hosts: scenario.hosts.unwrap_or_else(|| vec!["*".to_owned()]),
+        policy: json(scenario.policy.as_ref()),
+        behavior: json(scenario.behavior.as_ref()),
+        revision: 1,
+    };
+    Snapshot::from_json(&config.snapshot()).map_err(|error| format!("the configuration: {error}"))?;
+    let bench = Bench::new(&config.snapshot());
     let mut expected: Vec<ExpectAsked> = Vec::new();
     for step in &scenario.origin {
         for _ in 0..step.times {
-            match scripted(&step.answer) {
-                Ok(answer) => bench.origin.will_answer(answer),
-                Err(error) => return error,
-            }
+            bench.origin.will_answer(scripted(&step.answer)?);
             expected.push(step.expect.clone());
         }
     }
-    let mut revision = 1;
+    let mut wrong = String::new();
+    let mut under_way: Vec<(String, &ClientStep, Vec<Sent>)> = Vec::new();
     for (number, step) in scenario.client.iter().enumerate() {
         let place = format!("client {}", number + 1);
-        if let Some(seconds) = step.after_seconds {
-            bench.clock.advance(Duration::from_secs_f64(seconds));
+        prepare(&bench, &mut config, step).map_err(|error| format!("{place}: {error}"))?;
+        under_way.push((place, step, send(&bench, &request(step), step.at_once)));
+        if step.with_next {
+            continue;
         }
-        if let Some(reload) = &step.reload {
-            revision += 1;
-            let mut policy = policy.clone();
-            if let (Some(policy), Some(over)) = (policy.as_object_mut(), json(Some(reload)).as_object()) {
-                for (name, value) in over {
-                    policy.insert(name.clone(), value.clone());
-                }
+        for (place, step, sent) in under_way.drain(..) {
+            let mut got = Vec::with_capacity(sent.len());
+            for one in sent {
+                got.push(one.await.map_err(|error| format!("{place}: {error}"))?);
             }
-            match Snapshot::from_json(&snapshot_json(&policy, &behavior, revision)) {
-                Ok(snapshot) => bench.worker.edge.snapshot.store(std::sync::Arc::new(snapshot)),
-                Err(error) => return format!("{place}: reload: {error}"),
-            }
+            check_got(&mut wrong, &place, &step.expect, &got);
         }
-        if let Some(selector) = &step.invalidate {
-            match Selector::parse(selector) {
-                Ok(selector) => {
-                    bench.worker.edge.invalidate(&[selector]);
-                }
-                Err(error) => return format!("{place}: {error}"),
-            }
+        // Background work (revalidation, the end of fills) runs before the next step.
+        for _ in 0..8 {
+            tokio::task::yield_now().await;
         }
-        let got = send(&bench, &request(step), step.at_once).await;
-        check_got(&mut wrong, &place, &step.expect, &got);
     }
+    if !under_way.is_empty() {
+        return Err("`with_next` in the last request: there is no next one".to_owned());
+    }
+    check_counted(&mut wrong, &bench, &expected, &scenario.counted);
+    Ok(wrong)
+}
+
+/// What is configured at this point of the scenario.
+struct Config {
+    hosts: Vec<String>,
+    policy: serde_json::Value,
+    behavior: serde_json::Value,
+    revision: u64,
+}
+
+impl Config {
+    fn snapshot(&self) -> String {
+        snapshot_json_for(&self.hosts, &self.policy, &self.behavior, self.revision)
+    }
+}
+
+/// What happens before a request is sent: the clock moves, the configuration changes, something is forgotten.
+fn prepare(bench: &Bench, config: &mut Config, step: &ClientStep) -> Result<(), String> {
+    if let Some(seconds) = step.after_seconds {
+        bench.clock.advance(Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())?);
+    }
+    if step.reload.is_some() || step.reload_behavior.is_some() {
+        config.revision += 1;
+        overlay(&mut config.policy, step.reload.as_ref());
+        overlay(&mut config.behavior, step.reload_behavior.as_ref());
+        let snapshot = Snapshot::from_json(&config.snapshot()).map_err(|error| format!("reload: {error}"))?;
+        bench.worker.edge.snapshot.store(std::sync::Arc::new(snapshot));
+    }
+    if let Some(selector) = &step.invalidate {
+        bench.worker.edge.invalidate(&[Selector::parse(selector).map_err(|error| error.to_string())?]);
+    }
+    Ok(())
+}
+
+fn overlay(whole: &mut serde_json::Value, over: Option<&toml::Value>) {
+    if let (Some(whole), Some(over)) = (whole.as_object_mut(), json(over).as_object()) {
+        for (name, value) in over {
+            whole.insert(name.clone(), value.clone());
+        }
+    }
+}
+
+type Sent = tokio::task::JoinHandle<Got>;
+
+fn send(bench: &Bench, request: &TestRequest, at_once: usize) -> Vec<Sent> {
+    (0..at_once)
+        .map(|_| {
+            let (bench, request) = (bench.clone(), request.clone());
+            tokio::spawn(async move { bench.send(&request).await })
+        })
+        .collect()
+}
+
+fn check_counted(wrong: &mut String, bench: &Bench, expected: &[ExpectAsked], counted: &Counted) {
     let asked = bench.origin.asked();
-    for (number, (asked, expect)) in asked.iter().zip(&expected).enumerate() {
-        check_asked(&mut wrong, &format!("origin request {}", number + 1), expect, asked);
+    for (number, (asked, expect)) in asked.iter().zip(expected).enumerate() {
+        check_asked(wrong, &format!("origin request {}", number + 1), expect, asked);
     }
-    if let Some(n_requests) = scenario.counted.origin_requests
+    for extra in asked.iter().skip(expected.len()) {
+        let _ = writeln!(wrong, "the origin was asked once more than the script says: {}", extra.path_and_query);
+    }
+    let n_unused = bench.origin.n_unused();
+    if n_unused > 0 {
+        let _ = writeln!(wrong, "nobody asked for the last {n_unused} answers of the origin");
+    }
+    if let Some(n_requests) = counted.origin_requests
         && n_requests != asked.len()
     {
         let _ = writeln!(wrong, "origin_requests: {} instead of {n_requests}", asked.len());
     }
     let n_entries = bench.worker.edge.memory.usage().n_entries;
-    if let Some(expected) = scenario.counted.stored_entries
+    if let Some(expected) = counted.stored_entries
         && expected != n_entries
     {
         let _ = writeln!(wrong, "stored_entries: {n_entries} instead of {expected}");
     }
-    wrong
-}
-
-async fn send(bench: &Bench, request: &TestRequest, at_once: usize) -> Vec<Got> {
-    let mut tasks = Vec::with_capacity(at_once);
-    for _ in 0..at_once {
-        let (bench, request) = (bench.clone(), request.clone());
-        tasks.push(tokio::spawn(async move { bench.send(&request).await }));
-    }
-    let mut all = Vec::with_capacity(at_once);
-    for task in tasks {
-        if let Ok(got) = task.await {
-            all.push(got);
-        }
-    }
-    // Background work (revalidation, the end of fills) runs before the next step.
-    for _ in 0..8 {
-        tokio::task::yield_now().await;
-    }
-    all
 }
 
 fn request(step: &ClientStep) -> TestRequest {
@@ -254,6 +307,7 @@ fn request(step: &ClientStep) -> TestRequest {
         headers,
         body: step.body.clone().into_bytes(),
         peer: step.from,
+        upgrade: step.headers.keys().any(|name| name.eq_ignore_ascii_case("upgrade")),
     }
 }
 
@@ -367,4 +421,80 @@ fn check_fields(
 
 fn json(value: Option<&toml::Value>) -> serde_json::Value {
     value.and_then(|value| serde_json::to_value(value).ok()).unwrap_or_else(|| serde_json::json!({}))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = r#"
+why = "a stored answer is a hit: RFC 9111 section 4"
+[[origin]]
+expect = { path = "/x", absent = ["cookie"] }
+answer = { headers = { cache-control = "max-age=60" }, body = "one" }
+[[client]]
+get = "/x"
+expect = { status = 200, body = "one", outcome = "miss" }
+[[client]]
+get = "/x"
+expect = { outcome = "hit", headers = { age = "0" } }
+[counted]
+origin_requests = 1
+stored_entries = 1
+"#;
+
+    #[test]
+    fn what_is_as_the_file_says_passes() {
+        assert_eq!(run_text(GOOD), Ok(()));
+    }
+
+    #[test]
+    fn each_false_expectation_is_told() {
+        for (right, wrong, told) in [
+            ("status = 200, body", "status = 201, body", "client 1: status 200 instead of 201"),
+            ("body = \"one\", outcome", "body = \"two\", outcome", "client 1: body \"one\" instead of \"two\""),
+            ("outcome = \"miss\"", "outcome = \"hit\"", "client 1: outcome \"miss\" instead of \"hit\""),
+            ("age = \"0\"", "age = \"1\"", "client 2: age \"0\" instead of \"1\""),
+            ("outcome = \"hit\", ", "reason = \"expired\", ", "client 2: reason \"fresh\" instead of \"expired\""),
+            ("outcome = \"hit\", ", "absent = [\"age\"], ", "client 2: age is there: \"0\""),
+            ("outcome = \"hit\", ", "broken = true, ", "client 2: broken false instead of true"),
+            ("outcome = \"hit\", ", "length = 4, ", "client 2: length 3 instead of 4"),
+            ("outcome = \"hit\", ", "outcomes = { miss = 1 }, ", "client 2: outcomes {\"hit\": 1} instead of {\"miss\": 1}"),
+            ("path = \"/x\"", "path = \"/y\"", "origin request 1: path \"/x\" instead of \"/y\""),
+            ("path = \"/x\"", "method = \"HEAD\"", "origin request 1: method \"GET\" instead of \"HEAD\""),
+            ("absent = [\"cookie\"]", "absent = [\"via\"]", "origin request 1: via is there"),
+            ("origin_requests = 1", "origin_requests = 2", "origin_requests: 1 instead of 2"),
+            ("stored_entries = 1", "stored_entries = 0", "stored_entries: 1 instead of 0"),
+            ("expect = { path", "times = 2\nexpect = { path", "nobody asked for the last 1 answers of the origin"),
+            ("max-age=60", "no-store", "the origin was asked once more than the script says: /x"),
+        ] {
+            assert!(GOOD.contains(right), "{right}");
+            let found = run_text(&GOOD.replacen(right, wrong, 1)).unwrap_err();
+            assert!(found.contains(told), "{told}\n{found}");
+        }
+    }
+
+    #[test]
+    fn all_that_was_wrong_is_told_at_once() {
+        let found = run_text(&GOOD.replace("body = \"one\", outcome", "body = \"two\", outcome").replace("= 1", "= 9")).unwrap_err();
+        assert_eq!(found.lines().count(), 3, "{found}");
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_is_a_failure() {
+        for (right, wrong, told) in [
+            ("get = ", "gets = ", "gets"),
+            ("why = \"a stored answer is a hit: RFC 9111 section 4\"", "", "why"),
+            ("status = 200", "status = \"200\"", "status"),
+            ("body = \"one\" }", "fails = \"tired\" }", "no reason is named \"tired\""),
+            ("[[origin]]", "[policy]\nmin_ttl = 1\n[[origin]]", "min_ttl"),
+            ("[counted]", "[[client]]\nget = \"/\"\nwith_next = true\n[counted]", "there is no next one"),
+            ("[counted]", "[[client]]\nget = \"/\"\ninvalidate = \"x\"\n[counted]", "client 3: selector"),
+        ] {
+            assert!(GOOD.contains(right), "{right}");
+            let found = run_text(&GOOD.replacen(right, wrong, 1)).unwrap_err();
+            assert!(found.contains(told), "{told}\n{found}");
+        }
+        assert!(run(Path::new("nowhere.toml")).unwrap_err().contains("nowhere.toml"));
+    }
 }
