@@ -1,6 +1,6 @@
 """Programs that a measurement starts, each ended by its process id whatever happens.
 
-A program gets a session of its own: Ctrl-C reaches only this one, which then ends the others in order.
+A program is started apart from the terminal: Ctrl-C reaches only this one, which then ends the others in order.
 """
 
 from __future__ import annotations
