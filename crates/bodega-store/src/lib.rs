@@ -3,6 +3,7 @@
 //! Owns bytes and nothing else: what may be stored and whether it may answer is decided in `bodega-semantics`.
 //! Start at `memory::Memory`; `slice` is the buffer that one writer fills while many read along.
 
+mod allocator;
 pub mod entry;
 pub mod invalidate;
 pub mod memory;

@@ -26,6 +26,8 @@ pub struct Memory {
     reserved_bytes: AtomicU64,
     n_entries: AtomicU64,
     n_evictions: AtomicU64,
+    /// Bytes let go since memory was last given back to the system.
+    kept_back_bytes: AtomicU64,
 }
 
 struct Ledger {
@@ -67,6 +69,7 @@ impl Memory {
             reserved_bytes: AtomicU64::new(0),
             n_entries: AtomicU64::new(0),
             n_evictions: AtomicU64::new(0),
+            kept_back_bytes: AtomicU64::new(0),
         }
     }
 
@@ -119,6 +122,8 @@ impl Memory {
         if let Some(replaced) = replaced {
             self.forget(&mut ledger, &replaced);
         }
+        drop(ledger);
+        self.give_back();
         true
     }
 
@@ -166,8 +171,20 @@ impl Memory {
             let Some(entry) = ledger.free_slot(victim) else { continue };
             self.unlink(&entry);
             self.count_out(&entry);
+            self.kept_back_bytes.fetch_add(entry.size_bytes(), Ordering::Relaxed);
             self.n_evictions.fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    /// Lets the allocator return whole free pages to the system, once enough has been let go. Without it the pages of
+    /// many small entries would stay beside those of the few large ones that took their place, and the process
+    /// would come to hold twice its bound.
+    fn give_back(&self) {
+        if self.kept_back_bytes.load(Ordering::Relaxed) < self.capacity_bytes / GIVE_BACK_SHARE {
+            return;
+        }
+        self.kept_back_bytes.store(0, Ordering::Relaxed);
+        crate::allocator::give_back();
     }
 
     fn forget(&self, ledger: &mut Ledger, entry: &Entry) {
@@ -251,6 +268,8 @@ const LIST_BYTES_OF_ENTRY: u64 = 40;
 /// This part of the bound is left to what the allocator cannot use between entries of many sizes that come and go,
 /// so that the process stays within the bound, not only the sum of what was asked for.
 const HOLES_SHARE: u64 = 8;
+/// So much of the bound is let go before pages are given back.
+const GIVE_BACK_SHARE: u64 = 16;
 
 fn hash(key: Key) -> u64 {
     (key.0 >> 64) as u64
