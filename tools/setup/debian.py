@@ -25,7 +25,6 @@ FOR_BENCHMARKS: Mapping[str, str] = {
     "haproxy": "haproxy",
     "varnishd": "varnish",
     "traffic_server": "trafficserver",
-    "wrk": "wrk",
 }
 """Peers and the load generator of `make bench`."""
 

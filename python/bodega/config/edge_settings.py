@@ -122,7 +122,8 @@ class EdgeSettings:
         metadata=about(ChoiceShape(("json", "combined")), "JSON lines, or the combined format of web servers."),
     )
     max_connections: int = field(
-        default=16_384, metadata=about(CountShape(1, 1_000_000), "Client connections in all; more are closed at once and counted.")
+        default=16_384,
+        metadata=about(CountShape(1, 1_000_000), "Client connections in all; more are closed at once and counted."),
     )
     max_connections_per_client: int = field(
         default=2_048, metadata=about(CountShape(1, 1_000_000), "Client connections from one address.")
