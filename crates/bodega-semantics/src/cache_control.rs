@@ -3,9 +3,11 @@
 //! Liberal where the wire is (quoted numbers, unknown directives, any case), strict where laxness could keep too
 //! long: a number that cannot be read is 0, of duplicates the most restrictive counts.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use crate::fields::{Head, list_members};
+use crate::structured::{self, Item};
 
 /// RFC 9111 section 1.2.2: larger values count as this.
 const MAX_DELTA_SECONDS: u64 = 1 << 31;
@@ -75,42 +77,33 @@ pub fn parse<'a>(values: impl Iterator<Item = &'a [u8]> + 'a) -> CacheControl {
     control
 }
 
-/// Reads a targeted field: a structured dictionary (RFC 9213 section 2.1). `None` if it is not there or any part
-/// of it does not parse; then it is as if it were absent.
+/// Reads a targeted field: a structured dictionary (RFC 9213 section 2.1). `None` if it is not there, is empty, or any
+/// part of it does not parse; then it is as if it were absent.
 pub fn parse_targeted<H: Head + ?Sized>(head: &H, name: &str) -> Option<CacheControl> {
-    if !head.has(name) {
-        return None;
+    let mut lines = head.all(name);
+    let first = lines.next()?;
+    // RFC 9651 section 4.2: several lines are one, joined by commas.
+    let mut text = Cow::Borrowed(first);
+    for line in lines {
+        let text = text.to_mut();
+        text.extend_from_slice(b", ");
+        text.extend_from_slice(line);
     }
+    let members = structured::dictionary(&text)?;
     let mut control = CacheControl::default();
-    let mut any = false;
-    for member in list_members(head.all(name)) {
-        any = true;
-        // RFC 9651 section 3.2: keys are lower case; parameters behind a value mean nothing here.
-        let member = member.split(|&byte| byte == b';').next().unwrap_or_default().trim_ascii();
-        let (key, value) = match member.iter().position(|&byte| byte == b'=') {
-            Some(at) => (&member[..at], Some(&member[at + 1..])),
-            None => (member, None),
-        };
-        let is_key = key.first().is_some_and(|byte| byte.is_ascii_lowercase() || *byte == b'*')
-            && key.iter().all(|byte| {
-                byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'_' | b'-' | b'.' | b'*')
-            });
-        if !is_key {
-            return None;
-        }
+    for (key, value) in &members {
         match value {
-            None | Some(b"?1") => control.take(key, None),
-            Some(b"?0") => {}
-            Some(value) if !value.is_empty() && value.len() <= 15 && value.iter().all(u8::is_ascii_digit) => {
-                control.take(key, Some(value));
-            }
+            Item::Boolean(true) => control.take(key, None),
+            Item::Boolean(false) => {}
+            Item::Integer(seconds) => control.take(key, Some(seconds.to_string().as_bytes())),
             // A number's key with something that is no number must not pass for a long life.
-            Some(_) if needs_number(key) => return None,
-            Some(value) if is_item(value) => control.take(key, Some(unquoted(value))),
-            Some(_) => return None,
+            _ if needs_number(key) => return None,
+            Item::Text(text) => control.take(key, Some(text)),
+            Item::Token(token) => control.take(key, Some(token)),
+            Item::Other => control.take(key, None),
         }
     }
-    any.then_some(control)
+    (!members.is_empty()).then_some(control)
 }
 
 /// What an answer says to this cache: the first targeted field that parses, else `Cache-Control`; and whether it was
@@ -157,9 +150,15 @@ impl CacheControl {
         } else if is("stale-if-error") {
             self.stale_if_error = Some(smaller(self.stale_if_error, seconds()));
         } else if is("max-stale") {
-            self.max_stale = Some(argument.map(delta_seconds));
+            let allowed = argument.map(delta_seconds);
+            // Without a bound it allows more than with any.
+            self.max_stale = Some(match (self.max_stale, allowed) {
+                (Some(Some(held)), Some(new)) => Some(held.min(new)),
+                (Some(Some(held)), None) => Some(held),
+                (Some(None) | None, allowed) => allowed,
+            });
         } else if is("min-fresh") {
-            self.min_fresh = Some(seconds());
+            self.min_fresh = Some(self.min_fresh.unwrap_or_default().max(seconds()));
         }
     }
 }
@@ -201,12 +200,6 @@ fn unquoted(text: &[u8]) -> &[u8] {
 
 fn needs_number(key: &[u8]) -> bool {
     matches!(key, b"max-age" | b"s-maxage" | b"stale-while-revalidate" | b"stale-if-error")
-}
-
-/// Loosely a bare item: a quoted string or a token.
-fn is_item(value: &[u8]) -> bool {
-    (value.len() >= 2 && value.starts_with(b"\"") && value.ends_with(b"\""))
-        || value.first().is_some_and(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'*' | b'-' | b':' | b'?'))
 }
 
 #[cfg(test)]
@@ -253,6 +246,53 @@ mod tests {
     }
 
     #[test]
+    fn of_duplicates_the_most_restrictive_counts() {
+        let seconds = Duration::from_secs;
+        for text in
+            ["max-stale=5, max-stale", "max-stale, max-stale=5", "max-stale=9, max-stale=5", "max-stale=5, max-stale=9"]
+        {
+            assert_eq!(control(text).max_stale, Some(Some(seconds(5))), "{text}");
+        }
+        assert_eq!(control("min-fresh=5, min-fresh=9, min-fresh=1").min_fresh, Some(seconds(9)));
+        assert_eq!(control("s-maxage=5, s-maxage=9").s_maxage, Some(seconds(5)));
+        assert_eq!(control("stale-if-error=9, stale-if-error=x").stale_if_error, Some(seconds(0)));
+        assert_eq!(
+            control("stale-while-revalidate=9, stale-while-revalidate=1").stale_while_revalidate,
+            Some(seconds(1))
+        );
+    }
+
+    #[test]
+    fn every_directive_is_known_in_any_case() {
+        let lines: [&[u8]; 2] = [
+            b"No-Store, NO-CACHE, private, public, must-revalidate, proxy-revalidate",
+            b"must-understand, no-transform, immutable, only-if-cached, extension=1",
+        ];
+        let expected = CacheControl {
+            no_store: true,
+            no_cache: Qualified::Whole,
+            private: Qualified::Whole,
+            public: true,
+            must_revalidate: true,
+            proxy_revalidate: true,
+            must_understand: true,
+            no_transform: true,
+            immutable: true,
+            only_if_cached: true,
+            ..CacheControl::default()
+        };
+        assert_eq!(parse(lines.into_iter()), expected);
+    }
+
+    #[test]
+    fn quotes_hide_what_they_enclose_and_nothing_if_they_do_not_close() {
+        assert_eq!(control("extension=\"max-age=60, no-store\", max-age=1").max_age, Some(Duration::from_secs(1)));
+        assert!(!control("extension=\"no-store\"").no_store);
+        assert!(!control("extension=\"\\\", no-store\"").no_store);
+        assert!(control("max-age=60, extension=\"x, no-store").no_store);
+    }
+
+    #[test]
     fn a_targeted_field_that_does_not_parse_is_as_if_absent() {
         let with = |name: &str, value: &str| {
             let mut fields = Fields::new();
@@ -262,11 +302,53 @@ mod tests {
         };
         assert_eq!(with("CDN-Cache-Control", "max-age=60").0.max_age, Some(Duration::from_secs(60)));
         assert!(with("CDN-Cache-Control", "max-age=60").1);
-        for bad in ["max-age=\"60\"", "MAX-AGE=60", "max-age=6x", "=1", "max-age=60, !"] {
+        for bad in [
+            "",
+            "max-age=\"60\"",
+            "MAX-AGE=60",
+            "max-age=6x",
+            "=1",
+            "max-age=60, !",
+            "max-age=60,",
+            "max-age=6.5",
+            "max-age =60",
+        ] {
             let (control, targeted) = with("CDN-Cache-Control", bad);
             assert!(!targeted, "{bad}");
             assert_eq!(control.max_age, Some(Duration::from_secs(1)), "{bad}");
         }
         assert!(with("Bodega-Cache-Control", "no-store").0.no_store);
+        assert!(!with("Bodega-Cache-Control", "no-store=?0").0.no_store);
+        assert_eq!(
+            with("CDN-Cache-Control", "max-age=60;x=\"a;b\", y=\"c,d\"").0.max_age,
+            Some(Duration::from_secs(60))
+        );
+        assert_eq!(with("CDN-Cache-Control", "max-age=99999999999").0.max_age, Some(Duration::from_secs(1 << 31)));
+        // An integer, but no lifetime: stale, like in `Cache-Control`.
+        assert_eq!(with("CDN-Cache-Control", "max-age=-1").0.max_age, Some(Duration::ZERO));
+        // RFC 9651 section 3.2: of equal keys the last.
+        assert_eq!(with("CDN-Cache-Control", "max-age=60, max-age=90").0.max_age, Some(Duration::from_secs(90)));
+        assert_eq!(
+            with("CDN-Cache-Control", "private=\"a, B\"").0.private,
+            Qualified::Fields(vec!["a".into(), "b".into()])
+        );
+        assert_eq!(with("CDN-Cache-Control", "no-cache=(a b)").0.no_cache, Qualified::Whole);
+    }
+
+    #[test]
+    fn the_more_particular_targeted_field_goes_first_if_it_parses() {
+        let of = |lines: &[(&str, &str)]| {
+            let mut fields = Fields::new();
+            for (name, value) in lines {
+                fields.push(name, value.as_bytes());
+            }
+            for_response(&fields).0.max_age.map(|age| age.as_secs())
+        };
+        let lines =
+            [("CDN-Cache-Control", "max-age=2"), ("Bodega-Cache-Control", "max-age=1"), ("Cache-Control", "max-age=3")];
+        assert_eq!(of(&lines), Some(1));
+        assert_eq!(of(&[lines[0], ("Bodega-Cache-Control", "?"), lines[2]]), Some(2));
+        assert_eq!(of(&[("CDN-Cache-Control", "max-age=2"), ("CDN-Cache-Control", "public"), lines[2]]), Some(2));
+        assert_eq!(of(&[("CDN-Cache-Control", "max-age=2"), ("CDN-Cache-Control", ""), lines[2]]), Some(3));
     }
 }

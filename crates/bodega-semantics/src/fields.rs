@@ -26,6 +26,13 @@ pub trait Head {
         self.fields().filter(move |field| field.name.eq_ignore_ascii_case(name)).map(|field| field.value)
     }
 
+    /// The value of the one line named `name`; `None` if there are several, for fields that are no lists.
+    fn only(&self, name: &str) -> Option<&[u8]> {
+        let mut lines = self.fields().filter(|field| field.name.eq_ignore_ascii_case(name)).map(|field| field.value);
+        let value = lines.next()?;
+        lines.next().is_none().then_some(value)
+    }
+
     /// Whether a line named `name` is there.
     fn has(&self, name: &str) -> bool {
         self.first(name).is_some()
@@ -197,13 +204,44 @@ pub const fn is_token_byte(byte: u8) -> bool {
 }
 
 /// The members of a comma-separated list field (RFC 9110 section 5.6.1), trimmed, empty ones left out.
-/// Commas inside quoted strings do not separate.
+/// Commas inside quoted strings do not separate; a quote that is never closed quotes nothing, so that it cannot hide
+/// the members behind it.
 pub fn list_members<'a>(values: impl Iterator<Item = &'a [u8]> + 'a) -> impl Iterator<Item = &'a [u8]> + 'a {
-    values.flat_map(|value| ListMembers { rest: Some(value) })
+    values.flat_map(|value| ListMembers { rest: Some(value), quotes: true })
 }
 
 struct ListMembers<'a> {
     rest: Option<&'a [u8]>,
+    /// Whether quotes still count. Without this memory, a value of many quotes would be searched anew from each.
+    quotes: bool,
+}
+
+impl ListMembers<'_> {
+    fn comma(&mut self, rest: &[u8]) -> Option<usize> {
+        let mut at = 0;
+        while let Some(byte) = rest.get(at) {
+            match byte {
+                b',' => return Some(at),
+                b'"' if self.quotes => match closing_quote(&rest[at + 1..]) {
+                    Some(n_bytes) => at += n_bytes + 1,
+                    None => self.quotes = false,
+                },
+                _ => {}
+            }
+            at += 1;
+        }
+        None
+    }
+}
+
+/// Where the quoted string ends that begins before `rest` (RFC 9110 section 5.6.4).
+fn closing_quote(rest: &[u8]) -> Option<usize> {
+    let mut escaped = false;
+    rest.iter().position(|&byte| {
+        let closes = byte == b'"' && !escaped;
+        escaped = byte == b'\\' && !escaped;
+        closes
+    })
 }
 
 impl<'a> Iterator for ListMembers<'a> {
@@ -211,19 +249,7 @@ impl<'a> Iterator for ListMembers<'a> {
 
     fn next(&mut self) -> Option<&'a [u8]> {
         while let Some(rest) = self.rest {
-            let mut quoted = false;
-            let mut escaped = false;
-            let comma = rest.iter().position(|&byte| {
-                if escaped {
-                    escaped = false;
-                } else if quoted && byte == b'\\' {
-                    escaped = true;
-                } else if byte == b'"' {
-                    quoted = !quoted;
-                }
-                byte == b',' && !quoted
-            });
-            let member = match comma {
+            let member = match self.comma(rest) {
                 Some(at) => {
                     self.rest = Some(&rest[at + 1..]);
                     &rest[..at]
@@ -269,5 +295,39 @@ mod tests {
         let values: [&[u8]; 2] = [b"a, \"b,c\" ,,", b" d"];
         let members: Vec<&[u8]> = list_members(values.into_iter()).collect();
         assert_eq!(members, [&b"a"[..], b"\"b,c\"", b"d"]);
+    }
+    #[test]
+    fn a_quote_that_is_never_closed_hides_nothing() {
+        for (value, expected) in [
+            (&b"a=\"b, c"[..], vec![&b"a=\"b"[..], b"c"]),
+            (b"\"a,\", \"b, c", vec![b"\"a,\"", b"\"b", b"c"]),
+            (b"\"a\\\", b", vec![b"\"a\\\"", b"b"]),
+            (b"\"a\\\\\", b", vec![b"\"a\\\\\"", b"b"]),
+            (b"\"", vec![b"\""]),
+        ] {
+            let members: Vec<&[u8]> = list_members(std::iter::once(value)).collect();
+            assert_eq!(members, expected, "{}", String::from_utf8_lossy(value));
+        }
+    }
+
+    #[test]
+    fn a_value_of_many_quotes_takes_no_longer_than_others() {
+        // Searched anew from each quote, this took ten thousand million steps.
+        let value = b"\\\"".repeat(100_000);
+        assert_eq!(list_members(std::iter::once(&value[..])).count(), 1);
+    }
+
+    #[test]
+    fn names_compare_without_case_and_keep_theirs() {
+        let mut fields = Fields::new();
+        fields.push("X-A", b"1");
+        fields.push("x-a", b"2");
+        fields.push("B", b"3");
+        assert_eq!(fields.all("X-a").collect::<Vec<_>>(), [b"1", b"2"]);
+        fields.set("x-A", b"4");
+        assert_eq!(fields.as_block(), b"B: 3\r\nx-A: 4\r\n");
+        fields.remove("b");
+        assert_eq!(fields.len(), 1);
+        assert!(!fields.has("b"));
     }
 }

@@ -17,6 +17,7 @@ pub mod policy;
 pub mod range;
 pub mod reuse;
 pub mod storable;
+mod structured;
 pub mod time;
 pub mod vary;
 
