@@ -1,10 +1,12 @@
 //! HTTP dates: three formats in, one out. RFC 9110 section 5.6.7.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::UNIX_EPOCH;
 
 use crate::time::Timestamp;
 
-/// Reads a date in any of the three formats. `None` if it is none, or lies before the epoch.
+/// Reads a date in any of the three formats, strictly: case, spaces, weekday and zone have to be right, and there is
+/// no second 60. `None` if it is none, or lies before the epoch. Two-digit years are those from 1970 to 2069, which for
+/// now is what section 5.6.7 says of dates more than 50 years ahead, without a clock.
 #[must_use]
 pub fn parse(text: &[u8]) -> Option<Timestamp> {
     let text = std::str::from_utf8(text).ok()?;
@@ -62,15 +64,18 @@ const fn index(value: u64) -> usize {
     value as usize
 }
 
-/// The same time for the library, for tests.
-#[must_use]
-pub fn system_time(time: Timestamp) -> SystemTime {
-    UNIX_EPOCH + Duration::from_secs(time.seconds())
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::{Duration, SystemTime};
+
+    use proptest::prelude::*;
+
     use super::*;
+
+    /// The same time for the library.
+    fn system_time(time: Timestamp) -> SystemTime {
+        UNIX_EPOCH + Duration::from_secs(time.seconds())
+    }
 
     #[test]
     fn all_three_formats_are_the_same_time() {
@@ -78,9 +83,28 @@ mod tests {
         for text in ["Sun, 06 Nov 1994 08:49:37 GMT", "Sunday, 06-Nov-94 08:49:37 GMT", "Sun Nov  6 08:49:37 1994"] {
             assert_eq!(parse(text.as_bytes()), expected, "{text}");
         }
-        for text in ["", "0", "-1", "now", "Sun, 06 Nov 1994 08:49:37 PST", "Sun, 32 Nov 1994 08:49:37 GMT"] {
+        for text in [
+            "",
+            "0",
+            "-1",
+            "now",
+            "Sun, 06 Nov 1994 08:49:37 PST",
+            "Sun, 06 Nov 1994 08:49:37 gmt",
+            "Sun, 06 Nov 1994 08:49:37",
+            "Sun, 32 Nov 1994 08:49:37 GMT",
+            "Sun, 31 Nov 1994 08:49:37 GMT",
+            "Mon, 06 Nov 1994 08:49:37 GMT",
+            "sun, 06 Nov 1994 08:49:37 GMT",
+            "Sun, 06  Nov 1994 08:49:37 GMT",
+            "Sun, 6 Nov 1994 08:49:37 GMT",
+            "Sun, 06 Nov 1994 24:00:00 GMT",
+            "Sun, 06 Nov 94 08:49:37 GMT",
+            "Wed, 31 Dec 1969 23:59:59 GMT",
+            "Sun, 06 Nov 1994 08:49:37 GMT, Sun, 06 Nov 1994 08:49:37 GMT",
+        ] {
             assert_eq!(parse(text.as_bytes()), None, "{text}");
         }
+        assert_eq!(parse(b"Sun, 06 Nov 1994 08:49:37 GM\xff"), None);
     }
 
     #[test]
@@ -88,6 +112,28 @@ mod tests {
         for seconds in (0..MAX_SECONDS).step_by(7_654_321).chain([0, 951_782_400, 951_868_799, MAX_SECONDS]) {
             let time = Timestamp::from_seconds(seconds);
             assert_eq!(String::from_utf8_lossy(&format(time)), httpdate::fmt_http_date(system_time(time)));
+        }
+    }
+    proptest! {
+        #[test]
+        fn any_bytes_are_a_date_or_none(text in proptest::collection::vec(any::<u8>(), 0..40)) {
+            let _ = parse(&text);
+        }
+
+        #[test]
+        fn what_looks_like_a_date_never_panics(text in "(Sun|Sunday), ?[0-9]{2}[ -][A-Z][a-z]{2}[ -][0-9]{2,4} [0-9]{2}:[0-9]{2}:[0-9]{2} GMT") {
+            let _ = parse(text.as_bytes());
+        }
+
+        #[test]
+        fn dates_read_back_as_written(seconds in 0..=MAX_SECONDS) {
+            let time = Timestamp::from_seconds(seconds);
+            prop_assert_eq!(parse(&format(time)), Some(time));
+        }
+
+        #[test]
+        fn every_time_can_be_written(milliseconds in any::<u64>()) {
+            let _ = format(Timestamp(milliseconds));
         }
     }
 }

@@ -81,7 +81,11 @@ where
     Q: Head + ?Sized,
     S: Head + ?Sized,
 {
-    let Some(condition) = request.first("if-range") else { return true };
+    if !request.has("if-range") {
+        return true;
+    }
+    // Two conditions cannot both be the one that was meant.
+    let Some(condition) = request.only("if-range") else { return false };
     if condition.starts_with(b"\"") || condition.starts_with(b"W/") {
         return stored.first("etag").is_some_and(|etag| strong_match(condition, etag));
     }
@@ -148,7 +152,19 @@ mod tests {
             ("bytes=-3", RangeDecision::Partial { first: 7, last: 9 }),
             ("bytes=-99", RangeDecision::Partial { first: 0, last: 9 }),
             ("Bytes = 1-2", RangeDecision::Partial { first: 1, last: 2 }),
+            ("bytes=9-9", RangeDecision::Partial { first: 9, last: 9 }),
+            ("bytes=0-", RangeDecision::Partial { first: 0, last: 9 }),
+            ("bytes=0-99999999999999999999", RangeDecision::Partial { first: 0, last: 9 }),
+            ("bytes=-99999999999999999999", RangeDecision::Partial { first: 0, last: 9 }),
             ("bytes=10-", RangeDecision::Unsatisfiable),
+            ("bytes=10-12", RangeDecision::Unsatisfiable),
+            ("bytes=-", RangeDecision::Full),
+            ("bytes=--1", RangeDecision::Full),
+            ("bytes=+1-2", RangeDecision::Full),
+            ("bytes=1 -2", RangeDecision::Full),
+            ("bytes=0x1-2", RangeDecision::Full),
+            ("bytes", RangeDecision::Full),
+            ("", RangeDecision::Full),
             ("bytes=-0", RangeDecision::Unsatisfiable),
             ("bytes=5-3", RangeDecision::Full),
             ("bytes=0-1,3-4", RangeDecision::Full),
@@ -158,7 +174,30 @@ mod tests {
         ] {
             assert_eq!(decide(&ask(&[("Range", range)]), &stored, 10), expected, "{range}");
         }
-        assert_eq!(decide(&ask(&[("Range", "bytes=-1")]), &stored, 0), RangeDecision::Unsatisfiable);
+        for range in ["bytes=-1", "bytes=0-", "bytes=0-0"] {
+            assert_eq!(
+                decide(&ask(&[("Range", range)]), &stored, 0),
+                RangeDecision::Unsatisfiable,
+                "{range} of nothing"
+            );
+        }
+        let twice = ask(&[("Range", "bytes=0-1"), ("Range", "bytes=0-1")]);
+        assert_eq!(decide(&twice, &stored, 10), RangeDecision::Full, "two lines");
+        assert_eq!(decide(&Fields::new(), &stored, 10), RangeDecision::Full, "no range");
+    }
+
+    #[test]
+    fn what_is_asked_is_known_before_the_length_is() {
+        for (range, expected) in [
+            ("bytes=5-", Requested::From { first: 5, last: None }),
+            ("bytes=5-7", Requested::From { first: 5, last: Some(7) }),
+            ("bytes=-7", Requested::Suffix { n_bytes: 7 }),
+            ("bytes=5-7,9-", Requested::Other),
+            ("lines=5-7", Requested::Other),
+        ] {
+            assert_eq!(requested(&ask(&[("Range", range)])), Some(expected), "{range}");
+        }
+        assert_eq!(requested(&Fields::new()), None);
     }
 
     #[test]
@@ -171,5 +210,20 @@ mod tests {
             let request = ask(&[("Range", "bytes=0-1"), ("If-Range", condition)]);
             assert_eq!(decide(&request, &stored, 10) != RangeDecision::Full, partial, "{condition}");
         }
+        let range = ("Range", "bytes=0-1");
+        let weak = ask(&[("ETag", "W/\"a\""), ("Last-Modified", modified), ("Date", modified)]);
+        for (name, condition, stored) in [
+            ("13.1.5 a weak tag, even the same", "W/\"a\"", &weak),
+            ("8.8.2.2 a date as young as the answer", modified, &weak),
+            ("nothing to compare with", "\"a\"", &Fields::new()),
+            ("no date to compare with", modified, &Fields::new()),
+        ] {
+            assert_eq!(decide(&ask(&[range, ("If-Range", condition)]), stored, 10), RangeDecision::Full, "{name}");
+        }
+        let twice = ask(&[range, ("If-Range", "\"a\""), ("If-Range", "\"a\"")]);
+        assert_eq!(decide(&twice, &stored, 10), RangeDecision::Full, "two conditions");
+        // RFC 9110 section 13.1.5: a condition that fails turns the request into one for the whole, not into a 416.
+        let beyond = ask(&[("Range", "bytes=99-"), ("If-Range", "\"b\"")]);
+        assert_eq!(decide(&beyond, &stored, 10), RangeDecision::Full);
     }
 }
