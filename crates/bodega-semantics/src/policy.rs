@@ -68,3 +68,25 @@ pub struct ForwardRules {
     /// Cookie names.
     pub cookies: Vec<String>,
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// As the preset `web`, without lifetimes for failures.
+    pub(crate) fn policy() -> Policy {
+        Policy {
+            name: "test".into(),
+            store: true,
+            min_ttl: Duration::ZERO,
+            default_ttl: Duration::from_secs(86_400),
+            max_ttl: Duration::from_secs(31_536_000),
+            negative_ttl: vec![],
+            stale_while_revalidate: Duration::ZERO,
+            stale_if_error: Duration::ZERO,
+            key: KeyRules { query: QueryRule::All, sort_query: false, headers: vec![], cookies: vec![], host: true },
+            forward: ForwardRules { query: QueryRule::None, headers: vec![], cookies: vec![] },
+            max_object_bytes: None,
+        }
+    }
+}

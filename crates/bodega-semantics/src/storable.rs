@@ -115,7 +115,12 @@ pub fn decide<H: Head + ?Sized>(
     if !policy.store {
         return Storable::No(Reason::PolicyNone);
     }
-    if request.method != Method::Get || !(200..600).contains(&status) || matches!(status, 206 | 304) {
+    // RFC 9110 section 9.3.2: the answer to a HEAD has no body that a GET could get.
+    if request.method != Method::Get {
+        return Storable::No(Reason::Method);
+    }
+    // A 206 is part of an answer and a 304 none: both change what is stored, neither is it (RFC 9111 sections 3.3, 4.3.4).
+    if !(200..600).contains(&status) || matches!(status, 206 | 304) {
         return NO;
     }
     let (control, targeted) = cache_control::for_response(response);
@@ -134,19 +139,22 @@ pub fn decide<H: Head + ?Sized>(
     }
     let lifetime = freshness::lifetime(status, response, &control, targeted, policy, response_time);
     let says_how_long = lifetime.source.is_explicit() || lifetime.source == freshness::Source::Negative;
-    if (status >= 500 && status != 501 || !freshness::is_heuristically_cacheable(status)) && !says_how_long {
+    if (status >= 500 || !freshness::is_heuristically_cacheable(status)) && !says_how_long {
         return NO;
     }
     let terms = terms(&control, lifetime.lifetime, shared_explicit, policy, response, request_time, response_time);
     let has_validator = response.has("etag") || response.has("last-modified");
-    let is_of_use = terms.expires > response_time
-        || has_validator
-        || !terms.stale_while_revalidate.is_zero()
-        || (!terms.stale_if_error.is_zero() && control.stale_if_error.is_some());
-    if lifetime.source == freshness::Source::None || !is_of_use {
-        return NO;
-    }
-    Storable::Yes(terms)
+    let is_of_use = if terms.always_validate {
+        // RFC 9111 section 5.2.2.4: it answers nobody before the origin has confirmed it, which takes a validator.
+        has_validator
+    } else {
+        lifetime.source != freshness::Source::None
+            && (terms.expires > response_time
+                || has_validator
+                || !terms.stale_while_revalidate.is_zero()
+                || (!terms.stale_if_error.is_zero() && control.stale_if_error.is_some()))
+    };
+    if is_of_use { Storable::Yes(terms) } else { NO }
 }
 
 fn terms<H: Head + ?Sized>(
@@ -158,15 +166,15 @@ fn terms<H: Head + ?Sized>(
     request_time: Timestamp,
     response_time: Timestamp,
 ) -> Terms {
-    let born = response_time.minus(freshness::initial_age(response, request_time, response_time));
-    // RFC 9111 section 5.2.2.10: `s-maxage` includes what `proxy-revalidate` says.
-    let must_revalidate = control.must_revalidate || control.proxy_revalidate || control.s_maxage.is_some();
+    let age = freshness::initial_age(response, request_time, response_time);
     Terms {
-        born,
-        expires: born.plus(lifetime),
+        born: response_time.minus(age),
+        // Not `born.plus(lifetime)`: `born` stops at the epoch, and what is older than that would seem fresh.
+        expires: if lifetime > age { response_time.plus(lifetime - age) } else { response_time.minus(age - lifetime) },
         stale_while_revalidate: control.stale_while_revalidate.unwrap_or(policy.stale_while_revalidate).into(),
         stale_if_error: control.stale_if_error.unwrap_or(policy.stale_if_error).into(),
-        must_revalidate,
+        // RFC 9111 section 5.2.2.10: `s-maxage` includes what `proxy-revalidate` says.
+        must_revalidate: control.must_revalidate || control.proxy_revalidate || control.s_maxage.is_some(),
         always_validate: control.no_cache != Qualified::Absent,
         shared_explicit,
     }
@@ -179,4 +187,225 @@ fn varies_by_anything<H: Head + ?Sized>(response: &H) -> bool {
 /// Final statuses whose meaning this cache knows (RFC 9110 section 15).
 const fn is_understood(status: u16) -> bool {
     matches!(status, 200 | 203 | 204 | 300..=303 | 307 | 308 | 400..=418 | 421 | 422 | 426 | 500..=505)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::date;
+    use crate::fields::Fields;
+    use crate::policy::tests::policy;
+
+    const NOW: Timestamp = Timestamp::from_seconds(1_700_000_000);
+    const NO: Storable = Storable::No(Reason::Uncacheable);
+
+    type Lines<'a> = &'a [(&'a str, &'a str)];
+
+    fn head(lines: &[(&str, &str)]) -> Fields {
+        let mut fields = Fields::new();
+        for (name, value) in lines {
+            fields.push(name, value.as_bytes());
+        }
+        fields
+    }
+
+    fn ask(status: u16, lines: &[(&str, &str)], change: impl FnOnce(&mut Policy, &mut RequestFacts)) -> Storable {
+        let (mut policy, mut facts) = (policy(), RequestFacts::get(false));
+        change(&mut policy, &mut facts);
+        decide(&facts, status, &head(lines), &policy, NOW, NOW)
+    }
+
+    /// Seconds of freshness of what may be stored.
+    fn fresh_for(status: u16, lines: &[(&str, &str)]) -> Option<u64> {
+        match ask(status, lines, |_, _| {}) {
+            Storable::Yes(terms) => Some(terms.expires.since(NOW).as_secs()),
+            Storable::No(_) => None,
+        }
+    }
+
+    #[test]
+    fn what_may_be_stored_by_section_3_and_how_long() {
+        const DAY: u64 = 86_400;
+        const TAG: (&str, &str) = ("ETag", "\"a\"");
+        const CONTROL: &str = "Cache-Control";
+        #[rustfmt::skip]
+        let table: &[(&str, u16, Lines<'_>, Option<u64>)] = &[
+            ("says nothing", 200, &[], Some(DAY)),
+            ("4.2.1 max-age", 200, &[(CONTROL, "max-age=60")], Some(60)),
+            ("4.2.1 s-maxage", 200, &[(CONTROL, "s-maxage=10, max-age=60")], Some(10)),
+            ("4.2.3 age counts", 200, &[(CONTROL, "max-age=60"), ("Age", "20")], Some(40)),
+            ("9213-2.2 targeted", 200, &[("CDN-Cache-Control", "max-age=5"), (CONTROL, "no-store")], Some(5)),
+            ("9213-2.2 targeted no-store", 200, &[("CDN-Cache-Control", "no-store"), (CONTROL, "max-age=5")], None),
+            ("9213-2.1 targeted, not parsing", 200, &[("CDN-Cache-Control", "max-age=5,"), (CONTROL, "no-store")], None),
+            ("5.2.2.5 no-store", 200, &[(CONTROL, "no-store, max-age=60")], None),
+            ("5.2.2.5 no-store on a second line", 200, &[(CONTROL, "max-age=60"), (CONTROL, "no-store")], None),
+            ("5.2.2.7 private", 200, &[(CONTROL, "private, max-age=60")], None),
+            ("5.2.2.7 private fields", 200, &[(CONTROL, "private=\"x\", max-age=60")], None),
+            ("5.2.2.4 no-cache with a validator", 200, &[(CONTROL, "no-cache, max-age=60"), TAG], Some(60)),
+            ("5.2.2.4 no-cache without", 200, &[(CONTROL, "no-cache, max-age=60")], None),
+            ("5.2.2.4 no-cache fields", 200, &[(CONTROL, "no-cache=\"x\", max-age=60")], None),
+            ("5.2.2.3 must-understand lifts no-store", 200, &[(CONTROL, "no-store, must-understand, max-age=9")], Some(9)),
+            ("5.2.2.3 must-understand, unknown status", 299, &[(CONTROL, "must-understand, max-age=9")], None),
+            ("5.2.2.3 and no-store, unknown status", 299, &[(CONTROL, "no-store, must-understand, max-age=9")], None),
+            ("4.1 Vary", 200, &[("Vary", "Accept"), (CONTROL, "max-age=60")], Some(60)),
+            ("4.1 Vary: *", 200, &[("Vary", "*"), (CONTROL, "max-age=60")], None),
+            ("4.1 Vary: * among others", 200, &[("Vary", "a"), ("Vary", "b , *"), (CONTROL, "max-age=60")], None),
+            ("7.3 Set-Cookie", 200, &[("Set-Cookie", "a=1"), (CONTROL, "max-age=60")], None),
+            ("7.3 Set-Cookie, said to be for all", 200, &[("Set-Cookie", "a=1"), (CONTROL, "public, s-maxage=60")], None),
+            ("7.3 Set-Cookie, targeted", 200, &[("Set-Cookie", "a=1"), ("CDN-Cache-Control", "max-age=60")], None),
+            ("stale, without validator", 200, &[(CONTROL, "max-age=0")], None),
+            ("stale, with a tag", 200, &[(CONTROL, "max-age=0"), TAG], Some(0)),
+            ("stale, with a date", 200, &[(CONTROL, "max-age=0"), ("Last-Modified", "Sun, 06 Nov 1994 08:49:37 GMT")], Some(0)),
+            ("5861-3 stale, with a window", 200, &[(CONTROL, "max-age=0, stale-while-revalidate=9")], Some(0)),
+            ("5861-4 stale, with a window", 200, &[(CONTROL, "max-age=0, stale-if-error=9")], Some(0)),
+            ("aged out, without validator", 200, &[(CONTROL, "max-age=60"), ("Age", "60")], None),
+            ("5.3 Expires: 0", 200, &[("Expires", "0")], None),
+            ("204", 204, &[], Some(DAY)),
+            ("301", 301, &[], Some(DAY)),
+            ("302 says nothing", 302, &[], None),
+            ("302 says how long", 302, &[(CONTROL, "max-age=60")], Some(60)),
+            ("404", 404, &[], Some(DAY)),
+            ("403 says nothing", 403, &[], None),
+            ("403 with only a validator", 403, &[TAG], None),
+            ("412 says how long", 412, &[(CONTROL, "max-age=60")], Some(60)),
+            ("500 says nothing", 500, &[], None),
+            ("500 says how long", 500, &[(CONTROL, "max-age=60")], Some(60)),
+            ("501 says nothing, though 15.1 would allow a guess", 501, &[], None),
+            ("599 by Expires", 599, &[("Expires", "Tue, 14 Nov 2023 22:14:20 GMT")], Some(60)),
+            ("100 is not final", 100, &[(CONTROL, "max-age=60")], None),
+            ("206", 206, &[(CONTROL, "max-age=60")], None),
+            ("304", 304, &[(CONTROL, "max-age=60")], None),
+            ("600 is no status", 600, &[(CONTROL, "max-age=60")], None),
+        ];
+        assert_eq!(date::format(NOW), *b"Tue, 14 Nov 2023 22:13:20 GMT");
+        for (name, status, lines, expected) in table {
+            assert_eq!(fresh_for(*status, lines), *expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn what_the_policy_and_the_request_forbid_has_its_reason() {
+        let control = [("Cache-Control", "max-age=60")];
+        let public = [("Cache-Control", "public, max-age=60")];
+        assert_eq!(ask(200, &public, |policy, _| policy.store = false), Storable::No(Reason::PolicyNone));
+        for method in [Method::Head, Method::Other] {
+            assert_eq!(ask(200, &public, |_, facts| facts.method = method), Storable::No(Reason::Method));
+        }
+        // RFC 9111 section 3.5, and the same for every field that names a user.
+        for (lines, is_stored) in [
+            (&control[..], false),
+            (&[], false),
+            (&[("Expires", "Tue, 14 Nov 2023 22:14:20 GMT")], false),
+            (&[("Cache-Control", "must-revalidate, max-age=60")], false),
+            (&public, true),
+            (&[("Cache-Control", "s-maxage=60")], true),
+            (&[("CDN-Cache-Control", "max-age=60")], true),
+        ] {
+            let decided = ask(200, lines, |_, facts| facts.has_user_fields = true);
+            match decided {
+                Storable::Yes(terms) => assert!(is_stored && terms.shared_explicit, "{lines:?}"),
+                Storable::No(reason) => assert!(!is_stored && reason == Reason::UserRequest, "{lines:?}"),
+            }
+        }
+        assert!(matches!(ask(200, &control, |_, _| {}), Storable::Yes(Terms { shared_explicit: false, .. })));
+    }
+
+    #[test]
+    fn a_lifetime_for_failures_needs_somebody_who_names_it() {
+        let negative = |policy: &mut Policy, _: &mut RequestFacts| {
+            policy.negative_ttl = vec![(404, Duration::from_secs(10)), (503, Duration::from_secs(1))];
+        };
+        for (status, lines, expected) in [
+            (404, &[][..], Some(10)),
+            (503, &[], Some(1)),
+            (502, &[], None),
+            (503, &[("Cache-Control", "max-age=60")], Some(60)),
+            (503, &[("Cache-Control", "no-store")], None),
+        ] {
+            let seconds = match ask(status, lines, negative) {
+                Storable::Yes(terms) => Some(terms.expires.since(NOW).as_secs()),
+                Storable::No(_) => None,
+            };
+            assert_eq!(seconds, expected, "{status} {lines:?}");
+        }
+    }
+
+    #[test]
+    fn a_minimum_lengthens_but_never_overrides_a_refusal() {
+        let minimum = |policy: &mut Policy, _: &mut RequestFacts| policy.min_ttl = Duration::from_secs(30);
+        let seconds = |lines: &[(&str, &str)]| match ask(200, lines, minimum) {
+            Storable::Yes(terms) => Some((terms.expires.since(NOW).as_secs(), terms.always_validate)),
+            Storable::No(_) => None,
+        };
+        assert_eq!(seconds(&[("Cache-Control", "max-age=0")]), Some((30, false)));
+        assert_eq!(seconds(&[("Cache-Control", "no-store")]), None);
+        assert_eq!(seconds(&[("Cache-Control", "private")]), None);
+        assert_eq!(
+            seconds(&[("Cache-Control", "no-cache"), ("ETag", "\"a\"")]).map(|(_, validate)| validate),
+            Some(true)
+        );
+    }
+
+    #[test]
+    fn without_a_default_only_what_answers_say_is_kept() {
+        let none = |policy: &mut Policy, _: &mut RequestFacts| policy.default_ttl = Duration::ZERO;
+        let tag = ("ETag", "\"a\"");
+        let modified = ("Last-Modified", "Sun, 06 Nov 1994 08:49:37 GMT");
+        assert_eq!(ask(200, &[tag, modified], none), NO);
+        assert!(matches!(ask(200, &[("Cache-Control", "max-age=1")], none), Storable::Yes(_)));
+        // `no-cache` says: keep it and ask me.
+        assert!(matches!(ask(200, &[("Cache-Control", "no-cache"), tag], none), Storable::Yes(_)));
+    }
+
+    #[test]
+    fn stale_windows_are_the_answers_own_or_the_policys() {
+        let windows = |lines: &[(&str, &str)]| {
+            let policy = |policy: &mut Policy, _: &mut RequestFacts| {
+                policy.stale_while_revalidate = Duration::from_secs(3);
+                policy.stale_if_error = Duration::from_secs(4);
+            };
+            match ask(200, lines, policy) {
+                Storable::Yes(terms) => {
+                    let seconds = |window: Window| window.length().as_secs();
+                    Some((seconds(terms.stale_while_revalidate), seconds(terms.stale_if_error), terms.must_revalidate))
+                }
+                Storable::No(_) => None,
+            }
+        };
+        for (control, expected) in [
+            ("max-age=60", (3, 4, false)),
+            ("max-age=60, stale-while-revalidate=1, stale-if-error=2", (1, 2, false)),
+            ("max-age=60, stale-while-revalidate=0, stale-if-error=0", (0, 0, false)),
+            ("max-age=60, must-revalidate", (3, 4, true)),
+            ("max-age=60, proxy-revalidate", (3, 4, true)),
+            ("s-maxage=60", (3, 4, true)),
+        ] {
+            assert_eq!(windows(&[("Cache-Control", control)]), Some(expected), "{control}");
+        }
+    }
+
+    #[test]
+    fn an_answer_older_than_the_epoch_is_not_fresh_for_it() {
+        // `born` cannot lie before 1970: reckoned from there, an age of 68 years left 14 of 68 years of freshness.
+        let lines = [("Age", "2147483648"), ("Cache-Control", "max-age=2147483648"), ("ETag", "\"a\"")];
+        let decided = ask(200, &lines, |policy, _| policy.max_ttl = Duration::from_secs(1 << 32));
+        let Storable::Yes(terms) = decided else { panic!("{decided:?}") };
+        assert!(terms.expires <= NOW);
+    }
+
+    #[test]
+    fn age_goes_on_from_what_it_was_on_arrival() {
+        let lines = [("Age", "20"), ("Cache-Control", "max-age=60")];
+        let arrived = NOW.plus(Duration::from_millis(2500));
+        let decided = decide(&RequestFacts::get(false), 200, &head(&lines), &policy(), NOW, arrived);
+        let Storable::Yes(terms) = decided else { panic!("{decided:?}") };
+        // RFC 9111 section 4.2.3: the delay of the answer counts as age.
+        assert_eq!(arrived.since(terms.born), Duration::from_millis(22_500));
+        assert_eq!(terms.expires.since(terms.born), Duration::from_secs(60));
+    }
+
+    #[test]
+    fn windows_saturate() {
+        assert_eq!(Window::from(Duration::MAX).length(), Duration::from_secs(u64::from(u32::MAX)));
+    }
 }
