@@ -52,35 +52,18 @@ pub fn key<H: Head + ?Sized>(secret: &KeySecret, parts: &KeyParts<'_>, rules: &K
         write(&mut hasher, part.as_bytes());
     }
     for name in &rules.headers {
-        let mut n_values = 0_u64;
+        // A mark before each value and one at the end tell an absent field from an empty one, and two lines from one.
         for value in request.all(name) {
+            hasher.write_u8(1);
             write(&mut hasher, value);
-            n_values += 1;
         }
-        // Their number tells an absent field from an empty one, and two lines from one.
-        hasher.write_u64(n_values);
+        hasher.write_u8(0);
     }
     for name in &rules.cookies {
         match cookie_value(request, name) {
             Some(value) => {
                 hasher.write_u8(1);
                 write(&mut hasher, value);
-            }
-            None => hasher.write_u8(0),
-        }
-    }
-    Key(hasher.finish128().as_u128())
-}
-
-/// The key of a variant: the primary key and what the request says in the fields the answer varies by.
-pub(crate) fn extend<'a>(secret: &KeySecret, primary: Key, parts: impl Iterator<Item = Option<Cow<'a, [u8]>>>) -> Key {
-    let mut hasher = SipHasher13::new_with_key(&secret.0);
-    hasher.write_u128(primary.0);
-    for part in parts {
-        match part {
-            Some(value) => {
-                hasher.write_u8(1);
-                write(&mut hasher, &value);
             }
             None => hasher.write_u8(0),
         }
@@ -101,24 +84,20 @@ pub fn url_marks(secret: &KeySecret, host: &str, path: &str, query: &str) -> Url
     UrlMarks { path: of_path, url: hasher.finish128().h1 }
 }
 
-fn write(hasher: &mut SipHasher13, bytes: &[u8]) {
+/// Writes a part with its length, so that parts cannot run into each other.
+pub(crate) fn write(hasher: &mut SipHasher13, bytes: &[u8]) {
     hasher.write_usize(bytes.len());
     hasher.write(bytes);
 }
 
-/// What a rule leaves of a query. Names are compared percent-decoded; what is kept is kept as it came.
+/// What a rule leaves of a query. Names are compared percent-decoded; what is kept is kept as it came. Borrowed if
+/// that is all of it, in its order; else empty parameters are left out, too.
 #[must_use]
 pub fn filter_query<'a>(rule: &QueryRule, sort: bool, raw: &'a str) -> Cow<'a, str> {
-    if raw.is_empty() {
-        return Cow::Borrowed("");
-    }
     match rule {
         QueryRule::None => Cow::Borrowed(""),
         QueryRule::All if !sort => Cow::Borrowed(raw),
-        QueryRule::All => join(parameters(raw).collect(), true),
-        QueryRule::Allow(_) | QueryRule::Deny(_) => {
-            join(parameters(raw).filter(|parameter| is_kept(rule, parameter)).collect(), sort)
-        }
+        _ => select(raw, sort, |parameter| is_kept(rule, parameter)),
     }
 }
 
@@ -128,11 +107,28 @@ pub fn union_query<'a>(key: &QueryRule, forward: &QueryRule, sort: bool, raw: &'
     if matches!(forward, QueryRule::None) {
         return filter_query(key, sort, raw);
     }
-    join(parameters(raw).filter(|parameter| is_kept(key, parameter) || is_kept(forward, parameter)).collect(), sort)
+    select(raw, sort, |parameter| is_kept(key, parameter) || is_kept(forward, parameter))
 }
 
-fn parameters(raw: &str) -> impl Iterator<Item = &str> {
-    raw.split('&').filter(|parameter| !parameter.is_empty())
+fn select<'a>(raw: &'a str, sort: bool, is_kept: impl Fn(&str) -> bool) -> Cow<'a, str> {
+    let mut previous = Cow::Borrowed("");
+    let is_unchanged = raw.is_empty()
+        || raw.split('&').all(|parameter| {
+            let name = parameter_name(parameter);
+            let in_order = !sort || previous <= name;
+            previous = name;
+            !parameter.is_empty() && in_order && is_kept(parameter)
+        });
+    if is_unchanged {
+        return Cow::Borrowed(raw);
+    }
+    let mut parameters: Vec<&str> =
+        raw.split('&').filter(|parameter| !parameter.is_empty() && is_kept(parameter)).collect();
+    if sort {
+        // Stable: the order of equal names can carry meaning.
+        parameters.sort_by_cached_key(|parameter| parameter_name(parameter));
+    }
+    Cow::Owned(parameters.join("&"))
 }
 
 fn is_kept(rule: &QueryRule, parameter: &str) -> bool {
@@ -148,14 +144,6 @@ fn is_kept(rule: &QueryRule, parameter: &str) -> bool {
 fn parameter_name(parameter: &str) -> Cow<'_, str> {
     let name = parameter.split('=').next().unwrap_or_default();
     percent_decode(name.as_bytes()).decode_utf8_lossy()
-}
-
-fn join<'a>(mut parameters: Vec<&'a str>, sort: bool) -> Cow<'a, str> {
-    if sort {
-        // Stable: the order of equal names can carry meaning.
-        parameters.sort_by_key(|parameter| parameter_name(parameter));
-    }
-    Cow::Owned(parameters.join("&"))
 }
 
 /// The value of the cookie `name` (RFC 6265 section 4.2.1); the first, if there are several.
@@ -189,17 +177,29 @@ pub fn normalize_host(authority: &str) -> Cow<'_, str> {
 /// and would answer for another path than the one that was classified.
 #[must_use]
 pub fn has_dot_segments(path: &str) -> bool {
-    // Most paths have no dot at the start of a segment; one pass says so.
-    let bytes = path.as_bytes();
-    let suspicious = bytes.windows(2).any(|pair| matches!(pair[0], b'/' | b'\\') && matches!(pair[1], b'.' | b'%'))
-        || bytes.windows(3).any(|three| three[0] == b'%' && matches!(three[1], b'2' | b'5'));
-    if !suspicious {
+    // Most paths have neither an escape nor a dot at the start of a segment; one pass says so.
+    let mut begins = true;
+    let is_suspicious = path.bytes().any(|byte| {
+        let suspicious = byte == b'%' || (begins && byte == b'.');
+        begins = is_separator(byte);
+        suspicious
+    });
+    if !is_suspicious {
         return false;
     }
-    let decoded: Vec<u8> = percent_decode(bytes).collect();
-    [bytes, &decoded]
-        .iter()
-        .any(|path| path.split(|byte| matches!(byte, b'/' | b'\\')).any(|segment| segment == b"." || segment == b".."))
+    // `Some` as long as the segment is nothing but dots. The separator at the end closes the last segment.
+    let mut n_dots = Some(0_usize);
+    percent_decode(path.as_bytes()).chain([b'/']).any(|byte| {
+        if is_separator(byte) {
+            return matches!(n_dots.replace(0), Some(1 | 2));
+        }
+        n_dots = n_dots.filter(|_| byte == b'.').map(|n_dots| n_dots + 1);
+        false
+    })
+}
+
+const fn is_separator(byte: u8) -> bool {
+    matches!(byte, b'/' | b'\\')
 }
 
 #[cfg(test)]
@@ -264,6 +264,19 @@ mod tests {
         let deny = QueryRule::Deny(vec!["utm_source".into()]);
         for (rule, sort, raw, expected) in [
             (&QueryRule::All, false, "b=2&a=1&&", "b=2&a=1&&"),
+            (&QueryRule::All, true, "a=1&&b=2", "a=1&b=2"),
+            (&QueryRule::All, true, "%62=2&a=1", "a=1&%62=2"),
+            (&QueryRule::All, true, "", ""),
+            (&QueryRule::None, true, "&", ""),
+            (&allow, false, "x=1", ""),
+            (&allow, false, "page", "page"),
+            (&allow, false, "page=1&page=2", "page=1&page=2"),
+            (&allow, false, "Page=1", ""),
+            (&allow, true, "page=1&lang=de", "lang=de&page=1"),
+            (&allow, false, "page=1;x=2", "page=1;x=2"),
+            (&deny, false, "&a=1&", "a=1"),
+            (&deny, false, "utm_source", ""),
+            (&deny, false, "utm_source2=1&=2", "utm_source2=1&=2"),
             (&QueryRule::All, true, "b=2&a=1&b=1", "a=1&b=2&b=1"),
             (&QueryRule::None, false, "a=1", ""),
             (&allow, false, "x=1&page=2&lang=de", "page=2&lang=de"),
@@ -292,6 +305,12 @@ mod tests {
         ] {
             assert!(has_dot_segments(path), "{path}");
         }
+        for path in ["..", ".", "/a/b/..", "\\..", "/%2e", "/a%2f%2e%2e", "%2e%2e%5Ca", "/a/./", "/%2E%2e/"] {
+            assert!(has_dot_segments(path), "{path}");
+        }
+        for path in ["", "/%252e%252e/a", "/..;/a", "/%2e%2e%2e", "/%", "/%2", "/.%00", "/a%2fb.c/.d"] {
+            assert!(!has_dot_segments(path), "{path}");
+        }
         for path in ["/", "/a.b", "/..a", "/a..", "/.well-known/x", "/a/...", "/a%20b", "*", "/a%2Fb"] {
             assert!(!has_dot_segments(path), "{path}");
         }
@@ -303,5 +322,99 @@ mod tests {
         assert_ne!(marks.path, marks.url);
         assert_eq!(marks.path, url_marks(&SECRET, "h", "/a", "q=1").path);
         assert_ne!(marks.url, url_marks(&SECRET, "h", "/a", "q=1").url);
+    }
+    #[test]
+    fn a_query_that_stays_as_it_is_is_borrowed() {
+        let allow = QueryRule::Allow(vec!["a".into(), "b".into()]);
+        for (rule, sort, raw) in [
+            (&QueryRule::All, false, "b&&a"),
+            (&QueryRule::All, true, "a=1&b=2&b=1&c"),
+            (&allow, false, "b=1&a=2"),
+            (&allow, true, "a=2&b=1"),
+            (&allow, true, ""),
+            (&QueryRule::Deny(vec!["x".into()]), true, "a=1"),
+            (&QueryRule::None, true, "a=1"),
+        ] {
+            assert!(matches!(filter_query(rule, sort, raw), Cow::Borrowed(_)), "{rule:?} {raw}");
+        }
+    }
+
+    #[test]
+    fn the_origin_gets_what_either_rule_keeps() {
+        let (page, x) = (QueryRule::Allow(vec!["page".into()]), QueryRule::Allow(vec!["x".into()]));
+        for (key, forward, sort, raw, expected) in [
+            (&page, &QueryRule::None, false, "x=1&page=2", "page=2"),
+            (&page, &x, false, "x=1&y=3&page=2", "x=1&page=2"),
+            (&page, &x, true, "x=1&y=3&page=2", "page=2&x=1"),
+            (&QueryRule::None, &QueryRule::All, false, "x=1&page=2", "x=1&page=2"),
+            (&QueryRule::None, &QueryRule::None, false, "x=1", ""),
+        ] {
+            assert_eq!(union_query(key, forward, sort, raw), expected, "{raw}");
+        }
+    }
+
+    #[test]
+    fn the_values_of_one_field_are_not_those_of_the_next() {
+        let rules =
+            KeyRules { headers: vec!["x".into(), "y".into()], cookies: vec!["c".into(), "d".into()], ..rules() };
+        let of = |lines: &[(&str, &str)]| {
+            let mut fields = Fields::new();
+            for (name, value) in lines {
+                fields.push(name, value.as_bytes());
+            }
+            key(&SECRET, &parts("a", "/", ""), &rules, &fields)
+        };
+        assert_ne!(of(&[("X", "a")]), of(&[("Y", "a")]));
+        assert_ne!(of(&[("X", "a"), ("Y", "b")]), of(&[("X", "a"), ("X", "b")]));
+        assert_ne!(of(&[("Cookie", "c=1")]), of(&[("Cookie", "d=1")]));
+        assert_ne!(of(&[("Cookie", "c=")]), of(&[]));
+        assert_eq!(of(&[("x", "a")]), of(&[("X", "a")]));
+        assert_eq!(of(&[("Z", "a"), ("Cookie", "e=1")]), of(&[]));
+    }
+
+    #[test]
+    fn cookies_are_found_by_exact_name() {
+        let find = |lines: &[&str], name: &str| {
+            let mut fields = Fields::new();
+            for line in lines {
+                fields.push("Cookie", line.as_bytes());
+            }
+            cookie_value(&fields, name).map(|value| String::from_utf8_lossy(value).into_owned())
+        };
+        for (lines, name, expected) in [
+            (vec!["a=1; b=2"], "b", Some("2")),
+            (vec!["a=1;b=2"], "b", Some("2")),
+            (vec!["a=1", "b=2"], "b", Some("2")),
+            (vec!["a=1; a=2"], "a", Some("1")),
+            (vec!["A=1"], "a", None),
+            (vec!["aa=1; b=a=1"], "a", None),
+            (vec!["a=x=y"], "a", Some("x=y")),
+            (vec!["a=\"q\""], "a", Some("\"q\"")),
+            (vec!["a; b=2"], "a", None),
+            (vec!["a="], "a", Some("")),
+            (vec![], "a", None),
+        ] {
+            assert_eq!(find(&lines, name).as_deref(), expected, "{lines:?} {name}");
+        }
+    }
+
+    #[test]
+    fn hosts_are_lower_case_without_port_and_final_dot() {
+        for (authority, expected) in [
+            ("shop.example", "shop.example"),
+            ("Shop.Example", "shop.example"),
+            ("shop.example:8080", "shop.example"),
+            ("shop.example.", "shop.example"),
+            ("SHOP.example.:443", "shop.example"),
+            ("[::1]", "[::1]"),
+            ("[::1]:80", "[::1]"),
+            ("[2001:DB8::1]:80", "[2001:db8::1]"),
+            ("", ""),
+            (":", ""),
+            (".", ""),
+        ] {
+            assert_eq!(normalize_host(authority), expected, "{authority}");
+        }
+        assert!(matches!(normalize_host("shop.example:80"), Cow::Borrowed(_)));
     }
 }

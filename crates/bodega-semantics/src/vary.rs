@@ -1,9 +1,12 @@
 //! `Vary`: by which request fields answers under one key differ. RFC 9110 section 12.5.5, RFC 9111 section 4.1.
 //!
-//! Values that mean the same are made the same: spaces and case, and for `Accept-Encoding` and `Accept-Language`
-//! the order of members.
+//! Values that mean the same are made the same: spaces between members, and for `Accept-Encoding` and
+//! `Accept-Language` also case, order and the ways to write a quality. Start at `parse` and `variant`.
 
-use std::borrow::Cow;
+use std::cmp::Ordering;
+use std::hash::Hasher;
+
+use siphasher::sip128::{Hasher128, SipHasher13};
 
 use crate::fields::{Head, list_members};
 use crate::key::{self, Key, KeySecret};
@@ -33,36 +36,135 @@ pub fn parse<H: Head + ?Sized>(response: &H) -> Vary {
     if names.is_empty() { Vary::None } else { Vary::Names(names) }
 }
 
-/// The key of the variant that answers `request`.
-pub fn variant<H: Head + ?Sized>(secret: &KeySecret, primary: Key, names: &[String], request: &H) -> Key {
-    key::extend(secret, primary, names.iter().map(|name| normalized(name, request)))
+/// The key of the variant that answers `request`. The names are as `parse` gives them. Allocates nothing unless a
+/// negotiating field has more members than anything sends.
+///
+/// The names are in it, too: an answer that varied by one field must not be found by the equal value of another, once
+/// the origin has changed its mind.
+pub fn variant<H: Head + ?Sized>(
+    secret: &KeySecret,
+    primary: Key,
+    names: impl IntoIterator<Item = impl AsRef<str>>,
+    request: &H,
+) -> Key {
+    let mut hasher = SipHasher13::new_with_key(&secret.0);
+    hasher.write_u128(primary.0);
+    for name in names {
+        let name = name.as_ref();
+        key::write(&mut hasher, name.as_bytes());
+        // A mark before each member and one at the end; absent differs from empty.
+        if request.has(name) {
+            hasher.write_u8(1);
+            match name {
+                "accept-encoding" | "accept-language" => write_negotiation(&mut hasher, name, request),
+                // No lists: what looks like a space between members may be part of a secret.
+                "authorization" | "cookie" => write_all(&mut hasher, request.all(name)),
+                _ => write_all(&mut hasher, list_members(request.all(name))),
+            }
+        }
+        hasher.write_u8(0);
+    }
+    Key(hasher.finish128().as_u128())
 }
 
-/// The value of a field in the form in which variants are compared. Absent differs from empty.
-fn normalized<'h, H: Head + ?Sized>(name: &str, request: &'h H) -> Option<Cow<'h, [u8]>> {
-    if !request.has(name) {
-        return None;
+fn write_all<'a>(hasher: &mut SipHasher13, values: impl Iterator<Item = &'a [u8]>) {
+    for value in values {
+        hasher.write_u8(1);
+        key::write(hasher, value);
     }
-    let negotiates = matches!(name, "accept-encoding" | "accept-language");
-    let mut members: Vec<Vec<u8>> = Vec::new();
-    for field in request.fields().filter(|field| field.name.eq_ignore_ascii_case(name)) {
-        for member in list_members(std::iter::once(field.value)) {
-            let member: Vec<u8> = if negotiates {
-                let tight: Vec<u8> = member.iter().copied().filter(|byte| !byte.is_ascii_whitespace()).collect();
-                tight.to_ascii_lowercase()
-            } else {
-                member.to_vec()
-            };
-            members.push(member);
+}
+
+/// Writes what a negotiating field asks for: the preference is in the quality, not in the place in the list (RFC 9110
+/// section 12.5), and what is refused is as good as not listed unless `*` or `identity` would let it in (section 12.5.3).
+fn write_negotiation<H: Head + ?Sized>(hasher: &mut SipHasher13, name: &str, request: &H) {
+    let mut few = [Member::default(); MAX_FEW];
+    let mut many = Vec::new();
+    let mut n_few = 0;
+    for member in list_members(request.all(name)).map(Member::read) {
+        match few.get_mut(n_few) {
+            Some(place) => {
+                *place = member;
+                n_few += 1;
+            }
+            None => many.push(member),
         }
     }
-    if negotiates {
-        // The quality says the preference, not the place in the list.
-        members.sort_unstable();
-        members.dedup();
+    let members = if many.is_empty() {
+        &mut few[..n_few]
+    } else {
+        many.extend_from_slice(&few);
+        &mut many[..]
+    };
+    members.sort_unstable_by(Member::compare);
+    let lists_any = members.iter().any(|member| member.text == b"*");
+    let mut previous: Option<&Member<'_>> = None;
+    for member in members.iter() {
+        let is_refusal = name == "accept-encoding"
+            && member.thousandths == 0
+            && !lists_any
+            && !member.text.eq_ignore_ascii_case(b"identity");
+        if is_refusal || previous.is_some_and(|previous| previous.compare(member).is_eq()) {
+            continue;
+        }
+        previous = Some(member);
+        hasher.write_u8(1);
+        hasher.write_u16(member.thousandths);
+        hasher.write_usize(member.text.len());
+        for part in member.text.chunks(32) {
+            let mut lower = [0_u8; 32];
+            let lower = &mut lower[..part.len()];
+            lower.copy_from_slice(part);
+            lower.make_ascii_lowercase();
+            hasher.write(lower);
+        }
     }
-    Some(Cow::Owned(members.join(&b","[..])))
 }
+
+/// One of what a client would take.
+#[derive(Clone, Copy, Default)]
+struct Member<'a> {
+    text: &'a [u8],
+    /// The quality; 1000 if none is given.
+    thousandths: u16,
+}
+
+impl<'a> Member<'a> {
+    /// A member whose parameters are not just a quality is taken as a whole; its semicolon tells it from all others.
+    fn read(member: &'a [u8]) -> Self {
+        let whole = Self { text: member, thousandths: 1000 };
+        let Some(at) = member.iter().position(|&byte| byte == b';') else { return whole };
+        match quality(member[at + 1..].trim_ascii()) {
+            Some(thousandths) => Self { text: member[..at].trim_ascii(), thousandths },
+            None => whole,
+        }
+    }
+
+    fn compare(&self, other: &Self) -> Ordering {
+        let lower = |member: &Self| member.text.iter().map(u8::to_ascii_lowercase);
+        lower(self).cmp(lower(other)).then(self.thousandths.cmp(&other.thousandths))
+    }
+}
+
+/// RFC 9110 section 12.4.2: `0` to `1` with up to three decimals.
+fn quality(parameter: &[u8]) -> Option<u16> {
+    let value = parameter.strip_prefix(b"q=").or_else(|| parameter.strip_prefix(b"Q="))?;
+    let (whole, decimals) = match value {
+        [whole @ (b'0' | b'1')] => (whole, &[][..]),
+        [whole @ (b'0' | b'1'), b'.', decimals @ ..] if decimals.len() <= 3 => (whole, decimals),
+        _ => return None,
+    };
+    let mut thousandths = u16::from(whole - b'0') * 1000;
+    for (decimal, weight) in decimals.iter().zip([100, 10, 1]) {
+        if !decimal.is_ascii_digit() {
+            return None;
+        }
+        thousandths += u16::from(decimal - b'0') * weight;
+    }
+    (thousandths <= 1000).then_some(thousandths)
+}
+
+/// Browsers send about five.
+const MAX_FEW: usize = 16;
 
 #[cfg(test)]
 mod tests {
@@ -93,5 +195,63 @@ mod tests {
         assert_ne!(of(&[("X", "a, b")]), of(&[("X", "b, a")]));
         assert_ne!(of(&[]), of(&[("X", "")]));
         assert_ne!(of(&[("Accept-Encoding", "gzip")]), of(&[("Accept-Encoding", "gzip;q=0")]));
+    }
+    #[test]
+    fn negotiations_that_mean_the_same_are_one_variant() {
+        let of = |name: &str, value: &str| {
+            variant(&KeySecret([3; 16]), Key(1), [name.to_ascii_lowercase()], &fields(&[(name, value)]))
+        };
+        for (name, one, other, same) in [
+            ("Accept-Encoding", "gzip;q=1.0, br", "br,gzip", true),
+            ("Accept-Encoding", "gzip ; q=0.50", "GZIP;Q=0.5", true),
+            ("Accept-Encoding", "gzip, gzip", "gzip", true),
+            ("Accept-Encoding", "gzip, br;q=0", "gzip", true),
+            ("Accept-Encoding", "gzip;q=0.000", "", true),
+            ("Accept-Encoding", "gzip, br;q=0, *", "gzip, *", false),
+            ("Accept-Encoding", "gzip, identity;q=0", "gzip", false),
+            ("Accept-Encoding", "gzip, *;q=0", "gzip", false),
+            ("Accept-Encoding", "gzip;q=0.5, br", "gzip, br;q=0.5", false),
+            ("Accept-Encoding", "gzip;q=2", "gzip", false),
+            ("Accept-Encoding", "gzip;q=1.001", "gzip", false),
+            ("Accept-Encoding", "gzip;q=0.5555", "gzip;q=0.555", false),
+            ("Accept-Encoding", "gzip;x=1", "gzip", false),
+            ("Accept-Encoding", "gzipbr", "gzip, br", false),
+            ("Accept-Language", "en-US,en;q=0.9", "EN-us , en; q=0.900", true),
+            ("Accept-Language", "de, en", "en, de", true),
+            ("Accept-Language", "de;q=0, en", "en", false),
+            ("Accept-Language", "de;q=0.1, en", "de;q=0.2, en", false),
+            ("Accept", "text/html, a/b", "text/html,a/b", true),
+            ("Accept", "text/html;q=1.0", "text/html", false),
+            ("Cookie", "a=1, 2", "a=1,2", false),
+            ("Authorization", "Basic a,  b", "Basic a, b", false),
+        ] {
+            assert_eq!(of(name, one) == of(name, other), same, "{name}: {one} | {other}");
+        }
+    }
+
+    #[test]
+    fn more_members_than_are_held_at_hand_are_compared_alike() {
+        for n_members in [MAX_FEW - 1, MAX_FEW, MAX_FEW + 1, 3 * MAX_FEW] {
+            let forwards: Vec<String> = (0..n_members).map(|number| format!("x-{number}")).collect();
+            let backwards: Vec<String> = forwards.iter().rev().map(|member| member.to_uppercase()).collect();
+            let of = |members: &[String]| {
+                let request = fields(&[("Accept-Encoding", &members.join(","))]);
+                variant(&KeySecret([3; 16]), Key(1), ["accept-encoding"], &request)
+            };
+            assert_eq!(of(&forwards), of(&backwards), "{n_members}");
+            assert_ne!(of(&forwards), of(&forwards[1..]), "{n_members}");
+        }
+    }
+
+    #[test]
+    fn variants_by_one_field_are_never_those_by_another() {
+        // Only values were hashed: what was stored for `A: x` answered `B: x` once the origin varied by `B` instead.
+        let request = fields(&[("A", "x"), ("B", "x")]);
+        let of = |names: &[&str]| variant(&KeySecret([3; 16]), Key(1), names, &request);
+        assert_ne!(of(&["a"]), of(&["b"]));
+        assert_ne!(of(&["a"]), of(&["a", "c"]));
+        assert_ne!(of(&[]), of(&["c"]));
+        let of = |primary| variant(&KeySecret([3; 16]), Key(primary), ["a"], &request);
+        assert_ne!(of(1), of(2));
     }
 }
