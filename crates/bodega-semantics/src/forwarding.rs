@@ -1,25 +1,57 @@
 //! What a gateway takes out of a request and an answer, and what it adds: hop-by-hop fields (RFC 9110 section 7.6.1),
 //! `Via` (7.6.3), `Forwarded` (RFC 7239) with its older relatives, `CDN-Loop` (RFC 8586).
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use crate::fields::{Fields, Head, list_members};
 
-/// Fields that mean something for one connection only.
-const HOP_BY_HOP: [&str; 9] = [
+/// Fields that mean something for one connection only, or for one proxy (RFC 9111 section 3.1).
+const HOP_BY_HOP: [&str; 10] = [
     "connection",
     "keep-alive",
     "proxy-connection",
     "proxy-authenticate",
+    "proxy-authentication-info",
     "proxy-authorization",
     "te",
     "trailer",
     "transfer-encoding",
     "upgrade",
 ];
-/// Fields that `Connection` may not take away: a client could make a request mean something else to the origin.
-const NOT_TO_BE_NAMED: [&str; 8] =
-    ["host", "authorization", "cookie", "content-length", "content-type", "cdn-loop", "forwarded", "x-forwarded-for"];
+/// Fields that `Connection` may not take away, since they are for everybody on the way (RFC 9110 section 7.6.1):
+/// without them a request means something else to the origin, or a private answer seems fit for all.
+const NOT_TO_BE_NAMED: [&str; 30] = [
+    "age",
+    "authorization",
+    "bodega-cache-control",
+    "cache-control",
+    "cdn-cache-control",
+    "cdn-loop",
+    "content-encoding",
+    "content-length",
+    "content-location",
+    "content-range",
+    "content-type",
+    "cookie",
+    "date",
+    "etag",
+    "expires",
+    "forwarded",
+    "host",
+    "if-match",
+    "if-modified-since",
+    "if-none-match",
+    "if-range",
+    "if-unmodified-since",
+    "last-modified",
+    "location",
+    "pragma",
+    "range",
+    "set-cookie",
+    "vary",
+    "via",
+    "x-forwarded-for",
+];
 /// Fields in which a request says who forwarded it.
 const FORWARDED: [&str; 6] =
     ["forwarded", "x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-forwarded-port", "x-real-ip"];
@@ -57,6 +89,7 @@ pub fn add_forwarded<H: Head + ?Sized>(
     for name in FORWARDED {
         fields.remove(name);
     }
+    let peer = peer.to_canonical();
     let peer_text = peer.to_string();
     let node = match peer {
         IpAddr::V4(address) => address.to_string(),
@@ -99,19 +132,27 @@ fn quoted_if_needed(text: &str) -> String {
     }
 }
 
-/// The client behind the trusted proxies: from the nearest back, the first that is not one of them.
+/// The client behind the trusted proxies: from the nearest back, the first that is not one of them. Where the chain
+/// names no address, it is the last proxy that could be told.
 pub fn client_address<H: Head + ?Sized>(head: &H, peer: IpAddr, trusted: &dyn Fn(IpAddr) -> bool) -> IpAddr {
-    let mut client = peer;
+    // A listener for both families sees IPv4 peers in their IPv6 form.
+    let mut client = peer.to_canonical();
     let members: Vec<&[u8]> = list_members(head.all("x-forwarded-for")).collect();
     for member in members.iter().rev() {
         if !trusted(client) {
             break;
         }
-        let text = String::from_utf8_lossy(member);
-        let Ok(address) = text.trim_matches(['[', ']']).parse::<IpAddr>() else { break };
+        let Some(address) = address(member) else { break };
         client = address.to_canonical();
     }
     client
+}
+
+/// An address, perhaps with brackets and the port that some proxies add.
+fn address(text: &[u8]) -> Option<IpAddr> {
+    let text = std::str::from_utf8(text).ok()?;
+    let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
+    bare.parse().ok().or_else(|| text.parse::<SocketAddr>().ok().map(|address| address.ip()))
 }
 
 /// Adds this gateway to `Via`: the version the message came by, and our name.
@@ -205,5 +246,98 @@ mod tests {
         assert_eq!(text(sent.first("cdn-loop")), "other, bodega; id=ab12");
         assert!(cdn_loop_contains(&sent, "bodega", "ab12"));
         assert!(!cdn_loop_contains(&sent, "bodega", "cd34"));
+    }
+    #[test]
+    fn connection_cannot_make_a_private_answer_public() {
+        let answer = fields(&[
+            ("Connection", "Cache-Control, Set-Cookie, vary, X-Hop, ETag"),
+            ("Cache-Control", "no-store"),
+            ("Set-Cookie", "a=1"),
+            ("Vary", "*"),
+            ("X-Hop", "1"),
+            ("ETag", "\"a\""),
+            ("Proxy-Authentication-Info", "x"),
+        ]);
+        let left: Vec<String> = end_to_end(&answer).fields().map(|field| field.name.to_owned()).collect();
+        assert_eq!(left, ["Cache-Control", "Set-Cookie", "Vary", "ETag"]);
+    }
+
+    #[test]
+    fn every_hop_by_hop_field_goes_in_any_case() {
+        for name in HOP_BY_HOP {
+            let upper = name.to_ascii_uppercase();
+            assert!(is_hop_by_hop(&upper), "{name}");
+            assert!(end_to_end(&fields(&[(&upper, "x")])).is_empty(), "{name}");
+            assert!(!NOT_TO_BE_NAMED.contains(&name), "{name}");
+        }
+        assert!(!is_hop_by_hop("host"));
+        let tricky =
+            fields(&[("Connection", "X-A"), ("connection", " , x-b,,"), ("X-A", "1"), ("X-B", "2"), ("X-C", "3")]);
+        assert_eq!(end_to_end(&tricky).as_block(), b"X-C: 3\r\n");
+    }
+
+    #[test]
+    fn forwarded_is_written_as_rfc_7239_section_6_says() {
+        for (peer, authority, forwarded, address) in [
+            ("192.0.2.1", "h", "for=192.0.2.1;host=h;proto=https", "192.0.2.1"),
+            ("2001:db8::1", "h:1", "for=\"[2001:db8::1]\";host=\"h:1\";proto=https", "2001:db8::1"),
+            ("::ffff:192.0.2.1", "", "for=192.0.2.1;proto=https", "192.0.2.1"),
+        ] {
+            let mut sent = Fields::new();
+            add_forwarded(&mut sent, &Fields::new(), peer.parse().unwrap(), "https", authority, false);
+            assert_eq!(text(sent.first("forwarded")), forwarded);
+            assert_eq!(text(sent.first("x-forwarded-for")), address);
+            assert_eq!(text(sent.first("x-forwarded-host")), authority);
+        }
+    }
+
+    #[test]
+    fn addresses_are_read_as_proxies_write_them() {
+        for (written, expected) in [
+            ("192.0.2.7", "192.0.2.7"),
+            ("192.0.2.7:4711", "192.0.2.7"),
+            ("2001:db8::7", "2001:db8::7"),
+            ("[2001:db8::7]", "2001:db8::7"),
+            ("[2001:db8::7]:4711", "2001:db8::7"),
+            ("::ffff:192.0.2.7", "192.0.2.7"),
+            // What is no address ends the walk at the proxy that wrote it.
+            ("unknown", "10.0.0.1"),
+            ("\"192.0.2.7\"", "10.0.0.1"),
+            ("192.0.2.7:x", "10.0.0.1"),
+            ("", "10.0.0.1"),
+        ] {
+            let request = fields(&[("X-Forwarded-For", written)]);
+            let trusted = |address: IpAddr| address.to_string() == "10.0.0.1";
+            let client = client_address(&request, "::ffff:10.0.0.1".parse().unwrap(), &trusted);
+            assert_eq!(client.to_string(), expected, "{written}");
+        }
+        let all_trusted = fields(&[("X-Forwarded-For", "10.0.0.3, 10.0.0.2")]);
+        let client = client_address(&all_trusted, "10.0.0.1".parse().unwrap(), &|_| true);
+        assert_eq!(client.to_string(), "10.0.0.3", "nobody but proxies: the farthest");
+    }
+
+    #[test]
+    fn via_goes_behind_those_before() {
+        let mut sent = fields(&[("via", "1.0 fred")]);
+        let request = fields(&[("via", "1.0 fred"), ("Via", "1.1 p.example")]);
+        append_via(&mut sent, &request, "1.1", "bodega");
+        assert_eq!(text(sent.first("via")), "1.0 fred, 1.1 p.example, 1.1 bodega");
+        assert_eq!(sent.len(), 1);
+    }
+
+    #[test]
+    fn a_loop_is_told_by_name_and_parameter() {
+        for (value, expected) in [
+            ("bodega; id=ab", true),
+            ("Bodega;id=ab", true),
+            ("other, bodega; x=1; id=ab", true),
+            ("bodega", false),
+            ("bodega; id=abc", false),
+            ("other; id=ab", false),
+            ("other; x=\"bodega; id=ab\"", false),
+            ("", false),
+        ] {
+            assert_eq!(cdn_loop_contains(&fields(&[("CDN-Loop", value)]), "bodega", "ab"), expected, "{value}");
+        }
     }
 }
