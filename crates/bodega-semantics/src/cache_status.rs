@@ -150,4 +150,87 @@ mod tests {
         );
         assert_eq!(out, b"bodega; fwd=stale; fwd-status=304; stored; collapsed; ttl=-5; detail=expired");
     }
+    const PLAIN: Forwarded<'_> = Forwarded {
+        name: "bodega",
+        fwd: "uri-miss",
+        fwd_status: None,
+        stored: false,
+        collapsed: false,
+        ttl: None,
+        detail: None,
+    };
+
+    #[test]
+    fn only_what_is_so_is_said() {
+        let written = |said: &Forwarded<'_>| {
+            let mut out = Vec::new();
+            write_forwarded(&mut out, said);
+            String::from_utf8(out).unwrap()
+        };
+        assert_eq!(written(&PLAIN), "bodega; fwd=uri-miss");
+        assert_eq!(written(&Forwarded { stored: true, ..PLAIN }), "bodega; fwd=uri-miss; stored");
+        assert_eq!(written(&Forwarded { collapsed: true, ..PLAIN }), "bodega; fwd=uri-miss; collapsed");
+        assert_eq!(written(&Forwarded { ttl: Some(0), ..PLAIN }), "bodega; fwd=uri-miss; ttl=0");
+        assert_eq!(
+            written(&Forwarded { ttl: Some(i64::MIN), ..PLAIN }),
+            "bodega; fwd=uri-miss; ttl=-9223372036854775808"
+        );
+        assert_eq!(
+            written(&Forwarded { detail: Some("two words"), ..PLAIN }),
+            "bodega; fwd=uri-miss; detail=\"two words\""
+        );
+    }
+
+    #[test]
+    fn stale_answers_and_refusals_say_why() {
+        let mut out = Vec::new();
+        write_stale_hit(&mut out, "bodega", 5, "while-revalidate");
+        assert_eq!(out, b"bodega; hit; ttl=-5; detail=while-revalidate");
+        out.clear();
+        write_detail(&mut out, "bodega", "limit");
+        assert_eq!(out, b"bodega; detail=limit");
+        out.clear();
+        write_hit(&mut out, "bodega", u64::MAX);
+        assert_eq!(out, b"bodega; hit; ttl=18446744073709551615");
+    }
+
+    #[test]
+    fn every_reason_has_a_token_that_rfc_9211_knows() {
+        // Section 2.2.
+        const KNOWN: [&str; 8] = ["bypass", "method", "uri-miss", "vary-miss", "miss", "request", "stale", "partial"];
+        for reason in Reason::ALL {
+            assert!(KNOWN.contains(&fwd_token(*reason)), "{}", reason.name());
+        }
+        for (reason, token) in [
+            (Reason::UriMiss, "uri-miss"),
+            (Reason::VaryMiss, "vary-miss"),
+            (Reason::Expired, "stale"),
+            (Reason::MustRevalidate, "stale"),
+            (Reason::RequestDirective, "request"),
+            (Reason::Method, "method"),
+            (Reason::PolicyNone, "bypass"),
+            (Reason::Range, "partial"),
+        ] {
+            assert_eq!(fwd_token(reason), token);
+        }
+    }
+
+    #[test]
+    fn a_name_is_a_token_if_it_can_be_one() {
+        for (name, expected) in [
+            ("a/b:c", "a/b:c"),
+            ("*x", "*x"),
+            ("edge-1.example", "edge-1.example"),
+            ("1edge", "\"1edge\""),
+            ("", "\"\""),
+            ("a b", "\"a b\""),
+            ("a\\b", "\"a\\\\b\""),
+            ("a\r\nb: c", "\"ab: c\""),
+            ("\u{e9}", "\"\""),
+        ] {
+            let mut out = Vec::new();
+            write_name(&mut out, name);
+            assert_eq!(String::from_utf8(out).unwrap(), expected, "{name:?}");
+        }
+    }
 }

@@ -154,3 +154,34 @@ impl Outcome {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_is_a_token_of_its_own_and_reads_back() {
+        let names = |names: Vec<&'static str>| {
+            for (at, name) in names.iter().enumerate() {
+                let is_plain =
+                    name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
+                assert!(!name.is_empty() && is_plain, "{name}");
+                assert!(!names[at + 1..].contains(name), "{name}");
+            }
+        };
+        names(Outcome::ALL.iter().map(|value| value.name()).collect());
+        names(Reason::ALL.iter().map(|value| value.name()).collect());
+        names(Level::ALL.iter().map(|value| value.name()).collect());
+        assert!(Outcome::ALL.iter().all(|value| Outcome::from_name(value.name()) == Some(*value)));
+        assert!(Reason::ALL.iter().all(|value| Reason::from_name(value.name()) == Some(*value)));
+        assert_eq!(Reason::from_name("Fresh"), None);
+    }
+
+    #[test]
+    fn what_came_from_the_store_is_a_hit_of_a_level() {
+        for outcome in Outcome::ALL {
+            let is_hit = matches!(outcome, Outcome::Hit | Outcome::Stale);
+            assert_eq!(outcome.level() == Level::L1, is_hit, "{}", outcome.name());
+        }
+    }
+}

@@ -131,4 +131,62 @@ mod tests {
         let strict = Terms { must_revalidate: true, ..window };
         assert!(!may_serve_on_error(&strict, Timestamp::from_seconds(1061)));
     }
+    #[test]
+    fn a_client_that_is_heeded_may_ask_for_more() {
+        let heeded = |request: &str, now: u64| {
+            let control = crate::cache_control::parse(std::iter::once(request.as_bytes()));
+            decide(&terms(|_| {}), &RequestFacts::get(false), Some(&control), Timestamp::from_seconds(now))
+        };
+        const ASKED: Reuse = Reuse::Revalidate(Reason::RequestDirective);
+        for (name, request, now, is_fresh) in [
+            ("nothing asked", "", 1030, true),
+            ("5.2.1.4 no-cache", "no-cache", 1030, false),
+            ("5.2.1.1 young enough", "max-age=30", 1030, true),
+            ("5.2.1.1 too old", "max-age=29", 1030, false),
+            ("5.2.1.1 none is young enough", "max-age=0", 1030, false),
+            ("5.2.1.3 fresh for long enough", "min-fresh=30", 1030, true),
+            ("5.2.1.3 not for long enough", "min-fresh=31", 1030, false),
+            ("no-store is about storing", "no-store", 1030, true),
+        ] {
+            let decided = heeded(request, now);
+            assert_eq!(decided == ASKED, !is_fresh, "{name}");
+            assert_eq!(matches!(decided, Reuse::Fresh { .. }), is_fresh, "{name}");
+        }
+        // Not heeded, the same request changes nothing.
+        let plain = decide(&terms(|_| {}), &RequestFacts::get(false), None, Timestamp::from_seconds(1030));
+        assert_eq!(plain, Reuse::Fresh { age_seconds: 30, ttl_seconds: 30 });
+    }
+
+    #[test]
+    fn the_order_of_refusals() {
+        let all = terms(|terms| {
+            terms.always_validate = true;
+            terms.stale_while_revalidate = Duration::from_secs(10).into();
+        });
+        let later = Timestamp::from_seconds(1061);
+        assert_eq!(decide(&all, &RequestFacts::get(true), None, later), Reuse::NotFor(Reason::UserRequest));
+        assert_eq!(decide(&all, &RequestFacts::get(false), None, later), Reuse::Revalidate(Reason::MustRevalidate));
+    }
+
+    #[test]
+    fn a_part_of_a_second_left_is_a_second_of_freshness() {
+        let now = Timestamp::from_seconds(1060).minus(Duration::from_millis(1));
+        let decided = decide(&terms(|_| {}), &RequestFacts::get(false), None, now);
+        assert_eq!(decided, Reuse::Fresh { age_seconds: 59, ttl_seconds: 1 });
+    }
+
+    #[test]
+    fn a_clock_that_was_set_back_makes_nothing_old() {
+        let decided = decide(&terms(|_| {}), &RequestFacts::get(false), None, Timestamp::from_seconds(900));
+        assert_eq!(decided, Reuse::Fresh { age_seconds: 0, ttl_seconds: 160 });
+    }
+
+    #[test]
+    fn no_cache_is_not_served_on_error_either() {
+        let strict = terms(|terms| {
+            terms.stale_if_error = Duration::from_secs(10).into();
+            terms.always_validate = true;
+        });
+        assert!(!may_serve_on_error(&strict, Timestamp::from_seconds(1061)), "9111-5.2.2.4");
+    }
 }

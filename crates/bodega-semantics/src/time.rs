@@ -37,3 +37,26 @@ impl Timestamp {
         Self(self.0.saturating_sub(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arithmetic_saturates() {
+        let (zero, end) = (Timestamp(0), Timestamp(u64::MAX));
+        assert_eq!(Timestamp::from_seconds(u64::MAX), end);
+        assert_eq!(end.plus(Duration::MAX), end);
+        assert_eq!(zero.plus(Duration::MAX), end);
+        assert_eq!(zero.minus(Duration::from_millis(1)), zero);
+        assert_eq!(end.minus(Duration::MAX), zero);
+        assert_eq!(zero.since(end), Duration::ZERO);
+        assert_eq!(end.since(zero), Duration::from_millis(u64::MAX));
+    }
+
+    #[test]
+    fn seconds_are_rounded_down() {
+        assert_eq!(Timestamp(1999).seconds(), 1);
+        assert_eq!(Timestamp::from_seconds(1).plus(Duration::from_millis(999)), Timestamp(1999));
+    }
+}

@@ -1,0 +1,411 @@
+//! What holds for every head, however hostile: nothing panics, decisions keep their promises, parts stay apart.
+//! The tables with a row for every branch are beside the decisions.
+
+use std::time::Duration;
+
+use bodega_semantics::cache_control::{self, for_response, parse_targeted};
+use bodega_semantics::conditional::{self, Conditional};
+use bodega_semantics::fields::{Block, list_members};
+use bodega_semantics::key::{self, KeyParts, KeySecret};
+use bodega_semantics::policy::{ForwardRules, KeyRules, QueryRule};
+use bodega_semantics::range::{self, RangeDecision};
+use bodega_semantics::reuse::{self, Reuse};
+use bodega_semantics::storable::{self, Method, RequestFacts, Storable};
+use bodega_semantics::{Fields, Head, Key, Policy, Timestamp, cache_status, forwarding, vary};
+use proptest::prelude::*;
+
+const SECRET: KeySecret = KeySecret([7; 16]);
+/// Fields that decisions read.
+const NAMES: &[&str] = &[
+    "Age",
+    "Authorization",
+    "Bodega-Cache-Control",
+    "CDN-Cache-Control",
+    "CDN-Loop",
+    "Cache-Control",
+    "Connection",
+    "Cookie",
+    "Date",
+    "ETag",
+    "Expires",
+    "Forwarded",
+    "If-Match",
+    "If-Modified-Since",
+    "If-None-Match",
+    "If-Range",
+    "If-Unmodified-Since",
+    "Last-Modified",
+    "Pragma",
+    "Range",
+    "Set-Cookie",
+    "Vary",
+    "Via",
+    "X-Forwarded-For",
+];
+/// Pieces of which values are made that get far into the parsers.
+const PIECES: &[&str] = &[
+    "max-age",
+    "s-maxage",
+    "no-store",
+    "no-cache",
+    "private",
+    "public",
+    "must-revalidate",
+    "must-understand",
+    "stale-while-revalidate",
+    "stale-if-error",
+    "=",
+    "=60",
+    "=\"60\"",
+    "=99999999999999999999",
+    "=-1",
+    ",",
+    ", ",
+    ";",
+    "; ",
+    "\"",
+    "\\",
+    "*",
+    "W/",
+    "\"a\"",
+    "bytes=",
+    "0-",
+    "-5",
+    "3-4",
+    " ",
+    "\t",
+    "gzip",
+    "br;q=0",
+    "q=0.5",
+    "en",
+    "Sun, 06 Nov 1994 08:49:37 GMT",
+    "Sunday, 06-Nov-94 08:49:37 GMT",
+    "Tue, 14 Nov 2023 22:13:20 GMT",
+    "a=1",
+    "0",
+    "2147483648",
+    "192.0.2.1",
+    "[::1]:80",
+    "(",
+    ")",
+    "?1",
+    "%\"",
+    ":",
+    "id=x",
+    "Accept-Encoding",
+    "Set-Cookie",
+    "x",
+];
+
+fn value() -> impl Strategy<Value = Vec<u8>> {
+    prop_oneof![
+        4 => proptest::collection::vec(proptest::sample::select(PIECES), 0..8)
+            .prop_map(|pieces| pieces.concat().into_bytes()),
+        1 => proptest::collection::vec(any::<u8>(), 0..40),
+    ]
+}
+
+fn head() -> impl Strategy<Value = Fields> {
+    proptest::collection::vec((proptest::sample::select(NAMES), value()), 0..8).prop_map(|lines| {
+        let mut fields = Fields::new();
+        for (name, value) in lines {
+            fields.push(name, &value);
+        }
+        fields
+    })
+}
+
+fn seconds() -> impl Strategy<Value = u64> {
+    prop_oneof![Just(0), 0_u64..100, any::<u64>()]
+}
+
+fn time() -> impl Strategy<Value = Timestamp> {
+    prop_oneof![any::<u64>().prop_map(Timestamp), (1_699_999_000_u64..1_700_001_000).prop_map(Timestamp::from_seconds)]
+}
+
+prop_compose! {
+    fn policy()(
+        store in proptest::bool::weighted(0.9),
+        (min, default, max, swr, sie) in (seconds(), seconds(), seconds(), seconds(), seconds()),
+        negative in proptest::collection::btree_map(100_u16..600, seconds(), 0..3),
+    ) -> Policy {
+        Policy {
+            name: "test".into(),
+            store,
+            min_ttl: Duration::from_secs(min),
+            default_ttl: Duration::from_secs(default),
+            max_ttl: Duration::from_secs(max),
+            negative_ttl: negative.into_iter().map(|(status, ttl)| (status, Duration::from_secs(ttl))).collect(),
+            stale_while_revalidate: Duration::from_secs(swr),
+            stale_if_error: Duration::from_secs(sie),
+            key: rules(),
+            forward: ForwardRules { query: QueryRule::None, headers: vec![], cookies: vec![] },
+            max_object_bytes: None,
+        }
+    }
+}
+
+fn rules() -> KeyRules {
+    KeyRules {
+        query: QueryRule::All,
+        sort_query: false,
+        headers: vec!["via".into(), "age".into()],
+        cookies: vec!["a".into()],
+        host: true,
+    }
+}
+
+fn query_rule() -> impl Strategy<Value = QueryRule> {
+    let names = || proptest::collection::vec("[ab%]{1,2}", 0..3);
+    prop_oneof![
+        Just(QueryRule::None),
+        Just(QueryRule::All),
+        names().prop_map(QueryRule::Allow),
+        names().prop_map(QueryRule::Deny),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1024))]
+
+    #[test]
+    fn storing_never_breaks_its_promises(
+        response in head(), status in any::<u16>(), policy in policy(), user in any::<bool>(),
+        method in proptest::sample::select(vec!["GET", "HEAD", "POST"]), times in (time(), time()), now in time(),
+    ) {
+        let facts = RequestFacts { method: Method::of(method), has_user_fields: user };
+        let decided = storable::decide(&facts, status, &response, &policy, times.0, times.1);
+        let (control, _) = for_response(&response);
+        if let Storable::Yes(terms) = decided {
+            prop_assert!(policy.store && method == "GET" && (200..600).contains(&status));
+            prop_assert!(!response.has("set-cookie") && status != 206 && status != 304);
+            prop_assert!(!control.no_store || control.must_understand);
+            prop_assert_eq!(&control.private, &cache_control::Qualified::Absent);
+            prop_assert!(!user || terms.shared_explicit);
+            prop_assert!(terms.born <= times.1);
+            prop_assert!(terms.expires <= times.1.plus(policy.max_ttl));
+            // What is said about reuse afterwards agrees with the terms.
+            match reuse::decide(&terms, &facts, None, now) {
+                Reuse::Fresh { ttl_seconds, .. } => {
+                    prop_assert!(ttl_seconds > 0 && terms.expires > now && !terms.always_validate);
+                }
+                Reuse::StaleWhileRevalidate { .. } => {
+                    prop_assert!(terms.expires <= now && !terms.must_revalidate && !terms.always_validate);
+                }
+                Reuse::Revalidate(_) => prop_assert!(terms.always_validate || terms.expires <= now),
+                Reuse::NotFor(_) => prop_assert!(user && !terms.shared_explicit),
+            }
+            prop_assert!(!(reuse::may_serve_on_error(&terms, now) && terms.must_revalidate));
+        }
+    }
+
+    #[test]
+    fn one_more_refusal_never_makes_an_answer_storable(
+        response in head(), status in 200_u16..600, policy in policy(), line in 0_usize..4, times in (time(), time()),
+    ) {
+        let (name, value) =
+            [("Cache-Control", "private"), ("Set-Cookie", "a=1"), ("Vary", "*"), ("Cache-Control", "private=\"x\"")][line];
+        let mut refused = response.clone();
+        // A targeted field silences `Cache-Control`.
+        for targeted in cache_control::TARGETED {
+            refused.remove(targeted);
+        }
+        refused.push(name, value.as_bytes());
+        let decided =
+            storable::decide(&RequestFacts::get(false), status, &refused, &policy, times.0, times.1);
+        prop_assert!(matches!(decided, Storable::No(_)), "{:?}", decided);
+    }
+
+    #[test]
+    fn of_cache_control_nothing_but_numbers_gives_a_life(values in proptest::collection::vec(value(), 0..4)) {
+        let control = cache_control::parse(values.iter().map(Vec::as_slice));
+        let bound = Duration::from_secs(1 << 31);
+        for life in [control.max_age, control.s_maxage, control.stale_while_revalidate, control.stale_if_error] {
+            prop_assert!(life.is_none_or(|life| life <= bound));
+        }
+        // Another line may only restrict.
+        let more = cache_control::parse(values.iter().map(Vec::as_slice).chain([&b"max-age=1, s-maxage=1"[..]]));
+        prop_assert!(more.max_age.is_some_and(|life| life.as_secs() <= 1));
+        prop_assert!(more.s_maxage.is_some_and(|life| life.as_secs() <= 1));
+        prop_assert!(!control.no_store || more.no_store);
+    }
+
+    #[test]
+    fn targeted_fields_are_read_or_left(response in head()) {
+        for name in cache_control::TARGETED {
+            prop_assert!(response.has(name) || parse_targeted(&response, name).is_none());
+        }
+    }
+
+    #[test]
+    fn conditions_of_any_kind_are_evaluated(
+        request in head(), stored in head(), status in 100_u16..600,
+        method in proptest::sample::select(vec!["GET", "HEAD", "PUT"]),
+    ) {
+        let decided = conditional::evaluate(method, &request, status, &stored);
+        match decided {
+            Conditional::Full => {}
+            Conditional::NotModified => prop_assert!((200..300).contains(&status) && method != "PUT"),
+            Conditional::Failed => prop_assert!((200..300).contains(&status)),
+        }
+    }
+
+    #[test]
+    fn a_tag_matches_itself_whatever_stands_around_it(
+        tag in "(W/)?\"[!#-~]{0,8}\"", others in proptest::collection::vec("(W/)?\"[!#-~]{0,8}\"", 0..4), at in 0_usize..5,
+    ) {
+        let mut stored = Fields::new();
+        stored.push("ETag", tag.as_bytes());
+        let mut tags = others.clone();
+        tags.insert(at.min(others.len()), tag.clone());
+        let mut request = Fields::new();
+        request.push("If-None-Match", tags.join(", ").as_bytes());
+        prop_assert_eq!(conditional::evaluate("GET", &request, 200, &stored), Conditional::NotModified);
+        request.set("If-None-Match", others.join(",").as_bytes());
+        let opaque = |tag: &String| tag.trim_start_matches("W/").to_owned();
+        let listed = others.iter().any(|other| opaque(other) == opaque(&tag));
+        let decided = conditional::evaluate("GET", &request, 200, &stored);
+        prop_assert_eq!(decided == Conditional::NotModified, listed);
+    }
+
+    #[test]
+    fn a_part_lies_within_the_whole(request in head(), stored in head(), total in prop_oneof![0_u64..20, any::<u64>()]) {
+        if let RangeDecision::Partial { first, last } = range::decide(&request, &stored, total) {
+            prop_assert!(first <= last && last < total);
+        }
+        prop_assert!(range::requested(&request).is_some() == request.has("range"));
+    }
+
+    #[test]
+    fn ranges_read_back_as_written(first in any::<u64>(), last in any::<u64>()) {
+        let mut request = Fields::new();
+        request.push("Range", format!("bytes={first}-{last}").as_bytes());
+        let expected = if first <= last {
+            range::Requested::From { first, last: Some(last) }
+        } else {
+            range::Requested::Other
+        };
+        prop_assert_eq!(range::requested(&request), Some(expected));
+    }
+
+    #[test]
+    fn keys_tell_requests_apart(
+        one in ("[ab/]{0,3}", "[ab/]{0,3}", "[ab/]{0,3}", 0_u64..2), other in ("[ab/]{0,3}", "[ab/]{0,3}", "[ab/]{0,3}", 0_u64..2),
+        heads in (head(), head()),
+    ) {
+        let rules = rules();
+        let of = |parts: &(String, String, String, u64), head: &Fields| {
+            let parts = KeyParts { scope: parts.3, host: &parts.0, path: &parts.1, query: &parts.2 };
+            key::key(&SECRET, &parts, &rules, head)
+        };
+        let seen = |head: &Fields| {
+            let lines = |name| head.all(name).map(<[u8]>::to_vec).collect::<Vec<_>>();
+            (lines("via"), lines("age"), key::cookie_value(head, "a").map(<[u8]>::to_vec))
+        };
+        let same = one == other && seen(&heads.0) == seen(&heads.1);
+        prop_assert_eq!(of(&one, &heads.0) == of(&other, &heads.1), same);
+    }
+
+    #[test]
+    fn variants_are_found_again_and_kept_apart(
+        response in head(), one in "[ab, ]{0,6}", other in "[ab, ]{0,6}", request in head(),
+    ) {
+        if let vary::Vary::Names(names) = vary::parse(&response) {
+            prop_assert!(names.is_sorted() && !names.iter().any(|name| name == "*"));
+            let variant = vary::variant(&SECRET, Key(1), &names, &request);
+            prop_assert_eq!(variant, vary::variant(&SECRET, Key(1), &names, &Fields::copy_of(&request)));
+        }
+        let of = |value: &str| {
+            let mut request = Fields::new();
+            request.push("X", value.as_bytes());
+            vary::variant(&SECRET, Key(1), ["x"], &request)
+        };
+        let members = |value: &str| list_members([value.as_bytes()].into_iter()).map(<[u8]>::to_vec).collect::<Vec<_>>();
+        prop_assert_eq!(of(&one) == of(&other), members(&one) == members(&other));
+    }
+
+    #[test]
+    fn filtering_a_query_twice_changes_nothing_more(rule in query_rule(), forward in query_rule(), sort in any::<bool>(), raw in "[ab%61=&+.]{0,16}") {
+        let once = key::filter_query(&rule, sort, &raw).into_owned();
+        prop_assert_eq!(key::filter_query(&rule, sort, &once), &once[..]);
+        // Nothing is in the key that the origin does not get.
+        let sent = key::union_query(&rule, &forward, sort, &raw);
+        prop_assert_eq!(key::filter_query(&rule, true, &sent), key::filter_query(&rule, true, &raw));
+        let came: Vec<&str> = raw.split('&').collect();
+        prop_assert!(sent.split('&').all(|parameter| parameter.is_empty() || came.contains(&parameter)));
+    }
+
+    #[test]
+    fn dot_segments_are_those_of_the_decoded_path(path in "(/|\\\\|\\.|a|%2e|%2E|%2f|%5C|%|2e){0,10}") {
+        let decoded = percent_encoding::percent_decode(path.as_bytes()).collect::<Vec<u8>>();
+        let expected = decoded
+            .split(|byte| matches!(byte, b'/' | b'\\'))
+            .any(|segment| segment == b"." || segment == b"..");
+        prop_assert_eq!(key::has_dot_segments(&path), expected);
+    }
+
+    #[test]
+    fn any_text_is_a_path_a_query_a_host(text in any::<String>(), rule in query_rule(), sort in any::<bool>()) {
+        let _ = key::has_dot_segments(&text);
+        let _ = key::filter_query(&rule, sort, &text);
+        let host = key::normalize_host(&text).into_owned();
+        prop_assert!(!host.bytes().any(|byte| byte.is_ascii_uppercase()));
+    }
+
+    #[test]
+    fn what_goes_on_holds_nothing_for_one_connection(request in head(), trusted in any::<bool>(), peer in any::<u128>()) {
+        let mut sent = forwarding::end_to_end(&request);
+        prop_assert!(!sent.fields().any(|field| forwarding::is_hop_by_hop(field.name)));
+        let peer = std::net::IpAddr::V6(peer.into());
+        forwarding::add_forwarded(&mut sent, &request, peer, "https", "shop.example", trusted);
+        forwarding::append_via(&mut sent, &request, "1.1", "bodega");
+        forwarding::append_cdn_loop(&mut sent, &request, "bodega", "x");
+        for name in ["Forwarded", "X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host", "Via", "CDN-Loop"] {
+            prop_assert_eq!(sent.all(name).count(), 1, "{}", name);
+        }
+        prop_assert!(forwarding::client_address(&request, peer, &|_| false) == peer.to_canonical());
+        forwarding::client_address(&request, peer, &|_| true);
+    }
+
+    #[test]
+    fn what_may_have_been_a_loop_is_seen_behind_whole_members(before in "[a-z]{1,5}(; id=[a-z]{1,3})?(, [a-z]{1,5})?") {
+        let mut request = Fields::new();
+        request.push("CDN-Loop", before.as_bytes());
+        let mut sent = Fields::new();
+        forwarding::append_cdn_loop(&mut sent, &request, "bodega", "ab12");
+        prop_assert!(forwarding::cdn_loop_contains(&sent, "bodega", "ab12"));
+    }
+
+    #[test]
+    fn fields_read_back_from_their_block(head in head()) {
+        prop_assert_eq!(&Fields::from_block(head.as_block()), &head);
+        prop_assert_eq!(Block(head.as_block()).fields().count(), head.len());
+    }
+
+    #[test]
+    fn any_block_is_read_as_far_as_it_goes(block in proptest::collection::vec(any::<u8>(), 0..80)) {
+        prop_assert!(Block(&block).fields().count() <= block.len());
+        let _ = Fields::from_block(&block);
+    }
+
+    #[test]
+    fn members_are_trimmed_parts_of_their_line(line in value()) {
+        for member in list_members([&line[..]].into_iter()) {
+            prop_assert!(!member.is_empty() && member == member.trim_ascii());
+            prop_assert!(line.windows(member.len()).any(|part| part == member));
+        }
+    }
+
+    #[test]
+    fn a_cache_status_is_printable_ascii(name in any::<String>(), detail in any::<String>(), ttl in any::<i64>()) {
+        let mut out = Vec::new();
+        cache_status::write_hit(&mut out, &name, ttl.unsigned_abs());
+        cache_status::write_stale_hit(&mut out, &name, ttl.unsigned_abs(), &detail);
+        cache_status::write_detail(&mut out, &name, &detail);
+        let said = cache_status::Forwarded {
+            name: &name, fwd: "miss", fwd_status: Some(200), stored: true, collapsed: true, ttl: Some(ttl), detail: Some(&detail),
+        };
+        cache_status::write_forwarded(&mut out, &said);
+        prop_assert!(out.iter().all(|byte| matches!(byte, 0x20..=0x7e)));
+    }
+}
