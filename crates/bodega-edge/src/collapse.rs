@@ -55,11 +55,21 @@ impl Collapse {
         self.shard(key).lock().get(&key).cloned()
     }
 
-    /// Takes `fill` out, if it is still the one under its key.
+    /// Lets `fill` be joined under the key of the variant that it turned out to be, too: whoever comes once the names
+    /// are known looks there.
+    pub(crate) fn enter_variant(&self, fill: &Arc<Fill>, key: Key) {
+        if key != fill.key && fill.variant.set(key).is_ok() {
+            self.shard(key).lock().entry(key).or_insert_with(|| Arc::clone(fill));
+        }
+    }
+
+    /// Takes `fill` out, where it is still the one under its key.
     pub(crate) fn leave(&self, fill: &Arc<Fill>) {
-        let mut shard = self.shard(fill.key).lock();
-        if shard.get(&fill.key).is_some_and(|other| Arc::ptr_eq(other, fill)) {
-            shard.remove(&fill.key);
+        for key in std::iter::once(&fill.key).chain(fill.variant.get()) {
+            let mut shard = self.shard(*key).lock();
+            if shard.get(key).is_some_and(|other| Arc::ptr_eq(other, fill)) {
+                shard.remove(key);
+            }
         }
     }
 

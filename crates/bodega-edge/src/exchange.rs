@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use bodega_semantics::key::UrlMarks;
+use bodega_semantics::key::{self, UrlMarks};
 use bodega_semantics::{Field, Fields, Head, Key, Outcome, Reason, Timestamp, forwarding};
 use bodega_snapshot::{Behavior, Distribution, Snapshot};
 use bodega_store::Entry;
@@ -100,7 +100,6 @@ pub struct Exchange<'a> {
     pub(crate) primary: Key,
     /// The key of this request's variant.
     pub(crate) key: Key,
-    pub(crate) marks: UrlMarks,
     pub(crate) user_fields: bool,
     pub(crate) entry: Option<Entry>,
     pub(crate) hit: Option<HitFacts>,
@@ -220,7 +219,6 @@ impl<'a> Exchange<'a> {
             host: Host::EMPTY,
             primary: Key(0),
             key: Key(0),
-            marks: UrlMarks { path: 0, url: 0 },
             user_fields: false,
             entry: None,
             hit: None,
@@ -256,6 +254,17 @@ impl<'a> Exchange<'a> {
         })
     }
 
+    /// The identity of the URL, for invalidation. Nothing on the way of a hit needs it: entries carry their own.
+    fn marks(&self) -> UrlMarks {
+        let (Some(behavior), Some(distribution)) = (self.behavior, self.distribution) else {
+            return UrlMarks { path: 0, url: 0 };
+        };
+        let rules = &behavior.policy.key;
+        let query = key::filter_query(&rules.query, rules.sort_query, self.request.query.unwrap_or_default());
+        let host = if rules.host { self.host.as_str() } else { distribution.name.as_str() };
+        key::url_marks(&self.worker.edge.settings.secret, host, self.request.path, &query)
+    }
+
     /// What the asynchronous part starts from, for a request that goes on by itself beside this one.
     pub(crate) fn pending_for(&self, step: Step, entry: Option<Entry>) -> Pending {
         Pending {
@@ -264,7 +273,7 @@ impl<'a> Exchange<'a> {
             behavior: self.behavior.map(Arc::clone),
             primary: self.primary,
             key: self.key,
-            marks: self.marks,
+            marks: self.marks(),
             user_fields: self.user_fields,
             entry,
             reason: self.reason,

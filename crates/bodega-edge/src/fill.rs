@@ -5,7 +5,7 @@
 //! `lead` runs the writer's side, `reader` is the readers'.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bodega_semantics::key::UrlMarks;
@@ -22,6 +22,8 @@ pub struct Fill {
     pub(crate) marks: UrlMarks,
     /// The sequence number when the request to the origin began.
     pub(crate) stamp: u64,
+    /// The key of the variant that the answer turned out to be, where it is not `key`.
+    pub(crate) variant: OnceLock<Key>,
     state: Mutex<State>,
     /// Wakes readers: a head, bytes, the end.
     pub(crate) changed: Notify,
@@ -93,6 +95,7 @@ impl Fill {
             key,
             marks,
             stamp,
+            variant: OnceLock::new(),
             state: Mutex::new(State {
                 resolved: None,
                 private: None,
@@ -192,7 +195,8 @@ impl Fill {
     pub(crate) fn look(&self, position: u64) -> Look {
         let state = self.state.lock();
         if position < state.base {
-            return Look::Broken(FetchError::internal(
+            return Look::Broken(FetchError::new(
+                Reason::Limit,
                 "the reader was too slow for the window of a body that is not kept",
             ));
         }
@@ -235,9 +239,14 @@ impl Fill {
         self.room.notified().await;
     }
 
-    /// Where the slowest reader is; `None` if nobody reads.
-    pub(crate) fn slowest(&self) -> Option<u64> {
-        self.state.lock().readers.iter().map(|mark| mark.position.load(Ordering::Relaxed)).min()
+    /// Where the slowest reader is, and how many read; `None` if nobody does. Those whom the window has left behind
+    /// do not count: they find out once they look.
+    pub(crate) fn slowest(&self) -> Option<(u64, usize)> {
+        let state = self.state.lock();
+        let positions = || {
+            state.readers.iter().map(|mark| mark.position.load(Ordering::Relaxed)).filter(|position| *position >= state.base)
+        };
+        positions().min().map(|slowest| (slowest, positions().count()))
     }
 
     /// Forgets the slices that lie wholly before `position`.

@@ -75,7 +75,7 @@ impl Edge {
         sequence
     }
 
-    fn invalidate_url(&self, host: &str, path: &str, query: Option<&str>) -> u64 {
+    pub(crate) fn invalidate_url(&self, host: &str, path: &str, query: Option<&str>) -> u64 {
         let snapshot = self.snapshot.load();
         let distribution = snapshot.distribution(host);
         // Where the host is not in the key, entries go by the distribution's name.

@@ -123,10 +123,14 @@ pub(crate) async fn follow(journey: &mut Journey, fill: &Arc<Fill>, leads: bool)
             Joined::Found
         }
         Resolved::Entry { entry, outcome, reason, fwd_status } => {
+            if !leads && journey.pending.user_fields && !entry.terms.shared_explicit {
+                journey.pending.reason = Reason::UserRequest;
+                return Joined::Alone;
+            }
             journey.found = Found::Entry { entry, outcome, reason, fwd_status, stored: false, collapsed: !leads };
             Joined::Found
         }
-        Resolved::Private => match fill.take_private().filter(|_| leads) {
+        Resolved::Private => match leads.then(|| fill.take_private()).flatten() {
             Some(answer) => {
                 journey.found = Found::Alone { answer, outcome: Outcome::Miss };
                 Joined::Found

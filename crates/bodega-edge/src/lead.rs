@@ -112,13 +112,14 @@ pub(crate) async fn run(mut lead: Lead, fetch: FetchRequest, last: &mut Option<F
         Ok(answer) => {
             if let Some(previous) = lead.previous.take() {
                 match answer.status {
-                    304 => return lead.refresh(&previous, &answer, request_time, response_time),
+                    304 if has_validator(&previous) => return lead.refresh(&previous, &answer, request_time, response_time),
                     status @ (500 | 502 | 503 | 504) if reuse::may_serve_on_error(&previous.terms, response_time) => {
                         return lead.resolve_entry(previous, Outcome::Stale, Reason::IfError, Some(status));
                     }
                     _ => lead.previous = Some(previous),
                 }
-            } else if answer.status == 304 {
+            }
+            if answer.status == 304 {
                 let error =
                     FetchError::new(Reason::OriginMalformed, "the origin answered 304 to a request without conditions");
                 return lead.fail(error, response_time);
@@ -172,31 +173,33 @@ impl Lead {
             with_age.push("Age", age);
         }
         let policy = &self.behavior.policy;
-        let decided = storable::decide(&self.facts, previous.status, &with_age, policy, request_time, response_time);
-        let entry = match decided {
-            Storable::Yes(terms) => {
-                let status_line = status_line(previous);
-                let entry = previous.with_head(&NewEntry {
-                    key: previous.key,
-                    marks: previous.marks,
-                    stamp: self.fill.stamp,
-                    terms,
-                    revision: self.snapshot.revision,
-                    kind: Kind::Answer,
-                    status: previous.status,
-                    for_user: self.facts.has_user_fields,
-                    status_line: &status_line,
-                    block: fields.as_block(),
-                });
-                self.store(entry.clone());
-                entry
-            }
-            Storable::No(_) => {
-                // The origin no longer wants it stored: this once it answers those who asked, then it is gone.
-                self.worker.edge.memory.remove(previous);
-                previous.clone()
-            }
+        // The body stays what a user's request once brought, whoever asks whether it still holds.
+        let for_user = self.facts.has_user_fields || previous.for_user;
+        let facts = RequestFacts::get(for_user);
+        let decided = storable::decide(&facts, previous.status, &with_age, policy, request_time, response_time);
+        let (terms, keep) = match decided {
+            Storable::Yes(terms) => (terms, true),
+            // The origin no longer wants it stored: this once it answers those who asked, then it is gone.
+            Storable::No(_) => (Terms { born: response_time, expires: response_time, ..previous.terms }, false),
         };
+        let status_line = status_line(previous);
+        let entry = previous.with_head(&NewEntry {
+            key: previous.key,
+            marks: previous.marks,
+            stamp: self.fill.stamp,
+            terms,
+            revision: self.snapshot.revision,
+            kind: Kind::Answer,
+            status: previous.status,
+            for_user,
+            status_line: &status_line,
+            block: fields.as_block(),
+        });
+        if keep {
+            self.store(entry.clone());
+        } else {
+            self.worker.edge.memory.remove(previous);
+        }
         self.resolve_entry(entry, Outcome::Revalidated, self.reason_of_revalidation(previous), Some(304));
     }
 
@@ -212,6 +215,7 @@ impl Lead {
             Storable::Yes(terms) if !too_large(&self, answer.content_length) => Some(terms),
             _ => None,
         };
+        let is_for_users = matches!(decided, Storable::No(Reason::UserRequest));
         let Some(terms) = terms else {
             // Too large to keep but free to be shared: read along through a window.
             if let Storable::Yes(terms) = decided
@@ -219,33 +223,35 @@ impl Lead {
             {
                 return self.pump(answer, terms, key, names, response_time, false).await;
             }
-            return self.give_to_leader(answer);
+            return self.give_to_leader(answer, is_for_users);
         };
         match self.variation(&answer.fields) {
-            None => self.give_to_leader(answer),
+            None => self.give_to_leader(answer, is_for_users),
             Some((key, names)) => self.pump(answer, terms, key, names, response_time, true).await,
         }
     }
 
-    fn give_to_leader(&self, answer: FetchAnswer) {
+    fn give_to_leader(&self, answer: FetchAnswer, is_for_users: bool) {
         self.leave();
-        if let Some(previous) = &self.previous {
+        // RFC 9111 section 4.3.3: a failure of the origin says nothing about what is stored, nor about its next answer.
+        let has_failed = answer.status >= 500;
+        if let Some(previous) = self.previous.as_ref().filter(|_| !has_failed) {
             self.worker.edge.memory.remove(previous);
         }
-        if self.fill.was_joined() {
-            self.remember_uncacheable();
+        if self.fill.was_joined() && !has_failed {
+            self.remember_uncacheable(is_for_users);
         }
         self.fill.resolve_private(answer);
         self.fill.end(Ok(()));
     }
 
-    fn remember_uncacheable(&self) {
+    fn remember_uncacheable(&self, is_for_users: bool) {
         let now = self.worker.now();
         let terms = Terms { born: now, expires: now.plus(UNCACHEABLE_MEMORY), ..Terms::default() };
-        self.store(self.marker(Kind::Uncacheable, self.fill.key, terms, b""));
+        self.store(self.marker(Kind::Uncacheable, self.fill.key, terms, is_for_users, b""));
     }
 
-    fn marker(&self, kind: Kind, key: Key, terms: Terms, body: &[u8]) -> Entry {
+    fn marker(&self, kind: Kind, key: Key, terms: Terms, for_user: bool, body: &[u8]) -> Entry {
         let new = NewEntry {
             key,
             marks: self.fill.marks,
@@ -254,7 +260,7 @@ impl Lead {
             revision: self.snapshot.revision,
             kind,
             status: 0,
-            for_user: false,
+            for_user,
             status_line: b"",
             block: b"",
         };
@@ -304,11 +310,14 @@ impl Lead {
         }
         let reservation = if keep { self.reserve(content_length) } else { None };
         let keep = reservation.is_some();
+        // Before the names can be read: who finds them looks for the fill under the variant's key.
+        self.worker.edge.collapse.enter_variant(&self.fill, key);
         if keep && !names.is_empty() {
             let marker = self.marker(
                 Kind::VaryNames,
                 self.primary,
                 Terms { born: terms.born, expires: Timestamp(u64::MAX), ..Terms::default() },
+                false,
                 names.join("\n").as_bytes(),
             );
             self.store(marker);
@@ -319,7 +328,7 @@ impl Lead {
         if let Some(whole) = early.whole() {
             drop(reservation);
             let entry = self.inline_entry(&head, whole);
-            head.stored = self.store(entry.clone());
+            head.stored = !too_large(&self, Some(whole.len() as u64)) && self.store(entry.clone());
             head.fields = Fields::new();
             head.entry = Some(entry);
             self.leave();
@@ -446,10 +455,28 @@ impl Sink<'_> {
         if early.ended {
             return Ok(());
         }
-        while let Some(chunk) = next_chunk(body).await {
-            self.take(&chunk?).await?;
+        while let Some(chunk) = self.next_chunk(body).await? {
+            self.take(&chunk).await?;
         }
         Ok(())
+    }
+
+    /// Waits for the next chunk; for a body that is not kept no longer than anybody reads it.
+    async fn next_chunk(&self, body: &mut dyn BodyStream) -> Result<Option<bytes::Bytes>, FetchError> {
+        if self.reservation.is_some() {
+            return next_chunk(body).await.transpose();
+        }
+        let fill = &self.lead.fill;
+        loop {
+            if fill.slowest().is_none() {
+                return Err(abandoned());
+            }
+            tokio::select! {
+                biased;
+                chunk = next_chunk(body) => return chunk.transpose(),
+                () = fill.wait_for_room() => {}
+            }
+        }
     }
 
     async fn take(&mut self, chunk: &[u8]) -> Result<(), FetchError> {
@@ -502,29 +529,42 @@ impl Sink<'_> {
         }
     }
 
-    /// Waits until the slowest reader leaves room in the window, for a bounded time: then it is left behind.
+    /// Waits until the slowest reader leaves room in the window, for a bounded time while others are held up by it: then
+    /// it is left behind. One who reads alone holds up nobody, and may go on as slowly as it likes while it moves.
     async fn wait_for_window(&mut self, more_bytes: u64) -> Result<(), FetchError> {
         let fill = &self.lead.fill;
         let window = self.lead.worker.edge.settings.fill_window_bytes.max(2 * SLICE_BYTES as u64);
+        let end = self.n_bytes + more_bytes;
+        if end - fill.base() <= window {
+            return Ok(());
+        }
+        // The window moves: who comes now cannot read from the first byte any more.
+        self.lead.leave();
+        let mut deadline = tokio::time::Instant::now() + SLOWEST_READER_WAIT;
+        let mut seen = fill.slowest();
         loop {
-            let end = self.n_bytes + more_bytes;
-            if end - fill.base() <= window {
-                return Ok(());
-            }
-            let Some(slowest) = fill.slowest() else {
-                return Err(FetchError::new(Reason::ClientGone, "all readers of a body that is not kept have left"));
-            };
+            let Some((slowest, n_readers)) = fill.slowest() else { return Err(abandoned()) };
             fill.drop_before(slowest);
             if end - fill.base() <= window {
-                // The window has moved: who comes now cannot read from the first byte any more.
-                self.lead.leave();
                 return Ok(());
             }
-            if tokio::time::timeout(SLOWEST_READER_WAIT, fill.wait_for_room()).await.is_err() {
-                fill.drop_before(slowest + more_bytes.max(SLICE_BYTES as u64));
+            if n_readers == 1 && seen != Some((slowest, n_readers)) {
+                deadline = tokio::time::Instant::now() + SLOWEST_READER_WAIT;
+            }
+            seen = Some((slowest, n_readers));
+            if tokio::time::timeout_at(deadline, fill.wait_for_room()).await.is_err() {
+                fill.drop_before(end - window + SLICE_BYTES as u64);
             }
         }
     }
+}
+
+fn abandoned() -> FetchError {
+    FetchError::new(Reason::ClientGone, "all readers of a body that is not kept have left")
+}
+
+fn has_validator(entry: &Entry) -> bool {
+    entry.has("etag") || entry.has("last-modified")
 }
 
 /// The first slice of a body of unknown length.

@@ -4,7 +4,8 @@
 //! negotiate the form of an answer go on by themselves, since an origin that heeds them says so with `Vary`.
 //! A request that carries a forwarded field outside the key may get an answer made for its user: `user_fields`.
 
-use bodega_semantics::key::{cookie_value, union_query};
+use bodega_semantics::key::{self, cookie_value, union_query};
+use bodega_semantics::policy::QueryRule;
 use bodega_semantics::{Fields, Head, Policy, forwarding};
 use bodega_snapshot::Behavior;
 use bodega_store::Entry;
@@ -31,8 +32,14 @@ pub(crate) enum Purpose {
 }
 
 /// Whether the request carries something that the origin will see and the key does not hold.
-pub(crate) fn has_user_fields<H: Head + ?Sized>(policy: &Policy, head: &H) -> bool {
+pub(crate) fn has_user_fields<H: Head + ?Sized>(policy: &Policy, head: &H, query: Option<&str>) -> bool {
     let forward = &policy.forward;
+    if let Some(query) = query.filter(|_| forward.query != QueryRule::None)
+        && union_query(&policy.key.query, &forward.query, false, query).len()
+            > key::filter_query(&policy.key.query, false, query).len()
+    {
+        return true;
+    }
     if forward.headers.is_empty() && forward.cookies.is_empty() {
         return false;
     }
@@ -120,8 +127,16 @@ fn add_cookies(fields: &mut Fields, policy: &Policy, from: &OwnedRequest) {
     }
 }
 
+/// Takes whole segments off only: `/images` is no prefix of `/images-old/a.webp`.
+fn without_prefix<'p>(path: &'p str, prefix: &str) -> &'p str {
+    match path.strip_prefix(prefix) {
+        Some(rest) if prefix.ends_with('/') || rest.is_empty() || rest.starts_with('/') => rest,
+        _ => path,
+    }
+}
+
 fn path_and_query(behavior: &Behavior, from: &OwnedRequest, purpose: Purpose) -> String {
-    let path = from.path.strip_prefix(behavior.strip_prefix.as_str()).unwrap_or(&from.path);
+    let path = without_prefix(&from.path, &behavior.strip_prefix);
     let mut target = String::with_capacity(behavior.add_prefix.len() + path.len() + 1);
     target.push_str(behavior.add_prefix.trim_end_matches('/'));
     if !path.starts_with('/') && path != "*" {

@@ -1,6 +1,6 @@
 //! Asks the origin for this client alone.
 
-use bodega_semantics::{Outcome, Reason};
+use bodega_semantics::{Outcome, Reason, key};
 use bodega_snapshot::Action;
 
 use crate::exchange::{Found, Journey};
@@ -21,7 +21,9 @@ pub(crate) async fn run(journey: &mut Journey) -> Step {
         Ok(answer) => {
             if is_unsafe(&journey.request.method) && (200..400).contains(&answer.status) {
                 // RFC 9111 section 4.4: what an unsafe request has changed must be asked for anew.
-                edge.invalidations.invalidate_mark(journey.pending.marks.path);
+                // By host and path, since a request that passes has no key of its own.
+                let host = key::normalize_host(&journey.request.authority);
+                edge.invalidate_url(&host, &journey.request.path, None);
             }
             if answer.status == 101 {
                 let error = FetchError::new(Reason::OriginMalformed, "the origin switched protocols unasked");

@@ -24,8 +24,7 @@ pub(crate) fn run(exchange: &mut Exchange<'_>) -> Step {
     let parts = KeyParts { scope: behavior.scope, host, path: request.path, query: &query };
     exchange.primary = key::key(&edge.settings.secret, &parts, &policy.key, request);
     exchange.key = exchange.primary;
-    exchange.marks = key::url_marks(&edge.settings.secret, host, request.path, &query);
-    exchange.user_fields = upstream::has_user_fields(policy, request);
+    exchange.user_fields = upstream::has_user_fields(policy, request, request.query);
 
     let Some(mut entry) = edge.memory.get(exchange.key) else {
         return miss(exchange, Reason::UriMiss);
@@ -34,25 +33,31 @@ pub(crate) fn run(exchange: &mut Exchange<'_>) -> Step {
         edge.memory.remove(&entry);
         return miss(exchange, Reason::Invalidated);
     }
+    if entry.kind == Kind::VaryNames {
+        let names = vary_names(&entry);
+        exchange.key = vary::variant(&edge.settings.secret, exchange.primary, &names, request);
+        match edge.memory.get(exchange.key) {
+            Some(variant) if edge.invalidations.allows(variant.stamp, &variant.marks) => entry = variant,
+            Some(variant) => {
+                edge.memory.remove(&variant);
+                return miss(exchange, Reason::Invalidated);
+            }
+            None => return miss(exchange, Reason::VaryMiss),
+        }
+    }
     match entry.kind {
         Kind::Answer => {}
-        Kind::Uncacheable if entry.terms.expires > exchange.now => {
+        // What is remembered of requests that name a user says nothing about those that do not, and what an earlier
+        // configuration did not keep this one may.
+        Kind::Uncacheable
+            if entry.terms.expires > exchange.now
+                && entry.revision == exchange.snapshot.revision
+                && (exchange.user_fields || !entry.for_user) =>
+        {
             exchange.reason = Reason::Uncacheable;
             return Step::Fetch;
         }
-        Kind::Uncacheable => return miss(exchange, Reason::UriMiss),
-        Kind::VaryNames => {
-            let names = vary_names(&entry);
-            exchange.key = vary::variant(&edge.settings.secret, exchange.primary, &names, request);
-            match edge.memory.get(exchange.key) {
-                Some(variant) if edge.invalidations.allows(variant.stamp, &variant.marks) => entry = variant,
-                Some(variant) => {
-                    edge.memory.remove(&variant);
-                    return miss(exchange, Reason::Invalidated);
-                }
-                None => return miss(exchange, Reason::VaryMiss),
-            }
-        }
+        Kind::Uncacheable | Kind::VaryNames => return miss(exchange, Reason::UriMiss),
     }
     if entry.revision != exchange.snapshot.revision {
         match lead::under_revision(exchange.worker, exchange.snapshot, behavior, &entry) {

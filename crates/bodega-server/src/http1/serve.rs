@@ -10,7 +10,7 @@ use bodega_edge::exchange::{Journey, OwnedRequest};
 use bodega_edge::fetch::RequestBody;
 use bodega_edge::{Answer, AnswerHead, Begun, BodyPlan, Finished, RequestView, begin, complete, finish, refusal};
 use bodega_http1::write::reason_phrase;
-use bodega_http1::{BodyFraming, EMPTY_FIELD, MAX_FIELDS, Parsed, RequestHead, Version, parse_request};
+use bodega_http1::{BodyFraming, EMPTY_FIELD, HeadErrorKind, MAX_FIELDS, Parsed, RequestHead, Version, parse_request};
 use bodega_semantics::{Head, Reason};
 
 use crate::access_log::Line;
@@ -114,6 +114,8 @@ fn is_whole(thread: &Thread, input: &Input) -> bool {
         )
 }
 
+const USUAL_FIELDS: usize = 24;
+
 /// What came of one request.
 enum Exchanged {
     /// The next one may follow.
@@ -133,8 +135,17 @@ impl Exchanged {
     ) -> Self {
         let started = Instant::now();
         let sent_before = output.sent_bytes + output.pending.len() as u64;
-        let mut fields = [EMPTY_FIELD; MAX_FIELDS];
-        let (head, n_bytes) = match parse_request(input.filled(), &mut fields, &thread.limits) {
+        // Nearly all heads have few fields: the many slots that the limit allows are made only for the others.
+        let mut fields = [EMPTY_FIELD; USUAL_FIELDS];
+        let mut more_fields;
+        let parsed = match parse_request(input.filled(), &mut fields, &thread.limits) {
+            Err(error) if error.kind() == HeadErrorKind::TooLarge => {
+                more_fields = [EMPTY_FIELD; MAX_FIELDS];
+                parse_request(input.filled(), &mut more_fields, &thread.limits)
+            }
+            parsed => parsed,
+        };
+        let (head, n_bytes) = match parsed {
             Ok(Parsed::Complete(head, n_bytes)) => (head, n_bytes),
             Ok(Parsed::Partial) => {
                 return refuse_head(thread, connection, output, (400, "a head that is not whole"), started).await;
