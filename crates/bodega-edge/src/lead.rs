@@ -325,7 +325,7 @@ impl Lead {
         let mut head =
             LiveHead { status, fields, content_length, key, vary_names: names, terms, stored: keep, entry: None };
         let early = if keep { come_at_once(&mut *body).await } else { AtOnce::default() };
-        if let Some(whole) = early.whole() {
+        if let Some(whole) = early.whole().filter(|whole| !too_large(&self, Some(whole.len() as u64))) {
             drop(reservation);
             let entry = self.inline_entry(&head, whole);
             head.stored = !too_large(&self, Some(whole.len() as u64)) && self.store(entry.clone());
@@ -481,6 +481,10 @@ impl Sink<'_> {
 
     async fn take(&mut self, chunk: &[u8]) -> Result<(), FetchError> {
         let mut rest = chunk;
+        if self.content_length.is_none() && too_large(self.lead, Some(self.n_bytes + chunk.len() as u64)) {
+            // Of unknown length, and now larger than what is kept.
+            self.reservation = None;
+        }
         while !rest.is_empty() {
             if self.writer.as_ref().is_none_or(SliceWriter::is_full) {
                 self.next_slice().await?;
@@ -516,14 +520,13 @@ impl Sink<'_> {
         }
     }
 
-    /// Gives up keeping a body of unknown length once it is too large.
+    /// Gives up keeping a body of unknown length for which there is no room.
     fn keep_or_let_go(&mut self, more_bytes: u64) {
         if self.content_length.is_some() {
             return;
         }
-        let too_large = too_large(self.lead, Some(self.n_bytes + more_bytes));
         if let Some(reservation) = &mut self.reservation
-            && (too_large || !reservation.grow(more_bytes))
+            && !reservation.grow(more_bytes)
         {
             self.reservation = None;
         }
