@@ -236,7 +236,13 @@ mod tests {
             control("private=\"Set-Cookie, x\"").private,
             Qualified::Fields(vec!["set-cookie".into(), "x".into()])
         );
-        assert_eq!(control("no-cache=\"a\", no-cache").no_cache, Qualified::Whole);
+        for text in
+            ["no-cache=\"a\", no-cache", "no-cache, no-cache=\"a\"", "no-cache=\"\"", "no-cache=", "no-cache=\",\""]
+        {
+            assert_eq!(control(text).no_cache, Qualified::Whole, "{text}");
+        }
+        let both = Qualified::Fields(vec!["a".into(), "b".into()]);
+        assert_eq!(control("no-cache=\"a\", no-cache=b").no_cache, both);
     }
 
     #[test]

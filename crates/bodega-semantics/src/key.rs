@@ -78,9 +78,8 @@ pub fn url_marks(secret: &KeySecret, host: &str, path: &str, query: &str) -> Url
     write(&mut hasher, host.as_bytes());
     write(&mut hasher, path.as_bytes());
     let of_path = hasher.finish128().h1;
+    // With its length even an empty query tells `/a` itself from `/a` with every query.
     write(&mut hasher, query.as_bytes());
-    // Another bit tells `/a` itself from `/a` with every query.
-    hasher.write_u8(1);
     UrlMarks { path: of_path, url: hasher.finish128().h1 }
 }
 
@@ -143,7 +142,8 @@ fn is_kept(rule: &QueryRule, parameter: &str) -> bool {
 
 fn parameter_name(parameter: &str) -> Cow<'_, str> {
     let name = parameter.split('=').next().unwrap_or_default();
-    percent_decode(name.as_bytes()).decode_utf8_lossy()
+    // Hits come by here with every parameter, and most names are plain.
+    if name.contains('%') { percent_decode(name.as_bytes()).decode_utf8_lossy() } else { Cow::Borrowed(name) }
 }
 
 /// The value of the cookie `name` (RFC 6265 section 4.2.1); the first, if there are several.

@@ -124,9 +124,10 @@ pub fn decide<H: Head + ?Sized>(
         return NO;
     }
     let (control, targeted) = cache_control::for_response(response);
-    // `must-understand` lets caches that know the status ignore `no-store` (RFC 9111 section 5.2.2.3).
-    let no_store = control.no_store && !(control.must_understand && is_understood(status));
-    if no_store || (control.must_understand && !is_understood(status)) {
+    // RFC 9111 section 5.2.2.3: `must-understand` lets caches that know the status ignore `no-store`, and no others keep
+    // the answer.
+    let is_refused = if control.must_understand { !is_understood(status) } else { control.no_store };
+    if is_refused {
         return NO;
     }
     // A qualified `private` is for the named fields only; leaving them out is for later, keeping nothing is safe.
@@ -391,6 +392,17 @@ mod tests {
         let decided = ask(200, &lines, |policy, _| policy.max_ttl = Duration::from_secs(1 << 32));
         let Storable::Yes(terms) = decided else { panic!("{decided:?}") };
         assert!(terms.expires <= NOW);
+    }
+
+    #[test]
+    fn an_answer_that_was_stale_on_arrival_expired_in_the_past() {
+        let lines = [("Age", "100"), ("Cache-Control", "max-age=60"), ("ETag", "\"a\"")];
+        let decided = ask(200, &lines, |_, _| {});
+        let Storable::Yes(terms) = decided else { panic!("{decided:?}") };
+        assert_eq!(
+            (NOW.since(terms.born), NOW.since(terms.expires)),
+            (Duration::from_secs(100), Duration::from_secs(40))
+        );
     }
 
     #[test]

@@ -145,7 +145,7 @@ impl<'a> Member<'a> {
     }
 }
 
-/// RFC 9110 section 12.4.2: `0` to `1` with up to three decimals.
+/// RFC 9110 section 12.4.2: `0` or `1` with up to three decimals. More than 1 means nothing, but differs from 1.
 fn quality(parameter: &[u8]) -> Option<u16> {
     let value = parameter.strip_prefix(b"q=").or_else(|| parameter.strip_prefix(b"Q="))?;
     let (whole, decimals) = match value {
@@ -160,7 +160,7 @@ fn quality(parameter: &[u8]) -> Option<u16> {
         }
         thousandths += u16::from(decimal - b'0') * weight;
     }
-    (thousandths <= 1000).then_some(thousandths)
+    Some(thousandths)
 }
 
 /// Browsers send about five.
@@ -227,6 +227,18 @@ mod tests {
         ] {
             assert_eq!(of(name, one) == of(name, other), same, "{name}: {one} | {other}");
         }
+    }
+
+    #[test]
+    fn a_member_cannot_pretend_to_be_two() {
+        let of = |value: &[u8]| {
+            let mut request = Fields::new();
+            request.push("Accept-Encoding", value);
+            variant(&KeySecret([3; 16]), Key(1), ["accept-encoding"], &request)
+        };
+        // The mark and the quality of a second member, as they are written between the two.
+        let quality = 1000_u16.to_ne_bytes();
+        assert_ne!(of(&[b'a', 1, quality[0], quality[1], b'b']), of(b"a, b"));
     }
 
     #[test]
