@@ -115,7 +115,7 @@ struct ClientStep {
     /// So many at the same moment.
     #[serde(default = "one")]
     at_once: usize,
-    /// At the same moment as the next one.
+    /// At the same moment as the next one, before either has begun.
     #[serde(default)]
     with_next: bool,
     #[serde(default)]

@@ -52,7 +52,9 @@ pub fn refusal(edge: &Edge, method: &str, reason: Reason, detail: Option<&str>, 
         fields.push("Allow", b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
     }
     let body = respond::explain(status, what, &id);
-    let outcome = if status >= 500 && reason != Reason::Loop { Outcome::Error } else { Outcome::Refused };
+    // A 5xx for what the client asked for is a refusal: nothing has failed.
+    let is_refusal = status < 500 || matches!(reason, Reason::Loop | Reason::Upgrade | Reason::OnlyIfCached);
+    let outcome = if is_refusal { Outcome::Refused } else { Outcome::Error };
     let mut answer = respond::own(status, fields, body, method, outcome, reason);
     respond::sign(&mut answer, edge, None);
     if let Some(detail) = detail {
