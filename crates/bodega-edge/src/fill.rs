@@ -9,7 +9,7 @@ use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bodega_semantics::key::UrlMarks;
-use bodega_semantics::{Fields, Key, Outcome, Reason};
+use bodega_semantics::{Fields, Key, Outcome, Reason, Timestamp};
 use bodega_store::{Entry, Slice};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -121,11 +121,16 @@ impl Fill {
     }
 
     /// Whether one who comes now can still read from the first byte.
-    pub(crate) fn is_joinable(&self) -> bool {
+    pub(crate) fn is_joinable(&self, now: Timestamp) -> bool {
         let state = self.state.lock();
-        state.base == 0
-            && !matches!(state.ended, Some(Err(_)))
-            && !matches!(state.resolved, Some(Resolved::Private | Resolved::Failed(_)))
+        let may_answer = match &state.resolved {
+            None | Some(Resolved::Entry { .. }) => true,
+            // RFC 9111 section 4: what is being received may answer those only whom it might answer once stored.
+            // Those who came before its head did are answered: it was made after they asked.
+            Some(Resolved::Live(head)) => head.terms.expires > now && !head.terms.always_validate,
+            Some(Resolved::Private | Resolved::Failed(_)) => false,
+        };
+        may_answer && state.base == 0 && !matches!(state.ended, Some(Err(_)))
     }
 
     /// Whether the bytes from `first` are there or near: a range that begins there may wait for the fill.

@@ -36,7 +36,8 @@ pub(crate) fn enter(journey: &Journey) -> Option<(Arc<Fill>, bool)> {
     let edge = &worker.edge;
     let stamp = edge.invalidations.sequence();
     // A request that begins after a purge never joins a fill that began before it.
-    let may_join = |fill: &Fill| edge.invalidations.allows(fill.stamp, &fill.marks) && fill.is_joinable();
+    let now = worker.now();
+    let may_join = |fill: &Fill| edge.invalidations.allows(fill.stamp, &fill.marks) && fill.is_joinable(now);
     match edge.collapse.enter(pending.key, may_join, || Fill::new(pending.key, pending.marks, stamp)) {
         Entered::Join(fill) => {
             fill.count_joined();

@@ -151,8 +151,8 @@ fn path_and_query(behavior: &Behavior, from: &OwnedRequest, purpose: Purpose) ->
                 union_query(&policy.key.query, &policy.forward.query, policy.key.sort_query, raw)
             }
         };
-        // `/x?` and `/x` are different URLs to some origins: a query that came empty goes on empty.
-        if !query.is_empty() || raw.is_empty() {
+        // `/x?` and `/x` are different URLs to some origins, but one key: only what is passed goes on as it came.
+        if !query.is_empty() || purpose == Purpose::Pass {
             target.push('?');
             target.push_str(&query);
         }
