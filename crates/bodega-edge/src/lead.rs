@@ -112,7 +112,9 @@ pub(crate) async fn run(mut lead: Lead, fetch: FetchRequest, last: &mut Option<F
         Ok(answer) => {
             if let Some(previous) = lead.previous.take() {
                 match answer.status {
-                    304 if has_validator(&previous) => return lead.refresh(&previous, &answer, request_time, response_time),
+                    304 if has_validator(&previous) => {
+                        return lead.refresh(&previous, &answer, request_time, response_time);
+                    }
                     status @ (500 | 502 | 503 | 504) if reuse::may_serve_on_error(&previous.terms, response_time) => {
                         return lead.resolve_entry(previous, Outcome::Stale, Reason::IfError, Some(status));
                     }

@@ -459,7 +459,11 @@ stored_entries = 1
             ("outcome = \"hit\", ", "absent = [\"age\"], ", "client 2: age is there: \"0\""),
             ("outcome = \"hit\", ", "broken = true, ", "client 2: broken false instead of true"),
             ("outcome = \"hit\", ", "length = 4, ", "client 2: length 3 instead of 4"),
-            ("outcome = \"hit\", ", "outcomes = { miss = 1 }, ", "client 2: outcomes {\"hit\": 1} instead of {\"miss\": 1}"),
+            (
+                "outcome = \"hit\", ",
+                "outcomes = { miss = 1 }, ",
+                "client 2: outcomes {\"hit\": 1} instead of {\"miss\": 1}",
+            ),
             ("path = \"/x\"", "path = \"/y\"", "origin request 1: path \"/x\" instead of \"/y\""),
             ("path = \"/x\"", "method = \"HEAD\"", "origin request 1: method \"GET\" instead of \"HEAD\""),
             ("absent = [\"cookie\"]", "absent = [\"via\"]", "origin request 1: via is there"),
@@ -476,7 +480,8 @@ stored_entries = 1
 
     #[test]
     fn all_that_was_wrong_is_told_at_once() {
-        let found = run_text(&GOOD.replace("body = \"one\", outcome", "body = \"two\", outcome").replace("= 1", "= 9")).unwrap_err();
+        let found = run_text(&GOOD.replace("body = \"one\", outcome", "body = \"two\", outcome").replace("= 1", "= 9"))
+            .unwrap_err();
         assert_eq!(found.lines().count(), 3, "{found}");
     }
 
