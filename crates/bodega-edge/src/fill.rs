@@ -5,8 +5,8 @@
 //! `lead` runs the writer's side, `reader` is the readers'.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use bodega_semantics::key::UrlMarks;
 use bodega_semantics::{Fields, Key, Outcome, Reason, Timestamp};
@@ -249,7 +249,11 @@ impl Fill {
     pub(crate) fn slowest(&self) -> Option<(u64, usize)> {
         let state = self.state.lock();
         let positions = || {
-            state.readers.iter().map(|mark| mark.position.load(Ordering::Relaxed)).filter(|position| *position >= state.base)
+            state
+                .readers
+                .iter()
+                .map(|mark| mark.position.load(Ordering::Relaxed))
+                .filter(|position| *position >= state.base)
         };
         positions().min().map(|slowest| (slowest, positions().count()))
     }
