@@ -8,7 +8,6 @@ use bodega_edge::exchange::{Journey, OwnedRequest};
 use bodega_edge::fetch::{OnePiece, RequestBody, next_chunk};
 use bodega_edge::{Answer, AnswerHead, Begun, BodyPlan, Finished, RequestView, Worker, begin, complete, finish};
 use bodega_semantics::{Field, Fields, Reason};
-use bodega_store::Body;
 use bytes::Bytes;
 
 /// A request as a program makes it.
@@ -104,21 +103,7 @@ async fn collect(worker: &Worker, answer: Answer, max_bytes: u64) -> Result<InPr
         BodyPlan::Empty => {}
         BodyPlan::Bytes(bytes) => body.extend_from_slice(&bytes),
         BodyPlan::Stored { entry, from, to } => {
-            let (from, to) = (to_usize(from), to_usize(to));
-            match entry.body() {
-                Body::Inline(bytes) => body.extend_from_slice(bytes.get(from..to).unwrap_or_default()),
-                Body::Slices(sliced) => {
-                    let mut start = 0;
-                    for slice in sliced.slices.iter() {
-                        let filled = slice.filled();
-                        let end = start + filled.len();
-                        if end > from && start < to {
-                            body.extend_from_slice(&filled[from.saturating_sub(start)..filled.len().min(to - start)]);
-                        }
-                        start = end;
-                    }
-                }
-            }
+            entry.body().pieces(from, to).for_each(|piece| body.extend_from_slice(piece))
         }
         BodyPlan::Live(mut reader) => {
             while let Some(piece) = reader.next().await.map_err(|error| error.message)? {
@@ -154,8 +139,4 @@ fn head_fields(worker: &Worker, answer: &Answer) -> Fields {
         }
         (AnswerHead::Stored { .. }, _) => Fields::new(),
     }
-}
-
-fn to_usize(n_bytes: u64) -> usize {
-    usize::try_from(n_bytes).unwrap_or(usize::MAX)
 }

@@ -77,7 +77,7 @@ pub enum Body<'a> {
     Slices(&'a SlicedBody),
 }
 
-impl Body<'_> {
+impl<'a> Body<'a> {
     /// The length in bytes.
     #[must_use]
     pub fn len(&self) -> u64 {
@@ -91,6 +91,22 @@ impl Body<'_> {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// The bytes `from..to`, in the pieces they lie in.
+    pub fn pieces(self, from: u64, to: u64) -> impl Iterator<Item = &'a [u8]> {
+        let bound = |n_bytes: u64| usize::try_from(n_bytes).unwrap_or(usize::MAX);
+        let (from, to) = (bound(from), bound(to));
+        let (inline, slices): (Option<&[u8]>, &[Arc<Slice>]) = match self {
+            Self::Inline(bytes) => (Some(bytes), &[]),
+            Self::Slices(body) => (None, &body.slices),
+        };
+        let mut start = 0;
+        inline.into_iter().chain(slices.iter().map(|slice| slice.filled())).filter_map(move |piece| {
+            let (begin, end) = (start, start + piece.len());
+            start = end;
+            (end > from && begin < to).then(|| &piece[from.saturating_sub(begin)..piece.len().min(to - begin)])
+        })
     }
 }
 

@@ -10,7 +10,7 @@ use bodega_eviction::s3fifo::S3Fifo;
 use bodega_semantics::key::KeySecret;
 use bodega_semantics::{Field, Fields, Outcome, Reason};
 use bodega_snapshot::Snapshot;
-use bodega_store::{Body, Memory};
+use bodega_store::Memory;
 use bytes::Bytes;
 
 use crate::clock::FakeClock;
@@ -190,12 +190,7 @@ impl Bench {
             BodyPlan::Empty => {}
             BodyPlan::Bytes(bytes) => got.body.extend_from_slice(&bytes),
             BodyPlan::Stored { entry, from, to } => {
-                let whole: Vec<u8> = match entry.body() {
-                    Body::Inline(bytes) => bytes.to_vec(),
-                    Body::Slices(body) => body.slices.iter().flat_map(|slice| slice.filled().to_vec()).collect(),
-                };
-                let (from, to) = (usize::try_from(from).unwrap_or(0), usize::try_from(to).unwrap_or(0));
-                got.body.extend_from_slice(whole.get(from..to).unwrap_or_default());
+                entry.body().pieces(from, to).for_each(|piece| got.body.extend_from_slice(piece));
             }
             BodyPlan::Live(mut reader) => loop {
                 match reader.next().await {

@@ -11,7 +11,7 @@ use bodega_edge::{Answer, AnswerHead, BodyPlan};
 use bodega_http1::chunked::write_chunk_header;
 use bodega_http1::write::{write_decimal, write_length, write_status_line};
 use bodega_semantics::{Head, Reason, date};
-use bodega_store::{Body, Entry};
+use bodega_store::Entry;
 
 use crate::connection::{Connection, Phase};
 use crate::worker::Thread;
@@ -117,36 +117,21 @@ impl Output<'_> {
     }
 
     async fn stored(&mut self, entry: &Entry, from: u64, to: u64) -> io::Result<()> {
-        let (from, to) = (to_usize(from), to_usize(to));
-        match entry.body() {
-            Body::Inline(bytes) => {
-                let bytes = bytes.get(from..to).unwrap_or_default();
-                if bytes.len() <= COPY_BYTES {
-                    self.pending.extend_from_slice(bytes);
-                    return Ok(());
-                }
-                self.send(&[bytes]).await
+        let mut gathered: [&[u8]; MAX_PIECES] = [&[]; MAX_PIECES];
+        let mut n_pieces = 0;
+        for piece in entry.body().pieces(from, to) {
+            if to - from <= COPY_BYTES as u64 {
+                self.pending.extend_from_slice(piece);
+                continue;
             }
-            Body::Slices(body) => {
-                let mut pieces: [&[u8]; MAX_PIECES] = [&[]; MAX_PIECES];
-                let mut n_pieces = 0;
-                let mut start = 0;
-                for slice in body.slices.iter() {
-                    let filled = slice.filled();
-                    let end = start + filled.len();
-                    if end > from && start < to {
-                        pieces[n_pieces] = &filled[from.saturating_sub(start)..filled.len().min(to - start)];
-                        n_pieces += 1;
-                        if n_pieces == MAX_PIECES {
-                            self.send(&pieces).await?;
-                            n_pieces = 0;
-                        }
-                    }
-                    start = end;
-                }
-                self.send(&pieces[..n_pieces]).await
+            gathered[n_pieces] = piece;
+            n_pieces += 1;
+            if n_pieces == MAX_PIECES {
+                self.send(&gathered).await?;
+                n_pieces = 0;
             }
         }
+        if n_pieces == 0 { Ok(()) } else { self.send(&gathered[..n_pieces]).await }
     }
 
     async fn live(&mut self, mut reader: FillReader, chunked: bool) -> Result<(), Reason> {
@@ -279,8 +264,4 @@ impl Output<'_> {
 
 fn has_body(answer: &Answer) -> bool {
     !matches!(answer.body, BodyPlan::Empty)
-}
-
-fn to_usize(n_bytes: u64) -> usize {
-    usize::try_from(n_bytes).unwrap_or(usize::MAX)
 }
