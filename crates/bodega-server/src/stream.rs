@@ -26,7 +26,8 @@ macro_rules! on_both {
 impl Stream {
     /// Waits until there is something to read, or the end.
     pub(crate) async fn readable(&self) -> io::Result<()> {
-        on_both!(self, stream => stream.readable().await)
+        // Cheaper than tokio's own `readable`, which queues any number of waiters: a connection has one reader.
+        std::future::poll_fn(|context| self.poll_read_ready(context)).await
     }
 
     /// Waits until something can be written.

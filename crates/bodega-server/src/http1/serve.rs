@@ -10,7 +10,9 @@ use bodega_edge::exchange::{Journey, OwnedRequest};
 use bodega_edge::fetch::RequestBody;
 use bodega_edge::{Answer, AnswerHead, Begun, BodyPlan, Finished, RequestView, begin, complete, finish, refusal};
 use bodega_http1::write::reason_phrase;
-use bodega_http1::{BodyFraming, EMPTY_FIELD, HeadErrorKind, MAX_FIELDS, Parsed, RequestHead, Version, parse_request};
+use bodega_http1::{
+    BodyFraming, EMPTY_FIELD, HeadError, HeadErrorKind, MAX_FIELDS, Parsed, RequestHead, Version, parse_request,
+};
 use bodega_semantics::{Head, Reason};
 
 use crate::access_log::Line;
@@ -135,98 +137,142 @@ impl Exchanged {
     ) -> Self {
         let started = Instant::now();
         let sent_before = output.sent_bytes + output.pending.len() as u64;
-        // Nearly all heads have few fields: the many slots that the limit allows are made only for the others.
-        let mut fields = [EMPTY_FIELD; USUAL_FIELDS];
-        let mut more_fields;
-        let parsed = match parse_request(input.filled(), &mut fields, &thread.limits) {
-            Err(error) if error.kind() == HeadErrorKind::TooLarge => {
-                more_fields = [EMPTY_FIELD; MAX_FIELDS];
-                parse_request(input.filled(), &mut more_fields, &thread.limits)
+        match take(thread, connection, input) {
+            Taken::Unreadable { status, what } => {
+                refuse_head(thread, connection, output, (status, what), started).await
             }
-            parsed => parsed,
-        };
-        let (head, n_bytes) = match parsed {
-            Ok(Parsed::Complete(head, n_bytes)) => (head, n_bytes),
-            Ok(Parsed::Partial) => {
-                return refuse_head(thread, connection, output, (400, "a head that is not whole"), started).await;
-            }
-            Err(error) => {
-                return refuse_head(thread, connection, output, (error.status(), error.message()), started).await;
-            }
-        };
-        let view = view(&head, connection);
-        let asked =
-            Asked { is_http10: head.version == Version::Http10, keep_alive: head.keep_alive && !thread.is_draining() };
-        let framing = head.framing;
-        let snapshot = thread.worker.edge.snapshot.load();
-        let begun = if over_limit(framing, thread.max_body_bytes) {
-            Begun::Ready(refusal(&thread.worker.edge, view.method, Reason::Limit, None, None))
-        } else {
-            begin(&thread.worker, &snapshot, &view)
-        };
-        match begun {
-            Begun::Ready(answer) => {
-                let has_body = !matches!(framing, BodyFraming::None | BodyFraming::Length(0));
-                // A body that nobody will read ends the connection, rather than being taken for the next request.
-                let asked = Asked { keep_alive: asked.keep_alive && !has_body, ..asked };
-                let line = thread.log.as_ref().map(|log| log.line(&view, &answer));
+            Taken::Ready { answer, asked, n_bytes, line } => {
                 let (outcome, reason) = (answer.outcome, answer.reason);
                 let more = input.filled().len() > n_bytes;
-                let written = output.answer(answer, asked, more).await;
                 input.consume(n_bytes);
+                let written = output.answer(answer, asked, more).await;
                 let done = Done { started, sent_before, received_bytes: 0, outcome, reason, line };
                 done.conclude(thread, output, &written)
             }
-            Begun::Pending(pending) => {
-                let request = OwnedRequest::copy_of(&view);
-                let expects_continue = head.expect_continue;
-                let line = thread.log.as_ref().map(|log| log.begin(&view));
-                drop(snapshot);
-                input.consume(n_bytes);
-                // What waits for the origin lets those before it go out.
-                if output.flush().await.is_err() {
-                    return Self::Broken;
-                }
-                connection.enter(Phase::Work, thread.connections.tick());
-                let journey = Journey::new(Arc::clone(&thread.worker), request, pending);
-                let incoming = (framing != BodyFraming::None).then(|| {
-                    Incoming::new(
-                        Arc::clone(thread),
-                        Arc::clone(connection),
-                        std::mem::take(input),
-                        framing,
-                        expects_continue,
-                        thread.max_body_bytes,
-                    )
-                });
-                let body = incoming.as_ref().map(|incoming| RequestBody {
-                    content_length: match framing {
-                        BodyFraming::Length(n_bytes) => Some(n_bytes),
-                        BodyFraming::Chunked | BodyFraming::None => None,
-                    },
-                    stream: incoming.stream(),
-                });
-                let answer = complete(journey, body).await;
-                // A drain may have begun meanwhile: the client is told not to send another request here.
-                let asked = Asked { keep_alive: asked.keep_alive && !thread.is_draining(), ..asked };
-                let line = line.map(|line| line.answered(&answer));
-                let (outcome, reason) = (answer.outcome, answer.reason);
-                let written = output.answer(answer, asked, false).await;
-                let mut received_bytes = 0;
-                let mut written = written;
-                if let Some(incoming) = incoming {
-                    received_bytes = incoming.received_bytes();
-                    match (&written, incoming.finish().await) {
-                        (Written::Keep, Some(rest)) => *input = rest,
-                        (Written::Keep, None) => written = Written::Close,
-                        _ => {}
-                    }
-                }
-                let done = Done { started, sent_before, received_bytes, outcome, reason, line };
-                done.conclude(thread, output, &written)
-            }
+            Taken::Waits(waiting) => wait(thread, connection, input, output, waiting, (started, sent_before)).await,
         }
     }
+}
+
+/// What the synchronous part of a request came to. It borrows nothing, so that the slots of a head lie on the stack
+/// and not in every connection's task: with many connections those would push each other out of the cache.
+#[expect(clippy::large_enum_variant, reason = "lives for a moment on the stack; a box would be an allocation a miss")]
+enum Taken {
+    Unreadable { status: u16, what: &'static str },
+    Ready { answer: Answer, asked: Asked, n_bytes: usize, line: Option<Line> },
+    Waits(Waiting),
+}
+
+/// A request that goes on to the origin.
+struct Waiting {
+    journey: Journey,
+    framing: BodyFraming,
+    asked: Asked,
+    n_bytes: usize,
+    expects_continue: bool,
+    line: Option<Line>,
+}
+
+fn take(thread: &Arc<Thread>, connection: &Connection, input: &Input) -> Taken {
+    // Nearly all heads have few fields: the many slots that the limit allows are made only for the others.
+    let mut fields = [EMPTY_FIELD; USUAL_FIELDS];
+    match parse_request(input.filled(), &mut fields, &thread.limits) {
+        Err(error) if error.kind() == HeadErrorKind::TooLarge => {
+            let mut fields = [EMPTY_FIELD; MAX_FIELDS];
+            take_parsed(thread, connection, parse_request(input.filled(), &mut fields, &thread.limits))
+        }
+        parsed => take_parsed(thread, connection, parsed),
+    }
+}
+
+fn take_parsed(
+    thread: &Arc<Thread>,
+    connection: &Connection,
+    parsed: Result<Parsed<RequestHead<'_, '_>>, HeadError>,
+) -> Taken {
+    let (head, n_bytes) = match parsed {
+        Ok(Parsed::Complete(head, n_bytes)) => (head, n_bytes),
+        Ok(Parsed::Partial) => return Taken::Unreadable { status: 400, what: "a head that is not whole" },
+        Err(error) => return Taken::Unreadable { status: error.status(), what: error.message() },
+    };
+    let view = view(&head, connection);
+    let asked =
+        Asked { is_http10: head.version == Version::Http10, keep_alive: head.keep_alive && !thread.is_draining() };
+    let framing = head.framing;
+    let snapshot = thread.worker.edge.snapshot.load();
+    let begun = if over_limit(framing, thread.max_body_bytes) {
+        Begun::Ready(refusal(&thread.worker.edge, view.method, Reason::Limit, None, None))
+    } else {
+        begin(&thread.worker, &snapshot, &view)
+    };
+    match begun {
+        Begun::Ready(answer) => {
+            let has_body = !matches!(framing, BodyFraming::None | BodyFraming::Length(0));
+            // A body that nobody will read ends the connection, rather than being taken for the next request.
+            let asked = Asked { keep_alive: asked.keep_alive && !has_body, ..asked };
+            let line = thread.log.as_ref().map(|log| log.line(&view, &answer));
+            Taken::Ready { answer, asked, n_bytes, line }
+        }
+        Begun::Pending(pending) => Taken::Waits(Waiting {
+            journey: Journey::new(Arc::clone(&thread.worker), OwnedRequest::copy_of(&view), pending),
+            framing,
+            asked,
+            n_bytes,
+            expects_continue: head.expect_continue,
+            line: thread.log.as_ref().map(|log| log.begin(&view)),
+        }),
+    }
+}
+
+async fn wait(
+    thread: &Arc<Thread>,
+    connection: &Arc<Connection>,
+    input: &mut Input,
+    output: &mut Output<'_>,
+    waiting: Waiting,
+    (started, sent_before): (Instant, u64),
+) -> Exchanged {
+    let Waiting { journey, framing, asked, n_bytes, expects_continue, line } = waiting;
+    input.consume(n_bytes);
+    // What waits for the origin lets those before it go out.
+    if output.flush().await.is_err() {
+        return Exchanged::Broken;
+    }
+    connection.enter(Phase::Work, thread.connections.tick());
+    let incoming = (framing != BodyFraming::None).then(|| {
+        Incoming::new(
+            Arc::clone(thread),
+            Arc::clone(connection),
+            std::mem::take(input),
+            framing,
+            expects_continue,
+            thread.max_body_bytes,
+        )
+    });
+    let body = incoming.as_ref().map(|incoming| RequestBody {
+        content_length: match framing {
+            BodyFraming::Length(n_bytes) => Some(n_bytes),
+            BodyFraming::Chunked | BodyFraming::None => None,
+        },
+        stream: incoming.stream(),
+    });
+    let answer = complete(journey, body).await;
+    // A drain may have begun meanwhile: the client is told not to send another request here.
+    let asked = Asked { keep_alive: asked.keep_alive && !thread.is_draining(), ..asked };
+    let line = line.map(|line| line.answered(&answer));
+    let (outcome, reason) = (answer.outcome, answer.reason);
+    let mut written = output.answer(answer, asked, false).await;
+    let mut received_bytes = 0;
+    if let Some(incoming) = incoming {
+        received_bytes = incoming.received_bytes();
+        match (&written, incoming.finish().await) {
+            (Written::Keep, Some(rest)) => *input = rest,
+            (Written::Keep, None) => written = Written::Close,
+            _ => {}
+        }
+    }
+    let done = Done { started, sent_before, received_bytes, outcome, reason, line };
+    done.conclude(thread, output, &written)
 }
 
 /// What is left to say of a request.
