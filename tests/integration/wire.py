@@ -43,7 +43,14 @@ class Reply:
 class Wire:
     """One connection."""
 
-    def __init__(self, url: str, *, receive_buffer: int | None = None, source: str | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        receive_buffer: int | None = None,
+        source: str | None = None,
+        timeout_seconds: float = TIMEOUT_SECONDS,
+    ) -> None:
         if url.startswith("unix:"):
             self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
             target: str | tuple[str, int] = url.removeprefix("unix:")
@@ -57,7 +64,7 @@ class Wire:
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         if source is not None:
             self._socket.bind((source, 0))
-        self._socket.settimeout(TIMEOUT_SECONDS)
+        self._socket.settimeout(timeout_seconds)
         self._input = b""
         try:
             self._socket.connect(target)
