@@ -1,7 +1,7 @@
 //! The tasks that run fills: kept and used again, one at a time each, on the thread they belong to.
 //!
 //! A task of its own for every fill would take and give back a few kilobytes between entries that stay; entries would
-//! be put into what was given back, and the store would end up among holes (a fifth of its size was measured).
+//! be put into what was given back, and the store would end up among holes.
 
 use std::sync::Arc;
 

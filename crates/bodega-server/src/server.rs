@@ -3,7 +3,6 @@
 use std::fmt;
 use std::net::IpAddr;
 use std::os::fd::RawFd;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -330,10 +329,4 @@ fn cache_status_hit(name: &str) -> Vec<u8> {
     // Everything up to the number, which is written for each answer.
     whole.pop();
     whole
-}
-
-/// Where a Unix socket of this edge lies, if it has one.
-#[must_use]
-pub fn unix_path(url: &str) -> Option<PathBuf> {
-    url.strip_prefix("unix:").map(PathBuf::from)
 }

@@ -54,12 +54,6 @@ impl Glob {
             Kind::Runs { first, middle, last } => match_runs(first, middle, last, text.as_bytes()),
         }
     }
-
-    /// Whether every text matches.
-    #[must_use]
-    pub fn is_any(&self) -> bool {
-        self.0 == Kind::Any
-    }
 }
 
 fn match_runs(first: &[u8], middle: &[Run], last: &[u8], text: &[u8]) -> bool {
