@@ -9,7 +9,7 @@ use bodega_store::entry::Kind;
 
 use crate::exchange::{Exchange, HitFacts};
 use crate::step::Step;
-use crate::{lead, upstream};
+use crate::{refresh, upstream};
 
 /// Looks the request up.
 pub(crate) fn run(exchange: &mut Exchange<'_>) -> Step {
@@ -60,7 +60,7 @@ pub(crate) fn run(exchange: &mut Exchange<'_>) -> Step {
         Kind::Uncacheable | Kind::VaryNames => return miss(exchange, Reason::UriMiss),
     }
     if entry.revision != exchange.snapshot.revision {
-        match lead::under_revision(exchange.worker, exchange.snapshot, behavior, &entry) {
+        match refresh::under_revision(exchange.worker, exchange.snapshot, behavior, &entry) {
             Some(fresh) => entry = fresh,
             None => return miss(exchange, Reason::UriMiss),
         }

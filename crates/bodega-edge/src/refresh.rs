@@ -1,0 +1,126 @@
+//! The stored body under another head: after a 304, and under a new configuration.
+
+use bodega_semantics::storable::{self, RequestFacts, Storable, Terms};
+use bodega_semantics::{Fields, Head, Outcome, Reason, Timestamp, date};
+use bodega_snapshot::{Behavior, Snapshot};
+use bodega_store::Entry;
+use bodega_store::entry::{Kind, NewEntry};
+
+use crate::edge::Worker;
+use crate::fetch::FetchAnswer;
+use crate::lead::Lead;
+
+/// The entry as it is under the configuration in force: its terms computed anew from what the origin said.
+/// `None` if it may not be stored any more; it is gone then.
+pub(crate) fn under_revision(
+    worker: &Worker,
+    snapshot: &Snapshot,
+    behavior: &Behavior,
+    entry: &Entry,
+) -> Option<Entry> {
+    let mut fields = Fields::copy_of(entry);
+    // The age at storing is in `born`; with the time of arrival as both times nothing is added to it again.
+    let arrived = entry.first("date").and_then(date::parse).unwrap_or(entry.terms.born);
+    fields.remove("age");
+    let facts = RequestFacts::get(entry.for_user);
+    match storable::decide(&facts, entry.status, &fields, &behavior.policy, arrived, arrived) {
+        Storable::Yes(terms) => {
+            let lifetime = terms.expires.since(terms.born);
+            let terms = Terms { born: entry.terms.born, expires: entry.terms.born.plus(lifetime), ..terms };
+            let status_line = status_line(entry);
+            let fresh = entry.with_head(&NewEntry {
+                key: entry.key,
+                marks: entry.marks,
+                stamp: entry.stamp,
+                terms,
+                revision: snapshot.revision,
+                kind: entry.kind,
+                status: entry.status,
+                for_user: entry.for_user,
+                status_line: &status_line,
+                block: entry.block().0,
+            });
+            worker.edge.memory.insert(fresh.clone());
+            Some(fresh)
+        }
+        Storable::No(_) => {
+            worker.edge.memory.remove(entry);
+            None
+        }
+    }
+}
+
+impl Lead {
+    /// A 304: the stored body under an updated head (RFC 9111 sections 3.2 and 4.3.4).
+    pub(crate) fn refresh(
+        self,
+        previous: &Entry,
+        answer: &FetchAnswer,
+        request_time: Timestamp,
+        response_time: Timestamp,
+    ) {
+        let mut fields = Fields::copy_of(previous);
+        for field in answer.fields.fields() {
+            if is_replaced_by_304(field.name) {
+                fields.remove(field.name);
+            }
+        }
+        for field in answer.fields.fields() {
+            if is_replaced_by_304(field.name) {
+                fields.push(field.name, field.value);
+            }
+        }
+        if !answer.fields.has("date") {
+            fields.set("Date", &date::format(response_time));
+        }
+        fields.remove("age");
+        let mut with_age = fields.clone();
+        if let Some(age) = answer.fields.first("age") {
+            with_age.push("Age", age);
+        }
+        let policy = &self.behavior.policy;
+        // The body stays what a user's request once brought, whoever asks whether it still holds.
+        let for_user = self.facts.has_user_fields || previous.for_user;
+        let facts = RequestFacts::get(for_user);
+        let decided = storable::decide(&facts, previous.status, &with_age, policy, request_time, response_time);
+        let (terms, keep) = match decided {
+            Storable::Yes(terms) => (terms, true),
+            // The origin no longer wants it stored: this once it answers those who asked, then it is gone.
+            Storable::No(_) => (Terms { born: response_time, expires: response_time, ..previous.terms }, false),
+        };
+        let status_line = status_line(previous);
+        let entry = previous.with_head(&NewEntry {
+            key: previous.key,
+            marks: previous.marks,
+            stamp: self.fill.stamp,
+            terms,
+            revision: self.snapshot.revision,
+            kind: Kind::Answer,
+            status: previous.status,
+            for_user,
+            status_line: &status_line,
+            block: fields.as_block(),
+        });
+        if keep {
+            self.store(entry.clone());
+        } else {
+            self.worker.edge.memory.remove(previous);
+        }
+        self.resolve_entry(entry, Outcome::Revalidated, self.reason_of_revalidation(previous), Some(304));
+    }
+
+    fn reason_of_revalidation(&self, previous: &Entry) -> Reason {
+        if previous.terms.always_validate { Reason::MustRevalidate } else { Reason::Expired }
+    }
+}
+
+fn status_line(entry: &Entry) -> Vec<u8> {
+    let mut line = Vec::with_capacity(32);
+    crate::respond::write_status_line(&mut line, entry.status);
+    line
+}
+
+/// RFC 9111 section 3.2: a 304 updates every field but the length of the stored body.
+fn is_replaced_by_304(name: &str) -> bool {
+    !["content-length", "content-range", "age"].iter().any(|kept| name.eq_ignore_ascii_case(kept))
+}
