@@ -29,8 +29,9 @@ pub(crate) struct Arrival {
 }
 
 /// The answer for the machine. A body that is there already needs no stream, and frees its connection at once.
-pub(crate) fn answer(head: AnswerHead, arrival: Arrival) -> FetchAnswer {
-    let AnswerHead { status, fields, content_length, framing, keep_alive } = head;
+pub(crate) fn answer(head: AnswerHead, mut arrival: Arrival) -> FetchAnswer {
+    let AnswerHead { status, fields, content_length, framing, keep_alive, idle_timeout } = head;
+    arrival.connection.expect_close_after(idle_timeout);
     let framing = match framing {
         AnswerFraming::None => Framing::Length(0),
         AnswerFraming::Length(length) => Framing::Length(length),

@@ -1,12 +1,14 @@
-//! A new connection to an origin: name, addresses in turn, TLS, all within the connect timeout.
+//! A new connection to an origin: name, a race of its addresses, TLS, all within the connect timeout.
 
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bodega_semantics::Reason;
 use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
+use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsConnector;
 
@@ -53,24 +55,39 @@ pub(crate) async fn connect(origin: &Origin) -> Result<Box<Connection>, Failure>
     Ok(Box::new(Connection::new(stream, peer, origin.settings.limits.first_byte_timeout)))
 }
 
-/// Tries the addresses in turn, each for its share of the time that is left.
+/// Races the addresses: the next one sets off when the last has failed, or has been silent for `HEAD_START`, and the
+/// first connection wins. RFC 8305 section 5; what is still under way then is given up.
 async fn connect_tcp(
     origin: &Origin,
     addresses: &[SocketAddr],
     deadline: Instant,
 ) -> Result<(TcpStream, SocketAddr), Failure> {
     let mut last = Failure::new(Reason::OriginName, Stage::Unsent, "has no address");
-    for (n_tried, &address) in addresses.iter().enumerate() {
-        let left = deadline.saturating_duration_since(Instant::now());
-        let n_left = u32::try_from(addresses.len() - n_tried).unwrap_or(u32::MAX);
-        let share = Instant::now() + left / n_left;
-        last = match timeout_at(share, TcpStream::connect(address)).await {
-            Ok(Ok(tcp)) => return Ok((tcp, address)),
-            Ok(Err(error)) => Failure::new(Reason::OriginConnect, Stage::Unsent, refusal(&error)).with_peer(address),
-            Err(_) => too_slow(origin, Reason::OriginConnect, "did not accept a connection").with_peer(address),
-        };
+    let mut waiting = addresses.iter().copied().take(MAX_ADDRESSES);
+    let mut racing = JoinSet::new();
+    let mut newest = None;
+    loop {
+        if let Some(address) = waiting.next() {
+            racing.spawn(async move { (address, TcpStream::connect(address).await) });
+            newest = Some(address);
+        } else if racing.is_empty() {
+            return Err(last);
+        }
+        let patience = if waiting.len() == 0 { deadline } else { deadline.min(Instant::now() + HEAD_START) };
+        match timeout_at(patience, racing.join_next()).await {
+            Ok(Some(Ok((address, Ok(tcp))))) => return Ok((tcp, address)),
+            Ok(Some(Ok((address, Err(error))))) => {
+                last = Failure::new(Reason::OriginConnect, Stage::Unsent, refusal(&error)).with_peer(address);
+            }
+            // Tasks that connect neither panic nor are stopped, and one is always under way.
+            Ok(Some(Err(_)) | None) => {}
+            Err(_) if Instant::now() < deadline => {}
+            Err(_) => {
+                last = too_slow(origin, Reason::OriginConnect, "did not accept a connection");
+                return Err(Failure { peer: newest, ..last });
+            }
+        }
     }
-    Err(last)
 }
 
 fn refusal(error: &io::Error) -> String {
@@ -90,3 +107,8 @@ fn tls_failure(error: &io::Error) -> Failure {
 fn too_slow(origin: &Origin, reason: Reason, what: &str) -> Failure {
     Failure::new(reason, Stage::Unsent, format!("{what} within {}", seconds(origin.settings.limits.connect_timeout)))
 }
+
+/// RFC 8305 section 8: the recommended delay between two attempts.
+const HEAD_START: Duration = Duration::from_millis(250);
+/// A name may have any number of addresses; this many are worth a try.
+const MAX_ADDRESSES: usize = 8;

@@ -26,7 +26,9 @@ pub(crate) struct Connection {
     pub(crate) timer: Timer,
     /// Whether an earlier request was answered on it, so that the origin may have closed it meanwhile.
     pub(crate) is_reused: bool,
-    pub(crate) idle_since: Instant,
+    idle_since: Instant,
+    /// How long it may rest until it is closed.
+    max_idle: Duration,
 }
 
 impl Connection {
@@ -43,6 +45,7 @@ impl Connection {
             timer: Timer::new(now + longest_wait),
             is_reused: false,
             idle_since: now,
+            max_idle: MAX_IDLE,
         }
     }
 
@@ -124,6 +127,22 @@ impl Connection {
         self.is_usable() && self.stream.is_silent()
     }
 
+    /// Notes how long the origin keeps the connection open after this answer, where it says so. This side closes first,
+    /// or a request would now and then meet the origin's close.
+    pub(crate) fn expect_close_after(&mut self, idle_timeout: Option<Duration>) {
+        self.max_idle = idle_timeout.map_or(MAX_IDLE, |timeout| timeout.saturating_sub(AHEAD).min(MAX_IDLE));
+    }
+
+    /// Whether it is worth keeping for another request.
+    pub(crate) fn may_rest(&self) -> bool {
+        !self.max_idle.is_zero()
+    }
+
+    /// Whether it has been idle for too long.
+    pub(crate) fn has_rested_enough(&self, now: Instant) -> bool {
+        now.saturating_duration_since(self.idle_since) > self.max_idle
+    }
+
     /// Lets go of what an idle connection does not need.
     pub(crate) fn rest(&mut self) {
         self.is_reused = true;
@@ -140,3 +159,8 @@ impl Connection {
 
 /// Room for a usual head and a small body, read at once.
 pub(crate) const HEAD_BYTES: usize = 16 * 1024;
+
+/// Shorter than most servers' own limit, so that it is seldom they who close.
+const MAX_IDLE: Duration = Duration::from_secs(30);
+/// How long before the origin an idle connection is closed.
+const AHEAD: Duration = Duration::from_secs(1);

@@ -5,6 +5,7 @@
 use std::future::poll_fn;
 use std::io;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bodega_http1::{
     AnswerFraming, EMPTY_FIELD, Field, HeadErrorKind, Limits, MAX_FIELDS, Parsed, RequestKind, parse_response,
@@ -28,6 +29,8 @@ pub(crate) struct AnswerHead {
     pub(crate) framing: AnswerFraming,
     /// Whether the connection can be used again, as far as the answer decides it.
     pub(crate) keep_alive: bool,
+    /// How long the origin keeps an idle connection open, if it says so.
+    pub(crate) idle_timeout: Option<Duration>,
 }
 
 /// Sends the head that lies in `connection.output` and the body of `upload`, and reads the head of the answer.
@@ -130,6 +133,7 @@ impl Exchange<'_> {
                     content_length: head.content_length,
                     framing: head.framing,
                     keep_alive: head.keep_alive,
+                    idle_timeout: idle_timeout(head.fields),
                 };
                 self.connection.input.advance(n_bytes);
                 return Ok(Some(head));
@@ -181,6 +185,21 @@ impl Exchange<'_> {
     fn stage(&self) -> Stage {
         if self.answered { Stage::Final } else { Stage::Unanswered }
     }
+}
+
+/// `Keep-Alive: timeout=SECONDS`, RFC 2068 section 19.7.1.1 and RFC 9112 appendix C.2.2: of several the shortest.
+fn idle_timeout(fields: &[Field<'_>]) -> Option<Duration> {
+    let seconds = fields.all("keep-alive").filter_map(|value| std::str::from_utf8(value).ok()).flat_map(|value| {
+        value.split(',').filter_map(|member| {
+            let (name, seconds) = member.split_once('=')?;
+            let seconds = seconds.trim().trim_matches('"');
+            let is_timeout = name.trim().eq_ignore_ascii_case("timeout");
+            let is_number = !seconds.is_empty() && seconds.bytes().all(|byte| byte.is_ascii_digit());
+            // A number too long to read is a very long time.
+            (is_timeout && is_number).then(|| seconds.parse().unwrap_or(u32::MAX))
+        })
+    });
+    seconds.min().map(|seconds| Duration::from_secs(seconds.into()))
 }
 
 /// The fields without the length, which travels beside them.

@@ -2,7 +2,6 @@
 //! Bounded in number and in age; the one used last is used first, so that the others can grow old.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::time::Instant;
@@ -33,10 +32,8 @@ impl Lane {
     pub(crate) fn take(&self, is_repeatable: bool) -> Option<Box<Connection>> {
         loop {
             let mut connection = self.0.idle.lock().pop()?;
-            if connection.idle_since.elapsed() > MAX_IDLE {
-                // All others have waited longer.
-                self.0.idle.lock().clear();
-                return None;
+            if connection.has_rested_enough(Instant::now()) {
+                continue;
             }
             let is_usable = if is_repeatable { connection.is_usable() } else { connection.is_surely_usable() };
             if is_usable {
@@ -47,6 +44,9 @@ impl Lane {
 
     /// Keeps a connection for the next request.
     pub(crate) fn give_back(&self, mut connection: Box<Connection>) {
+        if !connection.may_rest() {
+            return;
+        }
         connection.rest();
         let mut idle = self.0.idle.lock();
         if idle.len() >= self.0.origin.settings.limits.max_connections.min(MAX_IDLE_CONNECTIONS) {
@@ -57,7 +57,7 @@ impl Lane {
 
     /// Closes what has been idle for too long.
     pub(crate) fn sweep(&self, now: Instant) {
-        self.0.idle.lock().retain(|connection| now.duration_since(connection.idle_since) <= MAX_IDLE);
+        self.0.idle.lock().retain(|connection| !connection.has_rested_enough(now));
     }
 
     #[cfg(test)]
@@ -66,6 +66,4 @@ impl Lane {
     }
 }
 
-/// Shorter than most servers' own limit, so that it is seldom they who close.
-const MAX_IDLE: Duration = Duration::from_secs(30);
 const MAX_IDLE_CONNECTIONS: usize = 64;

@@ -56,6 +56,12 @@ impl Resolver {
         }
     }
 
+    /// Makes the name have these addresses, for good.
+    #[cfg(test)]
+    pub(crate) fn know(&self, addresses: &[SocketAddr]) {
+        *self.known.lock() = Some(Known { until: None, addresses: addresses.into() });
+    }
+
     async fn known_or_asked(&self) -> Result<Arc<[SocketAddr]>, String> {
         if let Some(addresses) = self.still_known() {
             return Ok(addresses);
@@ -70,9 +76,11 @@ impl Resolver {
         // In one order whatever the resolver's, so that the preferred address stays the same one.
         addresses.sort_unstable();
         addresses.dedup();
+        let mut addresses = families_in_turn(&addresses);
         if addresses.is_empty() {
             return Err(format!("could not be found: {} has no address", self.host));
         }
+        addresses.truncate(MAX_KEPT);
         let addresses: Arc<[SocketAddr]> = addresses.into();
         let until = Some(Instant::now() + KEPT_FOR);
         *self.known.lock() = Some(Known { until, addresses: Arc::clone(&addresses) });
@@ -87,7 +95,17 @@ impl Resolver {
     }
 }
 
+/// RFC 8305 section 4: the families alternate, so that one that leads nowhere holds nobody up for long.
+fn families_in_turn(addresses: &[SocketAddr]) -> Vec<SocketAddr> {
+    let (first, second): (Vec<SocketAddr>, Vec<SocketAddr>) =
+        addresses.iter().partition(|address: &&SocketAddr| address.is_ipv6());
+    let longer = first.len().max(second.len());
+    (0..longer).flat_map(|at| [first.get(at), second.get(at)]).flatten().copied().collect()
+}
+
 const KEPT_FOR: Duration = Duration::from_secs(30);
+/// Addresses of a name that are remembered.
+const MAX_KEPT: usize = 64;
 
 #[cfg(test)]
 mod tests {
@@ -105,11 +123,26 @@ mod tests {
         assert!(resolver.addresses().await.unwrap().iter().all(|address| address.ip().is_loopback()));
     }
 
+    #[test]
+    fn the_families_of_a_name_alternate() {
+        let read = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect::<Vec<SocketAddr>>();
+        for (given, expected) in [
+            (&[][..], &[][..]),
+            (&["192.0.2.1:1", "192.0.2.2:1"], &["192.0.2.1:1", "192.0.2.2:1"]),
+            (
+                &["192.0.2.1:1", "192.0.2.2:1", "192.0.2.3:1", "[2001:db8::1]:1"],
+                &["[2001:db8::1]:1", "192.0.2.1:1", "192.0.2.2:1", "192.0.2.3:1"],
+            ),
+        ] {
+            assert_eq!(families_in_turn(&read(given)), read(expected));
+        }
+    }
+
     #[tokio::test]
     async fn the_address_that_answered_is_first_the_next_time() {
         let resolver = Resolver::new("many.example", 80);
         let addresses: Vec<SocketAddr> = (1..4).map(|n| SocketAddr::from(([192, 0, 2, n], 80))).collect();
-        *resolver.known.lock() = Some(Known { until: None, addresses: addresses.clone().into() });
+        resolver.know(&addresses);
         assert_eq!(resolver.addresses().await.unwrap(), addresses);
         resolver.prefer(addresses[1]);
         assert_eq!(resolver.addresses().await.unwrap(), [addresses[1], addresses[2], addresses[0]]);

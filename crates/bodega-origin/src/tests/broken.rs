@@ -173,6 +173,47 @@ async fn every_address_of_a_name_is_tried() {
     assert_eq!(get_body(&worker(settings)).await.unwrap(), b"ok");
 }
 
+/// A listener that accepts nothing more: its queue is full, so the kernel leaves who comes next without an answer.
+async fn silent() -> (socket2::Socket, Vec<TcpStream>, SocketAddr) {
+    let listener = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    listener.bind(&"127.0.0.1:0".parse::<SocketAddr>().unwrap().into()).unwrap();
+    listener.listen(0).unwrap();
+    let address = listener.local_addr().unwrap().as_socket().unwrap();
+    let mut queued = Vec::new();
+    while let Ok(connected) = tokio::time::timeout(Duration::from_millis(300), TcpStream::connect(address)).await {
+        queued.push(connected.unwrap());
+    }
+    (listener, queued, address)
+}
+
+#[tokio::test]
+async fn the_next_address_is_tried_while_one_is_silent() {
+    let (_listener, _queued, silent) = silent().await;
+    let server = Server::answering("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await;
+    let mut settings = at_host(server.settings(), server.address, false, "two.example");
+    settings.limits.connect_timeout = Duration::from_secs(60);
+    let worker = worker(settings);
+    worker.lane("site").unwrap().origin().resolver.know(&[silent, server.address]);
+    let started = std::time::Instant::now();
+    assert_eq!(get_body(&worker).await.unwrap(), b"ok");
+    assert!(started.elapsed() >= Duration::from_millis(250));
+    // In turn, the first address would have had half of the minute.
+    assert!(started.elapsed() < Duration::from_secs(25), "{:?}", started.elapsed());
+    assert_eq!(worker.lane("site").unwrap().origin().resolver.addresses().await.unwrap()[0], server.address);
+}
+
+#[tokio::test]
+async fn addresses_that_are_all_silent_run_into_the_connect_timeout() {
+    let (_listener, _queued, silent) = silent().await;
+    let mut settings = at_host(settings(silent), silent, false, "two.example");
+    settings.limits.connect_timeout = Duration::from_millis(400);
+    let worker = worker(settings);
+    worker.lane("site").unwrap().origin().resolver.know(&[silent, silent]);
+    let error = get(&worker).await.err().unwrap();
+    assert_eq!(error.reason, Reason::OriginConnect);
+    assert_eq!(error.message, format!("origin \"site\" ({silent}) did not accept a connection within 0.4 s"));
+}
+
 #[tokio::test]
 async fn an_origin_the_configuration_does_not_have_is_a_defect_of_the_edge() {
     let server = Server::answering("").await;

@@ -161,3 +161,41 @@ async fn idle_connections_are_bounded_in_age() {
     lane.sweep(now + Duration::from_secs(31));
     assert_eq!(lane.n_idle(), 0);
 }
+
+#[tokio::test]
+async fn an_idle_connection_is_closed_a_second_before_its_origin_closes_it() {
+    let rests = |said: &str| format!("HTTP/1.1 200 OK\r\n{said}Content-Length: 2\r\n\r\nok");
+    for (said, seconds) in [
+        ("Keep-Alive: timeout=5, max=100\r\n", 4),
+        ("Keep-Alive: max=100,  Timeout = \"5\"\r\n", 4),
+        ("Keep-Alive: timeout=9\r\nKeep-Alive: timeout=5\r\n", 4),
+        ("Keep-Alive: timeout=600\r\n", 30),
+        ("Keep-Alive: timeout=99999999999999999999\r\n", 30),
+        ("Keep-Alive: timeout=-5\r\n", 30),
+        ("Keep-Alive: timeout=\r\n", 30),
+        ("Keep-Alive: 5\r\n", 30),
+        ("Keep-Alive: \u{e9}\r\n", 30),
+    ] {
+        let server = Server::answering(rests(said)).await;
+        let worker = server.worker();
+        get_body(&worker).await.unwrap();
+        let lane = worker.lane("site").unwrap();
+        // The connection was laid down a little before this.
+        let now = tokio::time::Instant::now();
+        lane.sweep(now + Duration::from_secs(seconds) - Duration::from_millis(900));
+        assert_eq!(lane.n_idle(), 1, "{said}");
+        lane.sweep(now + Duration::from_secs(seconds) + Duration::from_millis(1));
+        assert_eq!(lane.n_idle(), 0, "{said}");
+    }
+}
+
+#[tokio::test]
+async fn a_connection_that_its_origin_closes_at_once_is_not_kept() {
+    for said in ["timeout=0", "timeout=1"] {
+        let server =
+            Server::answering(format!("HTTP/1.1 200 OK\r\nKeep-Alive: {said}\r\nContent-Length: 2\r\n\r\nok")).await;
+        let worker = server.worker();
+        get_body(&worker).await.unwrap();
+        assert_eq!(worker.lane("site").unwrap().n_idle(), 0, "{said}");
+    }
+}
