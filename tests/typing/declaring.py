@@ -15,8 +15,10 @@ from bodega.distributions import (
     Distribution,
     ForwardRules,
     HeaderEdits,
+    Health,
     HttpOrigin,
     KeyRules,
+    OriginGroup,
     Redirect,
 )
 from bodega.edge import EdgeServer, EdgeStats, Request, Response
@@ -32,6 +34,8 @@ shop = Distribution(
         Behavior("/gone", answer=Answer(status=410, body="gone", headers={"x-a": "1"})),
         Behavior(origin="https://www.example.com", policy=CachePolicy(default_ttl="24h")),
         Behavior(origin=HttpOrigin("https://www.example.com", host="viewer"), request_headers=HeaderEdits()),
+        Behavior(origin=OriginGroup(["site", "https://b.example", S3("files")], failover=[503])),
+        Behavior(origin=HttpOrigin("https://www.example.com", health=Health(max_failures=5, retry_after="2s"))),
     ],
 )
 policy = CachePolicy(
@@ -70,6 +74,8 @@ CachePolicy("web")  # type: ignore[call-arg]
 EdgeServer("eu", "https://x.example")  # type: ignore[call-arg]
 # Nouns and not tables.
 Distribution("a", behaviors=[{"origin": "x"}])  # type: ignore[list-item]
+HttpOrigin("https://x.example", health={"max_failures": 5})  # type: ignore[arg-type]
+OriginGroup([OriginGroup(["a", "b"]), "c"])  # type: ignore[list-item]
 CachePolicy(key={"query": "all"})  # type: ignore[arg-type]
 Behavior(answer={"status": 200})  # type: ignore[arg-type]
 # Nouns do not change.

@@ -22,6 +22,8 @@ pub struct FetchRequest {
     pub fields: Fields,
     /// The body, if there is one.
     pub body: Option<RequestBody>,
+    /// Whether something stored may stand in for the answer: then an origin that is known to fail is not waited for.
+    pub has_fallback: bool,
 }
 
 /// The body of a request on its way to an origin.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bodega_semantics::storable::RequestFacts;
-use bodega_semantics::{Outcome, Reason, vary};
+use bodega_semantics::{Outcome, Reason, reuse, vary};
 use bodega_snapshot::Action;
 use bodega_store::Entry;
 use bodega_store::entry::Kind;
@@ -54,13 +54,14 @@ pub(crate) fn enter(journey: &Journey) -> Option<(Arc<Fill>, bool)> {
             let mut fetch = upstream::request(edge, behavior, request, Purpose::Store);
             if let Some(previous) = &pending.entry {
                 upstream::add_validators(&mut fetch, previous);
+                fetch.has_fallback = reuse::may_serve_on_error(&previous.terms, now);
             }
             let lead = Lead {
                 worker: Arc::clone(worker),
                 fill: Arc::clone(&fill),
                 snapshot: Arc::clone(&pending.snapshot),
                 behavior: Arc::clone(behavior),
-                origin: origin.name.clone(),
+                origin: Arc::clone(origin),
                 request: Arc::clone(request),
                 primary: pending.primary,
                 facts: RequestFacts::get(pending.user_fields),

@@ -27,7 +27,7 @@ pub(crate) struct Lead {
     pub(crate) fill: Arc<Fill>,
     pub(crate) snapshot: Arc<Snapshot>,
     pub(crate) behavior: Arc<Behavior>,
-    pub(crate) origin: String,
+    pub(crate) origin: Arc<str>,
     pub(crate) request: Arc<OwnedRequest>,
     /// The key before variation.
     pub(crate) primary: Key,

@@ -70,6 +70,7 @@ pub(crate) fn request(edge: &Edge, behavior: &Behavior, from: &OwnedRequest, pur
         client_authority: from.authority.clone(),
         fields,
         body: None,
+        has_fallback: false,
     }
 }
 

@@ -4,10 +4,11 @@
 //! It decides nothing about caching, follows no redirect, and changes no end-to-end field (S3 aside, whose own fields
 //! and error documents stay behind).
 //!
-//! Start at `worker` (what one fetch is), then `attempts` (connections and retries), `exchange` (one request on one
+//! Start at `worker` (what one fetch is), `group` (which origin is asked) and `ask` (whether it is), then `attempts` (connections and retries), `exchange` (one request on one
 //! connection) and `body` (the answer's body). `origins` holds what all threads share.
 #![forbid(unsafe_code)]
 
+mod ask;
 mod attempts;
 mod body;
 mod connect;
@@ -15,6 +16,8 @@ mod connection;
 mod exchange;
 mod failure;
 mod gate;
+mod group;
+mod health;
 mod origins;
 mod pool;
 mod request;
@@ -28,5 +31,5 @@ mod tls;
 mod upload;
 mod worker;
 
-pub use origins::Origins;
+pub use origins::{OriginState, Origins, Report};
 pub use worker::WorkerOrigins;

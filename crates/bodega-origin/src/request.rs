@@ -26,7 +26,7 @@ struct Wanted {
 /// # Errors
 /// When no attempt brought an answer.
 pub(crate) async fn fetch(lane: &Lane, turn: Turn, request: FetchRequest) -> Result<FetchAnswer, FetchError> {
-    let FetchRequest { method, path_and_query, client_authority, fields, body } = request;
+    let FetchRequest { method, path_and_query, client_authority, fields, body, has_fallback: _ } = request;
     let is_clean = |text: &str| text.bytes().all(|byte| byte.is_ascii_graphic());
     if !is_clean(&method) || !is_clean(&path_and_query) || !is_clean(&client_authority) {
         return Err(FetchError::internal("a request line that cannot be sent"));
@@ -39,7 +39,7 @@ pub(crate) async fn fetch(lane: &Lane, turn: Turn, request: FetchRequest) -> Res
 }
 
 /// RFC 9110 section 9.2.1. `PUT` and `DELETE` are idempotent too, but doing them twice is the client's decision.
-fn is_safe(method: &str) -> bool {
+pub(crate) fn is_safe(method: &str) -> bool {
     matches!(method, "GET" | "HEAD" | "OPTIONS")
 }
 

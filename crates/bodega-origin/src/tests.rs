@@ -2,6 +2,8 @@
 
 mod answers;
 mod broken;
+mod groups;
+mod health;
 mod limits;
 mod reload;
 mod s3;
@@ -16,7 +18,7 @@ use std::time::Duration;
 
 use bodega_edge::fetch::{Fetch, FetchAnswer, FetchError, FetchRequest, next_chunk};
 use bodega_semantics::Fields;
-use bodega_snapshot::{Endpoint, HostHeader, Origin as Settings, OriginKind, OriginLimits};
+use bodega_snapshot::{Endpoint, HealthLimits, HostHeader, Origin as Settings, OriginKind, OriginLimits};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -112,6 +114,7 @@ fn settings(address: SocketAddr) -> Settings {
             max_queue: 8,
             queue_timeout: Duration::from_secs(5),
         },
+        health: HealthLimits { max_failures: 0, retry_after: Duration::from_secs(1), fail_fast: false },
         ca_file: None,
     }
 }
@@ -130,8 +133,13 @@ fn at_host(settings: Settings, address: SocketAddr, https: bool, host: &str) -> 
     Settings { kind: http(endpoint, "", HostHeader::Own), ..settings }
 }
 
+fn origins_of(settings: &[Settings]) -> Arc<Origins> {
+    let settings: Vec<_> = settings.iter().cloned().map(Arc::new).collect();
+    Origins::of(&settings, &[], Arc::new(|_, _| {}))
+}
+
 fn worker(settings: Settings) -> WorkerOrigins {
-    Origins::of(&[Arc::new(settings)]).worker()
+    origins_of(&[settings]).worker()
 }
 
 fn request(method: &str, path_and_query: &str) -> FetchRequest {
@@ -141,6 +149,7 @@ fn request(method: &str, path_and_query: &str) -> FetchRequest {
         client_authority: "shop.example.com".into(),
         fields: Fields::new(),
         body: None,
+        has_fallback: false,
     }
 }
 

@@ -4,14 +4,14 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bodega_edge::fetch::{Fetch, FetchAnswer, FetchError, FetchFuture, FetchRequest};
-use bodega_semantics::Reason;
-use parking_lot::Mutex;
+use bodega_edge::fetch::{Fetch, FetchError, FetchFuture, FetchRequest};
+use parking_lot::{Mutex, MutexGuard};
 use tokio::time::Instant;
 
+use crate::ask;
+use crate::group::{self, Group};
 use crate::origins::Origins;
 use crate::pool::Lane;
-use crate::{request, s3};
 
 /// The origins as one worker thread reaches them, over connections of its own.
 pub struct WorkerOrigins {
@@ -23,15 +23,23 @@ pub struct WorkerOrigins {
 #[derive(Default)]
 struct Lanes {
     by_name: HashMap<String, Lane>,
-    /// Of the table that `by_name` was made from.
+    groups: HashMap<String, Arc<Group>>,
+    /// Of the table that these were made from.
     generation: u64,
     swept_at: Option<Instant>,
 }
 
+/// What a name leads to.
+enum Way {
+    Alone(Lane),
+    Group(Arc<Group>, Vec<Lane>),
+}
+
 impl Fetch for WorkerOrigins {
     fn fetch(&self, origin: &str, request: FetchRequest) -> FetchFuture {
-        match self.lane(origin) {
-            Some(lane) => Box::pin(fetch_from(lane, request)),
+        match self.way(origin) {
+            Some(Way::Alone(lane)) => Box::pin(ask::alone(lane, request)),
+            Some(Way::Group(group, lanes)) => Box::pin(group::fetch(group, lanes, request)),
             None => {
                 let error = FetchError::internal(format!("the configuration has no origin \"{origin}\""));
                 Box::pin(std::future::ready(Err(error)))
@@ -51,7 +59,23 @@ impl WorkerOrigins {
         Self { origins, lanes: Mutex::default() }
     }
 
+    fn way(&self, name: &str) -> Option<Way> {
+        let lanes = self.lanes();
+        if let Some(lane) = lanes.by_name.get(name) {
+            return Some(Way::Alone(lane.clone()));
+        }
+        let group = lanes.groups.get(name)?;
+        let members = group.settings.members.iter().filter_map(|member| lanes.by_name.get(member).cloned());
+        Some(Way::Group(Arc::clone(group), members.collect()))
+    }
+
+    #[cfg(test)]
     pub(crate) fn lane(&self, name: &str) -> Option<Lane> {
+        self.lanes().by_name.get(name).cloned()
+    }
+
+    /// The lanes as the configuration in force has them, swept now and then.
+    fn lanes(&self) -> MutexGuard<'_, Lanes> {
         let mut lanes = self.lanes.lock();
         if lanes.generation != self.origins.generation() {
             self.follow(&mut lanes);
@@ -61,7 +85,7 @@ impl WorkerOrigins {
             lanes.swept_at = Some(now);
             lanes.by_name.values().for_each(|lane| lane.sweep(now));
         }
-        lanes.by_name.get(name).cloned()
+        lanes
     }
 
     /// Makes the lanes those of the current table; a lane whose origin did not change keeps its connections.
@@ -69,29 +93,13 @@ impl WorkerOrigins {
         // Read first: a change meanwhile makes the next request follow again.
         lanes.generation = self.origins.generation();
         let mut by_name = HashMap::new();
-        for (name, origin) in self.origins.table().iter() {
+        let table = self.origins.table();
+        for (name, origin) in &table.origins {
             let kept = lanes.by_name.remove(name).filter(|lane| Arc::ptr_eq(lane.origin(), origin));
             by_name.insert(name.clone(), kept.unwrap_or_else(|| Lane::new(Arc::clone(origin))));
         }
         lanes.by_name = by_name;
-    }
-}
-
-/// Waits for its turn and asks.
-async fn fetch_from(lane: Lane, request: FetchRequest) -> Result<FetchAnswer, FetchError> {
-    let origin = lane.origin();
-    let turn = match origin.gate.enter().await {
-        Ok(turn) => turn,
-        Err(what) => {
-            return Err(FetchError {
-                retry_after_seconds: Some(origin.gate.retry_after_seconds()),
-                ..FetchError::new(Reason::OriginBusy, format!("origin \"{}\" {what}", origin.settings.name))
-            });
-        }
-    };
-    match &origin.s3 {
-        None => request::fetch(&lane, turn, request).await,
-        Some(bucket) => s3::fetch(bucket, &lane, turn, request).await,
+        lanes.groups.clone_from(&table.groups);
     }
 }
 

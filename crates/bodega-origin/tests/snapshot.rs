@@ -1,6 +1,8 @@
 //! From the document that Python compiles to bytes on a socket, through the public face alone.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use std::sync::Arc;
+
 use bodega_edge::fetch::{Fetch, FetchRequest, next_chunk};
 use bodega_origin::Origins;
 use bodega_semantics::Fields;
@@ -10,7 +12,7 @@ use tokio::net::TcpListener;
 
 const LIMITS: &str = r#""connect_timeout_seconds": 5, "first_byte_timeout_seconds": 5,
     "between_bytes_timeout_seconds": 5, "attempts": 2, "max_connections": 4, "max_queue": 4, "queue_timeout_seconds": 5,
-    "ca_file": null"#;
+    "health": {"max_failures": 3, "retry_after_seconds": 1, "fail_fast": false}, "ca_file": null"#;
 
 fn snapshot(origins: &str) -> Snapshot {
     let text =
@@ -47,6 +49,7 @@ async fn get(worker: &impl Fetch, origin: &str) -> String {
         client_authority: "shop.example.com".into(),
         fields: Fields::new(),
         body: None,
+        has_fallback: false,
     };
     let mut answer = worker.fetch(origin, request).await.unwrap();
     let mut body = Vec::new();
@@ -67,7 +70,7 @@ async fn origins_of_a_snapshot_are_reached_as_it_says_and_as_the_next_one_says()
             "region": "eu-west-1", "path_style": true, "credentials": {{"kind": "unsigned"}},
             "missing_as_404": true, "index_document": null, {LIMITS}}}"#
     );
-    let origins = Origins::new(&snapshot(&format!("{}, {images}", site(""))));
+    let origins = Origins::new(&snapshot(&format!("{}, {images}", site(""))), Arc::new(|_, _| {}));
     let worker = origins.worker();
     assert_eq!(get(&worker, "site").await, "GET /a.webp?b HTTP/1.1\r\nHost: shop.example.com\r\n\r\n");
     let expected = format!("GET /shop/p/a.webp HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n");

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bodega_semantics::Head;
+use bodega_semantics::{Head, Reason};
 use bodega_server::{InProcessRequest, Server};
 use bodega_snapshot::Snapshot;
 use bodega_snapshot::options::EdgeOptions;
@@ -64,7 +64,11 @@ impl NativeEdge {
     }
 
     fn take_events(&self) -> Vec<(String, &'static str, String)> {
-        self.server.take_events().into_iter().map(|event| (event.id, event.reason.name(), event.message)).collect()
+        self.server
+            .take_events()
+            .into_iter()
+            .map(|event| (event.id, event.reason.map_or("", Reason::name), event.message))
+            .collect()
     }
 
     fn request<'py>(

@@ -122,6 +122,8 @@ vocabulary! {
         OriginBroken = "origin-broken",
         /// The origin's connections and queue were full.
         OriginBusy = "origin-busy",
+        /// The origin had failed several times in a row and was not asked.
+        OriginDown = "origin-down",
         /// The client went away or did not read.
         ClientGone = "client-gone",
         /// A defect of the edge itself.

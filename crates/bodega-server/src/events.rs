@@ -8,13 +8,13 @@ use parking_lot::Mutex;
 
 const MAX_EVENTS: usize = 256;
 
-/// One failure.
+/// One failure, or its end.
 #[derive(Clone, Debug)]
 pub struct Event {
-    /// The request's id, as the client was told.
+    /// The request's id, as the client was told; empty for what is no single request's.
     pub id: String,
-    /// The reason, in the shared vocabulary.
-    pub reason: Reason,
+    /// The reason, in the shared vocabulary; `None` for good news.
+    pub reason: Option<Reason>,
     /// What happened. Holds no secrets.
     pub message: String,
 }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use bodega_edge::Edge;
 use bodega_edge::invalidate::{Selector, SelectorError};
+use bodega_origin::Origins;
 use bodega_semantics::{Level, Outcome, Reason};
 use bodega_snapshot::options::EdgeOptions;
 use bodega_telemetry::histogram::Recorded;
@@ -24,7 +25,8 @@ pub(crate) struct Reporter {
     name: String,
     region: String,
     edge: Arc<Edge>,
-    origins: Arc<OriginCounts>,
+    origins: Arc<Origins>,
+    counts: Arc<OriginCounts>,
     threads: Vec<Arc<Thread>>,
     admission: Arc<Admission>,
     log: Option<AccessLog>,
@@ -36,7 +38,8 @@ impl Reporter {
     pub(crate) fn new(
         options: &EdgeOptions,
         edge: Arc<Edge>,
-        origins: Arc<OriginCounts>,
+        origins: Arc<Origins>,
+        counts: Arc<OriginCounts>,
         threads: Vec<Arc<Thread>>,
         admission: Arc<Admission>,
         log: Option<AccessLog>,
@@ -46,6 +49,7 @@ impl Reporter {
             region: options.region.clone(),
             edge,
             origins,
+            counts,
             threads,
             admission,
             log,
@@ -105,9 +109,16 @@ impl Reporter {
                 (level.name(), figures)
             })
             .collect();
-        let origins = self.origins.all();
+        let origins = self.counts.all();
         let by_origin: BTreeMap<_, _> =
             origins.iter().map(|origin| (origin.name.clone(), origin.n_ok + origin.n_errors)).collect();
+        let failing: BTreeMap<_, _> = self
+            .origins
+            .states()
+            .into_iter()
+            .filter_map(|origin| Some((origin.name, origin.trial_in?.as_secs_f64())))
+            .collect();
+        let failovers: BTreeMap<_, _> = self.origins.failovers().into_iter().collect();
         let usage = self.edge.memory.usage();
         json!({
             "name": self.name,
@@ -127,6 +138,8 @@ impl Reporter {
                 "requests": origins.iter().map(|origin| origin.n_ok + origin.n_errors).sum::<u64>(),
                 "errors": origins.iter().map(|origin| origin.n_errors).sum::<u64>(),
                 "by_origin": by_origin,
+                "failing": failing,
+                "failovers": failovers,
             },
             "store": {
                 "entries": usage.n_entries,
@@ -184,7 +197,7 @@ impl Reporter {
         text.begin(&names::CONNECTIONS_REFUSED);
         text.sample(&names::CONNECTIONS_REFUSED, &[region, "total"], refused_total);
         text.sample(&names::CONNECTIONS_REFUSED, &[region, "client"], refused_client);
-        let origins = self.origins.all();
+        let origins = self.counts.all();
         text.begin(&names::ORIGIN_REQUESTS);
         for origin in &origins {
             text.sample(&names::ORIGIN_REQUESTS, &[region, &origin.name, "ok"], origin.n_ok);
@@ -193,6 +206,14 @@ impl Reporter {
         text.begin(&names::ORIGIN_BYTES);
         for origin in &origins {
             text.sample(&names::ORIGIN_BYTES, &[region, &origin.name], origin.received_bytes);
+        }
+        text.begin(&names::ORIGIN_UP);
+        for origin in self.origins.states() {
+            text.sample(&names::ORIGIN_UP, &[region, &origin.name], u64::from(origin.trial_in.is_none()));
+        }
+        text.begin(&names::ORIGIN_FAILOVERS);
+        for (group, n_failovers) in self.origins.failovers() {
+            text.sample(&names::ORIGIN_FAILOVERS, &[region, &group], n_failovers);
         }
         text.finish()
     }

@@ -12,6 +12,7 @@ use bodega_edge::invalidate::{Selector, SelectorError};
 use bodega_edge::{Edge, EdgeSettings, Metrics, Worker};
 use bodega_eviction::s3fifo::S3Fifo;
 use bodega_origin::Origins;
+use bodega_semantics::Reason;
 use bodega_semantics::key::KeySecret;
 use bodega_snapshot::Snapshot;
 use bodega_snapshot::options::EdgeOptions;
@@ -83,7 +84,7 @@ impl Server {
         let n_threads = options.threads.max(1);
         let listening = open_listeners(options, inherited, n_threads)?;
         let events = Events::default();
-        let origins = Origins::new(&snapshot);
+        let origins = Origins::new(&snapshot, report_to(&events));
         let counts = Arc::new(OriginCounts::default());
         let edge = Arc::new(Edge::new(
             settings(options, &events)?,
@@ -141,6 +142,7 @@ impl Server {
         let reporter = Arc::new(Reporter::new(
             options,
             Arc::clone(&edge),
+            Arc::clone(&origins),
             counts,
             threads.iter().map(|running| Arc::clone(&running.thread)).collect(),
             Arc::clone(&admission),
@@ -310,8 +312,17 @@ fn settings(options: &EdgeOptions, events: &Events) -> Result<EdgeSettings, Star
         fill_window_bytes: options.fill_window_bytes,
         secret: KeySecret(secret),
         report: Box::new(move |id, reason, message| {
-            events.push(Event { id: id.to_owned(), reason, message: message.to_owned() });
+            events.push(Event { id: id.to_owned(), reason: Some(reason), message: message.to_owned() });
         }),
+    })
+}
+
+/// Tells when an origin begins to fail and when it answers again.
+fn report_to(events: &Events) -> bodega_origin::Report {
+    let events = events.clone();
+    Arc::new(move |is_up, message| {
+        let reason = (!is_up).then_some(Reason::OriginDown);
+        events.push(Event { id: String::new(), reason, message: message.to_owned() });
     })
 }
 

@@ -8,7 +8,6 @@ use crate::edits::Edits;
 use crate::glob::Glob;
 use crate::location::Location;
 use crate::networks::Networks;
-use crate::origin::Origin;
 
 /// A compiled behavior.
 #[derive(Clone, Debug)]
@@ -41,8 +40,8 @@ pub struct Behavior {
 /// What a behavior does.
 #[derive(Clone, Debug)]
 pub enum Action {
-    /// Answers from the store or this origin.
-    Origin(Arc<Origin>),
+    /// Answers from the store, or from the origin or the group of origins with this name.
+    Origin(Arc<str>),
     /// Redirects.
     Redirect {
         /// 301, 302, 303, 307 or 308.

@@ -12,7 +12,7 @@ use bodega_semantics::Policy;
 
 use crate::error::{SnapshotError, wrong};
 use crate::locate::locate;
-use crate::origin::Origin;
+use crate::origin::{Origin, OriginGroup, OriginKind};
 use crate::schema::{DistributionText, Document};
 use crate::snapshot::{Distribution, Snapshot};
 
@@ -21,10 +21,22 @@ pub(crate) mod checks;
 mod origin;
 mod policy;
 
+use origin::Compiled;
+
 /// What behaviors refer to by name.
 struct Named {
     origins: BTreeMap<String, Arc<Origin>>,
+    groups: BTreeMap<String, Arc<OriginGroup>>,
     policies: BTreeMap<String, Arc<Policy>>,
+}
+
+impl Named {
+    /// Where the answers come from that `name` means: of a group its first member, for which the others stand in with
+    /// the same answers. So giving an origin a second one loses nothing that is kept. `None` if nothing is called so.
+    fn source(&self, name: &str) -> Option<&OriginKind> {
+        let first = self.groups.get(name).and_then(|group| group.members.first());
+        self.origins.get(first.map_or(name, String::as_str)).map(|origin| &origin.kind)
+    }
 }
 
 pub(crate) fn compile(text: &str) -> Result<Snapshot, SnapshotError> {
@@ -38,11 +50,17 @@ pub(crate) fn compile(text: &str) -> Result<Snapshot, SnapshotError> {
     if document.distributions.len() > MAX_DISTRIBUTIONS {
         return wrong("distributions", format!("more than {MAX_DISTRIBUTIONS}"));
     }
-    let mut named = Named { origins: BTreeMap::new(), policies: BTreeMap::new() };
+    let mut named = Named { origins: BTreeMap::new(), groups: BTreeMap::new(), policies: BTreeMap::new() };
     for (name, text) in document.origins {
         checks::name("origins", &name)?;
         let place = format!("origins.{name}");
-        named.origins.insert(name.clone(), Arc::new(origin::compile(&place, name, text)?));
+        match origin::compile(&place, name.clone(), text)? {
+            Compiled::Origin(origin) => drop(named.origins.insert(name, origin)),
+            Compiled::Group(group) => drop(named.groups.insert(name, group)),
+        }
+    }
+    for (name, group) in &named.groups {
+        origin::check_members(&format!("origins.{name}"), group, |member| named.origins.contains_key(member))?;
     }
     for (name, text) in document.policies {
         checks::name("policies", &name)?;
@@ -52,6 +70,7 @@ pub(crate) fn compile(text: &str) -> Result<Snapshot, SnapshotError> {
     let mut snapshot = Snapshot {
         revision: document.revision,
         origins: named.origins.values().cloned().collect(),
+        groups: named.groups.values().cloned().collect(),
         exact: HashMap::new(),
         wildcards: HashMap::new(),
         any: None,

@@ -22,5 +22,5 @@ pub use edits::Edits;
 pub use error::SnapshotError;
 pub use location::Location;
 pub use networks::Networks;
-pub use origin::{Credentials, Endpoint, HostHeader, Origin, OriginKind, OriginLimits};
+pub use origin::{Credentials, Endpoint, HealthLimits, HostHeader, Origin, OriginGroup, OriginKind, OriginLimits};
 pub use snapshot::{Distribution, Snapshot};

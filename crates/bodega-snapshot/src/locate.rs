@@ -8,8 +8,8 @@ use serde_json::{Map, Value};
 
 use crate::error::SnapshotError;
 use crate::schema::{
-    ActionText, BehaviorText, CredentialsText, DistributionText, EditsText, ForwardText, KeyQueryText, KeyText,
-    OriginText, PolicyText, QueryText,
+    ActionText, BehaviorText, CredentialsText, DistributionText, EditsText, ForwardText, HealthText, KeyQueryText,
+    KeyText, OriginText, PolicyText, QueryText,
 };
 
 /// The first place in `text` that does not fit. `None` if it is no JSON, or nothing smaller than the whole is to blame.
@@ -51,7 +51,9 @@ fn in_behavior(place: &str, value: &Value) -> Option<SnapshotError> {
 
 fn in_origin(name: &str, value: &Value) -> Option<SnapshotError> {
     let place = format!("origins.{}", name.escape_debug());
-    inside::<CredentialsText>(&place, value, "credentials").or_else(|| culprit::<OriginText>(&place, value))
+    inside::<CredentialsText>(&place, value, "credentials")
+        .or_else(|| inside::<HealthText>(&place, value, "health"))
+        .or_else(|| culprit::<OriginText>(&place, value))
 }
 
 fn in_policy(place: &str, value: &Value) -> Option<SnapshotError> {

@@ -12,8 +12,32 @@ pub struct Origin {
     pub kind: OriginKind,
     /// Times and counts.
     pub limits: OriginLimits,
+    /// When it is taken as failing.
+    pub health: HealthLimits,
     /// Certificates to trust beside the system's, as a PEM file.
     pub ca_file: Option<String>,
+}
+
+/// Origins that stand in for one another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OriginGroup {
+    /// Its name in the configuration; no origin has the same.
+    pub name: String,
+    /// Names of origins: the first is asked first.
+    pub members: Vec<String>,
+    /// The statuses of an answer in whose place the next member is asked.
+    pub failover: Vec<u16>,
+}
+
+/// When an origin is taken as failing, and what then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HealthLimits {
+    /// So many failures in a row; 0 for never.
+    pub max_failures: u32,
+    /// How long until it is tried again, the first time.
+    pub retry_after: Duration,
+    /// Whether requests that nothing else can answer are refused meanwhile, too.
+    pub fail_fast: bool,
 }
 
 /// What an origin speaks.

@@ -70,6 +70,7 @@ pub(crate) enum OriginText {
         max_connections: usize,
         max_queue: usize,
         queue_timeout_seconds: f64,
+        health: HealthText,
         ca_file: Option<String>,
     },
     S3 {
@@ -88,8 +89,21 @@ pub(crate) enum OriginText {
         max_connections: usize,
         max_queue: usize,
         queue_timeout_seconds: f64,
+        health: HealthText,
         ca_file: Option<String>,
     },
+    Group {
+        members: Vec<String>,
+        failover: Vec<u16>,
+    },
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct HealthText {
+    pub(crate) max_failures: u32,
+    pub(crate) retry_after_seconds: f64,
+    pub(crate) fail_fast: bool,
 }
 
 #[derive(Deserialize)]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::behavior::Behavior;
 use crate::compile::{self, MAX_HOST_BYTES};
 use crate::error::SnapshotError;
-use crate::origin::Origin;
+use crate::origin::{Origin, OriginGroup};
 
 /// The compiled configuration.
 #[derive(Clone, Debug)]
@@ -15,6 +15,8 @@ pub struct Snapshot {
     pub revision: u64,
     /// All origins.
     pub origins: Vec<Arc<Origin>>,
+    /// All groups of them.
+    pub groups: Vec<Arc<OriginGroup>>,
     pub(crate) exact: HashMap<String, Arc<Distribution>>,
     /// By `.suffix`.
     pub(crate) wildcards: HashMap<String, Arc<Distribution>>,

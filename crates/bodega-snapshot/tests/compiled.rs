@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bodega_semantics::policy::QueryRule;
 use bodega_semantics::{Fields, Head};
-use bodega_snapshot::{Action, Behavior, Credentials, HostHeader, OriginKind, Snapshot};
+use bodega_snapshot::{Action, Behavior, Credentials, HealthLimits, HostHeader, Origin, OriginKind, Snapshot};
 use serde_json::{Value, json};
 
 const SHOP: &str = include_str!("shop.json");
@@ -71,14 +71,21 @@ fn the_first_behavior_with_this_path_and_method_counts() {
     }
 }
 
+fn origin_of<'s>(shop: &'s Snapshot, path: &str) -> &'s Origin {
+    let Action::Origin(name) = &behavior(shop, "shop.example.com", "GET", path).action else { panic!() };
+    shop.origins.iter().find(|origin| *origin.name == **name).unwrap()
+}
+
 #[test]
 fn an_http_origin_is_compiled() {
     let shop = shop();
-    let Action::Origin(origin) = &behavior(&shop, "shop.example.com", "GET", "/").action else { panic!() };
+    let origin = origin_of(&shop, "/");
     assert_eq!(origin.name, "site");
     assert_eq!(origin.ca_file.as_deref(), Some("/etc/ssl/own.pem"));
     assert_eq!(origin.limits.between_bytes_timeout, Duration::from_millis(500));
     assert_eq!(origin.limits.queue_timeout, Duration::ZERO);
+    let own = HealthLimits { max_failures: 5, retry_after: Duration::from_millis(500), fail_fast: true };
+    assert_eq!(origin.health, own);
     let OriginKind::Http { endpoint, base_path, host_header } = &origin.kind else { panic!() };
     assert!(endpoint.https);
     assert_eq!((endpoint.authority.as_str(), endpoint.port), ("www.origin.example.com:8443", 8443));
@@ -90,7 +97,9 @@ fn an_http_origin_is_compiled() {
 #[test]
 fn a_bucket_is_compiled() {
     let shop = shop();
-    let Action::Origin(origin) = &behavior(&shop, "shop.example.com", "GET", "/images/a").action else { panic!() };
+    let origin = origin_of(&shop, "/images/a");
+    let usual = HealthLimits { max_failures: 3, retry_after: Duration::from_secs(1), fail_fast: false };
+    assert_eq!(origin.health, usual);
     let OriginKind::S3 { endpoint, bucket, prefix, region, path_style, credentials, index_document, .. } = &origin.kind
     else {
         panic!()
@@ -100,6 +109,39 @@ fn a_bucket_is_compiled() {
     assert_eq!(index_document.as_deref(), Some("index.html"));
     let expected = Credentials::File { path: "/etc/bodega/credentials".to_owned(), profile: "default".to_owned() };
     assert_eq!(*credentials, expected);
+}
+
+/// `shop.json` with a group in it, which the last behavior asks.
+fn with_group(group: &Value) -> String {
+    let mut document: Value = serde_json::from_str(SHOP).unwrap();
+    document["origins"]["both"] = group.clone();
+    document["distributions"][0]["behaviors"][3]["action"]["origin"] = json!("both");
+    document.to_string()
+}
+
+#[test]
+fn a_group_is_compiled() {
+    let group = json!({"kind": "group", "members": ["site", "images"], "failover": [500, 404]});
+    let shop = Snapshot::from_json(&with_group(&group)).unwrap();
+    let Action::Origin(name) = &behavior(&shop, "shop.example.com", "GET", "/").action else { panic!() };
+    assert_eq!(**name, *"both");
+    let [group] = &shop.groups[..] else { panic!() };
+    assert_eq!(
+        (group.name.as_str(), &group.members[..], &group.failover[..]),
+        ("both", &["site".to_owned(), "images".to_owned()][..], &[500, 404][..])
+    );
+    assert_eq!(shop.origins.len(), 2);
+}
+
+#[test]
+fn what_is_kept_of_an_origin_is_kept_under_a_group_that_begins_with_it() {
+    let scope = |shop: &Snapshot| behavior(shop, "shop.example.com", "GET", "/").scope;
+    let of = |members: Value| {
+        let group = json!({"kind": "group", "members": members, "failover": []});
+        scope(&Snapshot::from_json(&with_group(&group)).unwrap())
+    };
+    assert_eq!(of(json!(["site", "images"])), scope(&shop()));
+    assert_ne!(of(json!(["images", "site"])), scope(&shop()));
 }
 
 #[test]
@@ -189,6 +231,7 @@ fn the_scope_changes_with_key_rules_and_origin_and_not_with_lifetimes_and_limits
         ("/policies/pages/key/host", json!(false), false),
         ("/origins/images/attempts", json!(1), false),
         ("/origins/images/connect_timeout_seconds", json!(1), false),
+        ("/origins/images/health/max_failures", json!(0), false),
         ("/distributions/0/behaviors/0/response_headers/remove", json!([]), false),
         ("/distributions/0/behaviors/0/paths", json!(["/images/a"]), false),
         ("/distributions/0/name", json!("other"), true),

@@ -56,6 +56,8 @@ fn documents_of_another_form() {
         ("/origins/site/url", json!(null), "origins.site.url", "expected a string"),
         ("/origins/site/atempts", json!(1), "origins.site", "unknown field `atempts`"),
         ("/origins/images/credentials", json!({"kind": "secret"}), "origins.images.credentials.kind", "`environment`"),
+        ("/origins/site/health", json!({"max_failures": 3}), "origins.site.health", "missing field"),
+        ("/origins/site/health/max_failures", json!(-1), "origins.site.health.max_failures", "expected u32"),
         ("/policies/pages/max_ttl_seconds", json!("1h"), "policies.pages.max_ttl_seconds", "expected f64"),
         ("/policies/pages/key/query/kind", json!("some"), "policies.pages.key.query.kind", "`allow`"),
         ("/policies/pages/forward/query/sorted", json!(true), "policies.pages.forward.query", "unknown field `sorted`"),
@@ -187,6 +189,10 @@ fn origins() {
         ("site/queue_timeout_seconds", json!(-1), "between 0 and"),
         ("site/first_byte_timeout_seconds", json!(1e300), "between 0 and"),
         ("site/ca_file", json!(""), "is empty"),
+        ("site/health/max_failures", json!(2_000_000), "between 0 and 1000000"),
+        ("site/health/retry_after_seconds", json!(0), "between 0.01 s and one hour"),
+        ("site/health/retry_after_seconds", json!(3601), "between 0.01 s and one hour"),
+        ("images/health/retry_after_seconds", json!(-1), "between 0 and"),
         ("images/endpoint", json!("https://a.example/x"), "into `prefix`"),
         ("images/bucket", json!(""), "is no bucket"),
         ("images/bucket", json!("../x"), "is no bucket"),
@@ -198,6 +204,26 @@ fn origins() {
     ] {
         check(&[(&format!("/origins/{pointer}"), value, &format!("origins.{}", pointer.replace('/', ".")), message)]);
     }
+}
+
+#[test]
+fn groups() {
+    let many: Vec<String> = (0..9).map(|n| format!("site-{n}")).collect();
+    for (members, failover, field, message) in [
+        (json!(["site", "images"]), json!([503, 200]), "failover", "200 is no failure"),
+        (json!(["site", "images"]), json!([600]), "failover", "600 is no failure"),
+        (json!(["site", "images"]), json!(vec![500; 201]), "failover", "more than 200"),
+        (json!(["site"]), json!([503]), "members", "1 is not between 2 and 8"),
+        (json!(many), json!([503]), "members", "9 is not between 2 and 8"),
+        (json!(["site", "site"]), json!([503]), "members", "\"site\" is there twice"),
+        (json!(["site", "stie"]), json!([503]), "members", "there is no origin \"stie\""),
+        (json!(["site", "both"]), json!([503]), "members", "a group is no member"),
+    ] {
+        let group = json!({"kind": "group", "members": members, "failover": failover});
+        check(&[("/origins/both", group, &format!("origins.both.{field}"), message)]);
+    }
+    let limits = json!({"kind": "group", "members": ["site", "images"], "failover": [], "attempts": 2});
+    check(&[("/origins/both", limits, "origins.both", "unknown field `attempts`")]);
 }
 
 #[test]

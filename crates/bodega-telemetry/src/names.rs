@@ -53,6 +53,8 @@ metrics! {
     RECEIVED_BYTES = "cdn_received_bytes_total", Counter, ["region"], "Bytes of request bodies received from clients.";
     ORIGIN_REQUESTS = "cdn_origin_requests_total", Counter, ["region", "origin", "result"], "Requests to origins by result (ok or error).";
     ORIGIN_BYTES = "cdn_origin_received_bytes_total", Counter, ["region", "origin"], "Bytes of bodies received from origins.";
+    ORIGIN_UP = "cdn_origin_up", Gauge, ["region", "origin"], "1 while an origin answers, 0 from several failures in a row to its next answer.";
+    ORIGIN_FAILOVERS = "cdn_origin_failovers_total", Counter, ["region", "origin"], "Requests to a group of origins for which another member than the first was asked.";
     STORE_USED_BYTES = "cdn_store_used_bytes", Gauge, ["region", "level"], "Bytes of entries, index and lists.";
     STORE_RESERVED_BYTES = "cdn_store_reserved_bytes", Gauge, ["region", "level"], "Bytes set aside by fills under way.";
     STORE_CAPACITY_BYTES = "cdn_store_capacity_bytes", Gauge, ["region", "level"], "The bound of the store.";

@@ -264,7 +264,8 @@ pub fn snapshot_json_for(
         "origins": {"site": {
             "kind": "http", "url": "http://127.0.0.1:9", "host": null,
             "connect_timeout_seconds": 5, "first_byte_timeout_seconds": 30, "between_bytes_timeout_seconds": 30,
-            "attempts": 2, "max_connections": 256, "max_queue": 1024, "queue_timeout_seconds": 5, "ca_file": null
+            "attempts": 2, "max_connections": 256, "max_queue": 1024, "queue_timeout_seconds": 5,
+            "health": {"max_failures": 3, "retry_after_seconds": 1, "fail_fast": false}, "ca_file": null
         }},
         "policies": {"tested": whole_policy}
     })

@@ -76,7 +76,10 @@ class NativeEdge:
         """Return its metrics in Prometheus' text format."""
 
     def take_events(self) -> list[tuple[str, str, str]]:
-        """Return failures of origins since the last call: the request's id, the reason, what happened."""
+        """Return failures of origins, and their ends, since the last call: the request's id, the reason, what happened.
+
+        The id is empty for what is no single request's, the reason for an end.
+        """
 
     def request(
         self,

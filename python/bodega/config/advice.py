@@ -9,7 +9,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bodega.distributions import S3, Behavior, CachePolicy, Declarations, Distribution, ResolvedPolicy, resolve_policy
+from bodega.distributions import (
+    S3,
+    Behavior,
+    CachePolicy,
+    Declarations,
+    Distribution,
+    OriginGroup,
+    ResolvedPolicy,
+    resolve_policy,
+)
 from bodega.errors import KeyPath, Problem
 
 if TYPE_CHECKING:
@@ -152,6 +161,15 @@ def _unused(declarations: Declarations) -> Iterator[Problem]:
     every_policy = [*declarations.policies.values(), *(behavior.policy for behavior in behaviors)]
     policies |= {
         each.extends for each in every_policy if isinstance(each, CachePolicy) and isinstance(each.extends, str)
+    }
+    used = [declarations.origins[name] for name in origins if name in declarations.origins]
+    used += [behavior.origin for behavior in behaviors if isinstance(behavior.origin, OriginGroup)]
+    origins |= {
+        member
+        for origin in used
+        if isinstance(origin, OriginGroup)
+        for member in origin.group
+        if isinstance(member, str)
     }
     for name in declarations.origins:
         if name not in origins:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import MISSING, Field, fields, replace
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from bodega.distributions import S3, HttpOrigin, Origin, origin_from_url
+from bodega.distributions import S3, HttpOrigin, Origin, OriginGroup, origin_from_url
 from bodega.distributions.checks import suggest
 from bodega.distributions.origins import bucket_and_prefix
 from bodega.distributions.shapes import (
@@ -283,6 +283,8 @@ def _origin(value: object, path: KeyPath) -> Origin | str:
                 raise error.under(*path) from None
         return value
     table = dict(_table(value, path))
+    if "group" in table:
+        return _group(table, path)
     if "url" not in table:
         hint = (
             f'write url = "s3://{table["bucket"]}"'
@@ -310,6 +312,13 @@ def _origin(value: object, path: KeyPath) -> Origin | str:
         # The document has no `bucket`: it stands in the address.
         moved = {(*path, "bucket"): (*path, "url")}
         raise ConfigInvalid.of(replace(each, path=moved.get(each.path, each.path)) for each in error.problems) from None
+
+
+def _group(table: Mapping[str, object], path: KeyPath) -> OriginGroup:
+    why = "a group has members and `failover`; what else there is to say belongs to each member"
+    _refuse_misplaced(table, OriginGroup, HttpOrigin, why, path)
+    _refuse_misplaced(table, OriginGroup, S3, why, path)
+    return read_noun(OriginGroup, table, path)
 
 
 def _refuse_misplaced(table: Mapping[str, object], noun: type[Any], other: type[Any], why: str, path: KeyPath) -> None:

@@ -17,8 +17,10 @@ from bodega.distributions import (
     Distribution,
     ForwardRules,
     HeaderEdits,
+    Health,
     HttpOrigin,
     KeyRules,
+    OriginGroup,
     Redirect,
     ResolvedPolicy,
 )
@@ -191,6 +193,7 @@ _NOUN_NAMES: dict[type[Any], str] = {
     Answer: "[answer](#answer)",
     CachePolicy: "[policy](#policiesname)",
     Behavior: "[behavior](#behaviors)",
+    Health: "[health](#health)",
 }
 
 _OPENING = """\
@@ -215,10 +218,12 @@ _SECTIONS: tuple[tuple[str, str, tuple[tuple[str, type[Any]], ...]], ...] = (
         (
             'An origin is an address, `site = "https://www.example.com"` or `images = '
             '"s3://bucket/prefix"`, or a table with '
-            "`url` and more.\nNo secret stands in the file: S3 credentials come from the environment or from "
+            "`url` and more.\nA group of origins is a table with `group`: "
+            '`both = { group = ["site-a", "site-b"] }`.\n'
+            "No secret stands in the file: S3 credentials come from the environment or from "
             "`credentials_file`."
         ),
-        (("Web servers", HttpOrigin), ("Buckets: `s3://`", S3)),
+        (("Web servers", HttpOrigin), ("Buckets: `s3://`", S3), ("health", Health), ("Groups", OriginGroup)),
     ),
     (
         "`[policies.NAME]`",

@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 from bodega.config.edge_settings import EdgeSettings
 from bodega.config.read import documented_fields
-from bodega.distributions import PRESETS, S3, Declarations, HttpOrigin
+from bodega.distributions import PRESETS, S3, Declarations, HttpOrigin, OriginGroup
 from bodega.distributions.shapes import (
     ChoiceShape,
     CountShape,
@@ -111,7 +111,8 @@ def _shape(shape: Shape, nouns: dict[str, Json]) -> Json:
         case NounShape(noun, _):
             return _noun(noun, nouns)
         case OriginShape():
-            return {"anyOf": [{"type": "string", "examples": ["https://www.example.com"]}, _origin(nouns)]}
+            address = {"type": "string", "examples": ["https://www.example.com"]}
+            return {"anyOf": [address, _origin(nouns), _noun(OriginGroup, nouns)]}
         case NameShape(to):
             return {"type": "string", **({"examples": list(PRESETS)} if to == "policies" else {})}
         case EitherShape(shapes):

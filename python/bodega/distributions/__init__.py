@@ -12,7 +12,7 @@ from bodega.distributions.behavior import Behavior
 from bodega.distributions.declarations import Declarations
 from bodega.distributions.distribution import Distribution
 from bodega.distributions.key import Deny, ForwardRules, KeyRules
-from bodega.distributions.origins import S3, HttpOrigin, Origin, origin_from_url
+from bodega.distributions.origins import S3, Health, HttpOrigin, Origin, OriginGroup, SingleOrigin, origin_from_url
 from bodega.distributions.policy import CachePolicy
 from bodega.distributions.resolve import PRESETS, ResolvedPolicy, ResolvedQuery, resolve_policy
 
@@ -27,12 +27,15 @@ __all__ = [
     "Distribution",
     "ForwardRules",
     "HeaderEdits",
+    "Health",
     "HttpOrigin",
     "KeyRules",
     "Origin",
+    "OriginGroup",
     "Redirect",
     "ResolvedPolicy",
     "ResolvedQuery",
+    "SingleOrigin",
     "origin_from_url",
     "resolve_policy",
 ]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from bodega.distributions import checks
 from bodega.distributions.actions import Answer, HeaderEdits, Redirect
-from bodega.distributions.origins import S3, HttpOrigin, Origin, origin_from_url
+from bodega.distributions.origins import Origin, is_origin, origin_from_url
 from bodega.distributions.policy import CachePolicy
 from bodega.distributions.shapes import (
     ChoiceShape,
@@ -172,8 +172,10 @@ class Behavior:
                     origin_from_url(self.origin)
             except ConfigInvalid as error:
                 raise error.under("origin") from None
-        elif not isinstance(self.origin, HttpOrigin | S3 | None):
-            raise ConfigInvalid("an origin is a name, an address, an HttpOrigin or an S3", path=("origin",))
+        elif self.origin is not None and not is_origin(self.origin):
+            raise ConfigInvalid(
+                "an origin is a name, an address, an HttpOrigin, an S3 or an OriginGroup", path=("origin",)
+            )
         if isinstance(self.redirect, str):
             try:
                 object.__setattr__(self, "redirect", Redirect(self.redirect))

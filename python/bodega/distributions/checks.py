@@ -73,6 +73,17 @@ def count(value: object, minimum: int, maximum: int, *field: str | int) -> int:
     return value
 
 
+def counts(value: object, minimum: int, maximum: int, *field: str | int) -> tuple[int, ...]:
+    """Check a list of whole numbers against their bounds.
+
+    Raises:
+        ConfigInvalid: If it is no list, or a member is no such number.
+    """
+    if isinstance(value, str) or not isinstance(value, Sequence):
+        raise ConfigInvalid(f"a {type(value).__name__} is not a list of numbers", path=field)
+    return tuple(count(member, minimum, maximum, *field, index) for index, member in enumerate(value))
+
+
 def flag(value: object, *field: str | int) -> None:
     """Check that a value is true or false.
 

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 from bodega.distributions import checks
 from bodega.distributions.behavior import Behavior
 from bodega.distributions.distribution import Distribution
-from bodega.distributions.origins import is_origin, origin_from_url
+from bodega.distributions.origins import OriginGroup, is_origin, origin_from_url
 from bodega.distributions.policy import CachePolicy
 from bodega.distributions.resolve import PRESETS, known_policies, resolve_policy
 from bodega.distributions.shapes import MapShape, NounShape, OriginShape, about
-from bodega.errors import ConfigInvalid, Problem
+from bodega.errors import ConfigInvalid, KeyPath, Problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -40,7 +40,7 @@ class Declarations:
         metadata=about(
             MapShape(OriginShape()),
             "Where the truth is: an address (`https://host`, `http://host:port`, `s3://bucket/prefix`), "
-            "or a table with `url` and the fields below.",
+            "a table with `url` and the fields below, or a group of origins: a table with `group`.",
         ),
     )
     policies: Mapping[str, CachePolicy] = field(
@@ -60,6 +60,7 @@ class Declarations:
             *self._name_problems(),
             *self._policy_problems(),
             *self._host_problems(),
+            *self._group_problems(),
             *self._reference_problems(),
         ]
         if problems:
@@ -139,6 +140,22 @@ class Declarations:
                         ("distributions", distribution.name, "hosts", index),
                     )
 
+    def _group_problems(self) -> Iterator[Problem]:
+        for name, origin in self.origins.items():
+            if isinstance(origin, OriginGroup):
+                yield from self._member_problems(origin, ("origins", name))
+
+    def _member_problems(self, group: OriginGroup, path: KeyPath) -> Iterator[Problem]:
+        for index, member in enumerate(group.group):
+            if not isinstance(member, str):
+                continue
+            if member not in self.origins:
+                single = [name for name, origin in self.origins.items() if not isinstance(origin, OriginGroup)]
+                hint = checks.suggest(member, single) or f'declare it: [origins] {member} = "https://..."'
+                yield Problem(f'no origin is called "{member}"', hint, (*path, "group", index))
+            elif isinstance(self.origins[member], OriginGroup):
+                yield Problem(f'"{member}" is a group itself', "name its members here instead", (*path, "group", index))
+
     def _reference_problems(self) -> Iterator[Problem]:
         for distribution in self.distributions:
             for index, behavior in enumerate(distribution.behaviors):
@@ -149,6 +166,8 @@ class Declarations:
                         self._origin_hint(behavior.origin),
                         (*path, "origin"),
                     )
+                elif isinstance(behavior.origin, OriginGroup):
+                    yield from self._member_problems(behavior.origin, (*path, "origin"))
                 if isinstance(behavior.policy, str):
                     if behavior.policy not in known_policies(self.policies):
                         known = known_policies(self.policies)

@@ -1,4 +1,4 @@
-"""Origins: where the truth is. An HTTP server, or a bucket of an S3-compatible store.
+"""Origins: where the truth is. An HTTP server, a bucket of an S3-compatible store, or a group of these.
 
 No noun here holds a secret: S3 credentials come from the environment or from a file that is read by the data plane.
 Texts of errors never repeat an address that carries a password.
@@ -7,13 +7,23 @@ Texts of errors never repeat an address that carries a password.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 from urllib.parse import SplitResult, urlsplit
 
 from bodega.distributions import checks
-from bodega.distributions.shapes import CountShape, DurationShape, FlagShape, TextShape, about
+from bodega.distributions.shapes import (
+    CountShape,
+    DurationShape,
+    FlagShape,
+    ListShape,
+    NameShape,
+    NounShape,
+    TextShape,
+    about,
+)
 from bodega.errors import ConfigInvalid
 
 if TYPE_CHECKING:
@@ -26,6 +36,60 @@ _ATTEMPTS = about(CountShape(1, 10), "How often a safe request is tried in all, 
 _MAX_CONNECTIONS = about(CountShape(1, 65_535), "Connections to this origin at once.")
 _MAX_QUEUE = about(CountShape(0, 1_000_000), "Requests that may wait for a connection; beyond, 503 with `Retry-After`.")
 _QUEUE_TIMEOUT = about(DurationShape(), "How long a request may wait for a connection; then 503 with `Retry-After`.")
+_MAX_FAILURES = 1_000_000
+_MAX_MEMBERS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """When an origin is taken as failing, and what then.
+
+    Example:
+        >>> Health(max_failures=5).retry_after
+        '1s'
+
+    Attributes:
+        max_failures: So many failures in a row; 0 for never.
+        retry_after: How long until it is tried again, 10 ms to 1 h; doubled with each failed trial, up to 30 s.
+        fail_fast: Whether requests that nothing else can answer are refused meanwhile, with 503.
+    """
+
+    max_failures: int = field(
+        default=3,
+        metadata=about(
+            CountShape(0, _MAX_FAILURES),
+            "So many failures in a row make it failing; 0 for never.",
+        ),
+    )
+    retry_after: Duration = field(
+        default="1s",
+        metadata=about(
+            DurationShape(), "How long until one request tries it again; doubled each time in vain, up to 30 s."
+        ),
+    )
+    fail_fast: bool = field(
+        default=False,
+        metadata=about(
+            FlagShape(),
+            "While it is failing, also refuse requests that nothing else can answer: 503 with `Retry-After`.",
+        ),
+    )
+
+    def __post_init__(self) -> None:
+        """Check every field."""
+        checks.count(self.max_failures, 0, _MAX_FAILURES, "max_failures")
+        if not 0.01 <= checks.duration(self.retry_after, "retry_after") <= 3600:
+            raise ConfigInvalid(
+                f'"{self.retry_after}" is out of range', hint='write "10ms" to "1h"', path=("retry_after",)
+            )
+        checks.flag(self.fail_fast, "fail_fast")
+
+
+_HEALTH = about(
+    NounShape(Health),
+    "When it is taken as failing. Then a group asks the next member, and what is stored answers without a wait.",
+    default="three failures in a row, tried again after 1 s",
+)
 _CA_FILE = about(
     TextShape(examples=("/etc/ssl/private-ca.pem",)),
     "Certificates (PEM) that this origin's certificate is checked against, in place of the system's.",
@@ -51,6 +115,7 @@ class HttpOrigin:
         max_connections: Connections at once, 1 to 65535.
         max_queue: Requests that may wait for a connection.
         queue_timeout: How long one may wait.
+        health: When it is taken as failing.
         ca_file: Certificates to check the origin's against.
     """
 
@@ -76,6 +141,7 @@ class HttpOrigin:
     max_connections: int = field(default=256, metadata=_MAX_CONNECTIONS)
     max_queue: int = field(default=1024, metadata=_MAX_QUEUE)
     queue_timeout: Duration = field(default="5s", metadata=_QUEUE_TIMEOUT)
+    health: Health = field(default=Health(), metadata=_HEALTH)
     ca_file: str | None = field(default=None, metadata=_CA_FILE)
 
     def __post_init__(self) -> None:
@@ -112,6 +178,7 @@ class S3:
         max_connections: Connections at once, 1 to 65535.
         max_queue: Requests that may wait for a connection.
         queue_timeout: How long one may wait.
+        health: When it is taken as failing.
         ca_file: Certificates to check the store's against.
     """
 
@@ -185,6 +252,7 @@ class S3:
     max_connections: int = field(default=256, metadata=_MAX_CONNECTIONS)
     max_queue: int = field(default=1024, metadata=_MAX_QUEUE)
     queue_timeout: Duration = field(default="5s", metadata=_QUEUE_TIMEOUT)
+    health: Health = field(default=Health(), metadata=_HEALTH)
     ca_file: str | None = field(default=None, metadata=_CA_FILE)
 
     def __post_init__(self) -> None:
@@ -224,13 +292,68 @@ class S3:
         _check_transport(self)
 
 
-Origin: TypeAlias = HttpOrigin | S3
+SingleOrigin: TypeAlias = HttpOrigin | S3
+"""One origin, and no group."""
+
+
+@dataclass(frozen=True, slots=True)
+class OriginGroup:
+    """Origins that stand in for one another: the first is asked, and where it fails the next.
+
+    Only `GET`, `HEAD` and `OPTIONS` without a body go to another member than the first.
+
+    Example:
+        >>> OriginGroup(["site-a", "site-b"]).failover
+        (500, 502, 503, 504)
+
+    Attributes:
+        group: 2 to 8 origins in the order in which they are asked: names of declared ones, addresses, or nouns.
+        failover: Statuses after which the next member is asked, as it is after no answer at all; 400 to 599.
+    """
+
+    group: Sequence[str | SingleOrigin] = field(
+        metadata=about(
+            ListShape(NameShape("origins")),
+            "2 to 8 origins in the order in which they are asked: names of declared ones, or addresses.",
+        )
+    )
+    _: KW_ONLY
+    failover: Sequence[int] = field(
+        default=(500, 502, 503, 504),
+        metadata=about(
+            ListShape(CountShape(400, 599)),
+            "Statuses after which the next member is asked. It always is when one gives no answer.",
+            default="`[500, 502, 503, 504]`",
+        ),
+    )
+
+    def __post_init__(self) -> None:
+        """Check every field."""
+        if isinstance(self.group, str) or not isinstance(self.group, Sequence):
+            raise ConfigInvalid(
+                f"a {type(self.group).__name__} is not a list of origins",
+                hint='for instance ["site-a", "site-b"]',
+                path=("group",),
+            )
+        members = tuple(_member(member, index) for index, member in enumerate(self.group))
+        if not 2 <= len(members) <= _MAX_MEMBERS:
+            what = "a group of one has nobody to turn to" if len(members) == 1 else f"a group of {len(members)}"
+            raise ConfigInvalid(what, hint=f"name 2 to {_MAX_MEMBERS} origins", path=("group",))
+        for index, member in enumerate(members):
+            if member in members[:index]:
+                raise ConfigInvalid("the same origin is there twice", hint="name it once", path=("group", index))
+        object.__setattr__(self, "group", members)
+        statuses = checks.counts(self.failover, 400, 599, "failover")
+        object.__setattr__(self, "failover", tuple(dict.fromkeys(statuses)))
+
+
+Origin: TypeAlias = HttpOrigin | S3 | OriginGroup
 """Whatever a behavior may fetch from."""
 
 
 def is_origin(value: object) -> bool:
-    """Whether a value is an origin."""
-    return isinstance(value, HttpOrigin | S3)
+    """Whether a value is an origin or a group of origins."""
+    return isinstance(value, HttpOrigin | S3 | OriginGroup)
 
 
 def bucket_and_prefix(url: str, *field: str | int) -> tuple[str, str]:
@@ -249,7 +372,7 @@ def bucket_and_prefix(url: str, *field: str | int) -> tuple[str, str]:
     return parts.netloc, parts.path.removeprefix("/")
 
 
-def origin_from_url(url: str) -> Origin:
+def origin_from_url(url: str) -> SingleOrigin:
     """Make an origin from its address alone.
 
     Args:
@@ -266,6 +389,20 @@ def origin_from_url(url: str) -> Origin:
     except ConfigInvalid as error:
         first = error.problems[0]
         raise ConfigInvalid(first.what, hint=first.hint) from None
+
+
+def _member(member: object, index: int) -> str | SingleOrigin:
+    """A name stays a name, an address becomes an origin."""
+    if isinstance(member, HttpOrigin | S3):
+        return member
+    if isinstance(member, OriginGroup):
+        raise ConfigInvalid("a group is no member", hint="name its members here instead", path=("group", index))
+    if isinstance(member, str) and "://" in member:
+        try:
+            return origin_from_url(member)
+        except ConfigInvalid as error:
+            raise error.under("group", index) from None
+    return checks.name(member, "group", index)
 
 
 def _server(url: object, name: str, no_path: str) -> str:
@@ -343,6 +480,10 @@ def _check_transport(origin: HttpOrigin | S3) -> None:
     checks.count(origin.attempts, 1, 10, "attempts")
     checks.count(origin.max_connections, 1, 65_535, "max_connections")
     checks.count(origin.max_queue, 0, 1_000_000, "max_queue")
+    if not isinstance(origin.health, Health):
+        raise ConfigInvalid(
+            f"a {type(origin.health).__name__} is not Health", hint="write Health(max_failures=3)", path=("health",)
+        )
     if origin.ca_file is not None:
         _file(origin, "ca_file")
 

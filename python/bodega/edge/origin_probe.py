@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from bodega.distributions import Declarations, HttpOrigin
+from bodega.distributions import S3, Declarations, HttpOrigin, Origin, OriginGroup
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,10 +33,18 @@ def _urls(declarations: Declarations) -> Iterator[str]:
         for behavior in distribution.behaviors:
             if behavior.origin is None:
                 continue
-            origin = declarations.origin(behavior.origin)
-            if isinstance(origin, HttpOrigin):
-                yield origin.url
-            elif origin.endpoint is not None:
+            yield from _urls_of(declarations, declarations.origin(behavior.origin))
+
+
+def _urls_of(declarations: Declarations, origin: Origin) -> Iterator[str]:
+    match origin:
+        case HttpOrigin():
+            yield origin.url
+        case OriginGroup():
+            for member in origin.group:
+                yield from _urls_of(declarations, declarations.origin(member))
+        case S3():
+            if origin.endpoint is not None:
                 yield origin.endpoint
 
 

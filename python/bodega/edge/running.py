@@ -150,12 +150,16 @@ class RunningEdge:
         return self._core().metrics()
 
     def take_failures(self) -> list[str]:
-        """Return what went wrong with origins since the last call, in words; what repeats is counted.
+        """Return what went wrong with origins since the last call, and what is right again, in words.
+
+        What repeats is counted.
 
         Raises:
             EdgeClosed: If the edge is not running here.
         """
-        counted = Counter(f"{message} ({reason})" for _, reason, message in self._core().take_events())
+        counted = Counter(
+            f"{message} ({reason})" if reason else message for _, reason, message in self._core().take_events()
+        )
         return [text if count == 1 else f"{text}, {count} times" for text, count in counted.items()]
 
     def invalidate(self, selectors: Sequence[str]) -> int:

@@ -53,6 +53,8 @@ class EdgeStats:
         n_origin_requests: Requests to origins.
         n_origin_errors: Those that failed.
         by_origin: Requests by origin.
+        failing: Origins that are not answering, with the seconds until each is tried again.
+        failovers: By group of origins, requests for which another member than the first was asked.
         n_entries: Entries kept.
         used_bytes: Memory in use.
         capacity_bytes: Its bound.
@@ -75,6 +77,8 @@ class EdgeStats:
     n_origin_requests: int
     n_origin_errors: int
     by_origin: Mapping[str, int]
+    failing: Mapping[str, float]
+    failovers: Mapping[str, int]
     n_entries: int
     used_bytes: int
     capacity_bytes: int
@@ -110,6 +114,8 @@ class EdgeStats:
             n_origin_requests=said["origin"]["requests"],
             n_origin_errors=said["origin"]["errors"],
             by_origin=said["origin"]["by_origin"],
+            failing=said["origin"]["failing"],
+            failovers=said["origin"]["failovers"],
             n_entries=said["store"]["entries"],
             used_bytes=said["store"]["used_bytes"],
             capacity_bytes=said["store"]["capacity_bytes"],
@@ -153,9 +159,12 @@ class EdgeStats:
                     )
                 )
         errors = f", {self.n_origin_errors:,} failed" if self.n_origin_errors else ""
+        n_failovers = sum(self.failovers.values())
+        failovers = f", {n_failovers:,} to another of a group" if n_failovers else ""
         entries = "1 entry" if self.n_entries == 1 else f"{self.n_entries:,} entries"
         rows += [
-            ("origin requests", f"{self.n_origin_requests:,}{errors}"),
+            ("origin requests", f"{self.n_origin_requests:,}{errors}{failovers}"),
+            *([("failing origins", ", ".join(sorted(self.failing)))] if self.failing else []),
             ("bytes", f"{_rounded(self.sent_bytes)} sent, {_rounded(self.from_origin_bytes)} from origins"),
             ("store", f"{entries}, {_rounded(self.used_bytes)} of {format_size(self.capacity_bytes)}"),
             ("connections", f"{self.connections:,}"),

@@ -22,7 +22,9 @@ from bodega.distributions import (
     HeaderEdits,
     HttpOrigin,
     Origin,
+    OriginGroup,
     ResolvedPolicy,
+    SingleOrigin,
     resolve_policy,
 )
 from bodega.units import parse_duration
@@ -122,11 +124,18 @@ class _Compiler:
 
     def _origin(self, origin: str | Origin) -> str:
         declared = self.declarations.origin(origin)
-        compiled = _http(declared) if isinstance(declared, HttpOrigin) else _s3(declared, self.environment)
+        compiled = self._group(declared) if isinstance(declared, OriginGroup) else self._single(declared)
         wanted = origin if isinstance(origin, str) else _origin_name(declared)
         return _put(
             self.origins, wanted, compiled, reserved=() if isinstance(origin, str) else self.declarations.origins
         )
+
+    def _single(self, origin: SingleOrigin) -> Json:
+        return _http(origin) if isinstance(origin, HttpOrigin) else _s3(origin, self.environment)
+
+    def _group(self, group: OriginGroup) -> Json:
+        members = [self._origin(member) for member in group.group]
+        return {"kind": "group", "members": members, "failover": list(group.failover)}
 
     def _policy(self, policy: str | CachePolicy, name: str) -> str:
         compiled = _policy(resolve_policy(policy, self.declarations.policies))
@@ -147,7 +156,10 @@ def _put(table: Json, wanted: str, compiled: Json, reserved: Collection[str]) ->
 
 
 def _origin_name(origin: Origin) -> str:
-    written = origin.bucket if isinstance(origin, S3) else urlsplit(origin.url).netloc
+    if isinstance(origin, OriginGroup):
+        written = "-or-".join(each if isinstance(each, str) else _origin_name(each) for each in origin.group)
+    else:
+        written = origin.bucket if isinstance(origin, S3) else urlsplit(origin.url).netloc
     return re.sub(r"[^A-Za-z0-9._-]+", "-", written).strip("-._")[:60] or "origin"
 
 
@@ -183,7 +195,7 @@ def _credentials(origin: S3) -> Json:
     return {"kind": "environment"}
 
 
-def _transport(origin: Origin) -> Json:
+def _transport(origin: SingleOrigin) -> Json:
     return {
         "connect_timeout_seconds": _number(parse_duration(origin.connect_timeout)),
         "first_byte_timeout_seconds": _number(parse_duration(origin.first_byte_timeout)),
@@ -192,6 +204,11 @@ def _transport(origin: Origin) -> Json:
         "max_connections": origin.max_connections,
         "max_queue": origin.max_queue,
         "queue_timeout_seconds": _number(parse_duration(origin.queue_timeout)),
+        "health": {
+            "max_failures": origin.health.max_failures,
+            "retry_after_seconds": _number(parse_duration(origin.health.retry_after)),
+            "fail_fast": origin.health.fail_fast,
+        },
         "ca_file": origin.ca_file,
     }
 

@@ -14,6 +14,7 @@ from bodega.distributions import (
     ForwardRules,
     HttpOrigin,
     KeyRules,
+    OriginGroup,
 )
 from bodega.errors import format_path
 
@@ -117,6 +118,20 @@ def test_what_is_declared_and_not_used_is_pointed_out() -> None:
         distributions=[Distribution("shop", behaviors=[Behavior(origin="site", policy="pages")])],
     )
     assert [format_path(each.path) for each in advise(declared, KEYS)] == ["origins.old", "policies.idle"]
+
+
+def test_the_members_of_a_group_are_used_where_the_group_is() -> None:
+    def unused(origin: str | OriginGroup) -> list[str]:
+        members = {name: HttpOrigin(SITE) for name in ("a", "b", "c")}
+        declared = Declarations(
+            origins={**members, "both": OriginGroup(["a", "b"])},
+            distributions=[Distribution("shop", behaviors=[Behavior(origin=origin)])],
+        )
+        return [format_path(each.path) for each in advise(declared, KEYS)]
+
+    assert unused("both") == ["origins.c"]
+    assert unused(OriginGroup(["a", "c"])) == ["origins.b", "origins.both"]
+    assert unused("c") == ["origins.a", "origins.b", "origins.both"]
 
 
 @pytest.mark.parametrize(

@@ -15,8 +15,10 @@ from bodega.distributions import (
     Deny,
     Distribution,
     HeaderEdits,
+    Health,
     HttpOrigin,
     KeyRules,
+    OriginGroup,
     Redirect,
 )
 from bodega.errors import ConfigInvalid
@@ -68,6 +70,24 @@ def test_a_file_becomes_the_nouns_one_would_write_in_python() -> None:
         ),
     )
     assert config.settings() == EdgeSettings(listen="127.0.0.1:8080", memory="10GB")
+
+
+def test_a_group_of_origins_is_read() -> None:
+    declared = parse_config("""
+[origins]
+site-a = { url = "https://a.example.com", health = { max_failures = 5, retry_after = "2s" } }
+site-b = "https://b.example.com"
+site = { group = ["site-a", "site-b"], failover = [502, 503] }
+[distributions.shop]
+behaviors = [
+  { path = "/a/*", origin = { group = ["site-b", "https://c.example.com"] } },
+  { origin = "site" },
+]
+""").declarations
+    health = Health(max_failures=5, retry_after="2s")
+    assert declared.origins["site-a"] == HttpOrigin("https://a.example.com", health=health)
+    assert declared.origins["site"] == OriginGroup(["site-a", "site-b"], failover=[502, 503])
+    assert declared.distributions[0].behaviors[0].origin == OriginGroup(["site-b", "https://c.example.com"])
 
 
 def test_everything_that_may_be_nested_is_read() -> None:
@@ -152,6 +172,21 @@ origin = { url = "https://www.example.com", attempts = 1 }
         ('[origins]\na = { url = "s3://x" }', '2: origins.a.url: "x" is not a bucket'),
         ('[origins]\na = { url = "s3://xyz/a", prefix = "b" }', "2: origins.a.prefix: the prefix is there twice"),
         ('[origins]\na = { url = "s3://xyz", bucket = "b" }', "2: origins.a.bucket: the bucket is a part of `url`"),
+        ('[origins]\na = { group = ["b"] }', "2: origins.a.group: a group of one has nobody to turn to"),
+        ('[origins]\na = { group = "b" }', '2: origins.a.group: "b" is not a list; put it in brackets'),
+        (
+            '[origins]\nsite-a = "https://x"\nsite-b = "https://y"\na = { group = ["site-a", "site-c"] }',
+            '4: origins.a.group[1]: no origin is called "site-c"; did you mean "site-b"?',
+        ),
+        (
+            '[origins]\na = { group = ["b", "c"], attempts = 1 }',
+            '2: origins.a.attempts: "attempts" has no meaning for this origin; a group has members and `failover`',
+        ),
+        ('[origins]\na = { group = ["b", "c"], url = "https://x" }', "2: origins.a.url"),
+        ('[origins]\na = { group = ["b", "c"], failver = [503] }', 'did you mean "failover"?'),
+        ('[origins]\na = { group = ["b", "c"], failover = [200] }', "200 is out of range; write 400 to 599"),
+        ('[origins]\na = { url = "https://x", health = { max_failure = 1 } }', 'did you mean "max_failures"?'),
+        ('[origins]\na = { url = "https://x", health = { retry_after = "0s" } }', 'write "10ms" to "1h"'),
         ("[policies.a]\ndefault_ttl = 24", '2: policies.a.default_ttl: 24 has no unit; add one: "24s"'),
         ('[policies.a]\nextends = "wb"', '2: policies.a.extends: no policy is called "wb"; did you mean "web"?'),
         ('[policies.web]\nextends = "api"', '1: policies.web: "web" is built in'),

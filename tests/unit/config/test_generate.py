@@ -12,7 +12,7 @@ from bodega.config.edge_settings import EdgeSettings
 from bodega.config.generate import generated, main
 from bodega.config.read import documented_fields
 from bodega.config.schema import schema
-from bodega.distributions import Behavior, CachePolicy, Distribution, HttpOrigin
+from bodega.distributions import Behavior, CachePolicy, Distribution, Health, HttpOrigin, OriginGroup
 from bodega.distributions.origins import S3
 
 ROOT = Path(__file__).parents[3]
@@ -30,13 +30,17 @@ def test_checking_fails_where_a_file_differs_and_writing_mends_it(tmp_path: Path
     assert main(["--check", "--root", str(tmp_path)]) == 0
 
 
-@pytest.mark.parametrize("noun", [EdgeSettings, Behavior, CachePolicy, Distribution, HttpOrigin, S3])
+@pytest.mark.parametrize(
+    "noun", [EdgeSettings, Behavior, CachePolicy, Distribution, Health, HttpOrigin, OriginGroup, S3]
+)
 def test_every_field_of_a_noun_is_described(noun: type[Any]) -> None:
     undescribed = set(noun.__dataclass_fields__) - set(documented_fields(noun)) - {"_"}
     assert undescribed <= {"name", "bucket"}
 
 
-@pytest.mark.parametrize("noun", [EdgeSettings, Behavior, CachePolicy, Distribution, HttpOrigin, S3])
+@pytest.mark.parametrize(
+    "noun", [EdgeSettings, Behavior, CachePolicy, Distribution, Health, HttpOrigin, OriginGroup, S3]
+)
 def test_every_field_of_a_noun_stands_in_its_docstring(noun: type[Any]) -> None:
     for name in documented_fields(noun):
         assert f"{name}:" in (noun.__doc__ or ""), name
@@ -49,7 +53,8 @@ idle_timeout = "1h30m"
 listen = "127.0.0.1:80"
 [origins]
 a = "https://x"
-b = { url = "s3://b", region = "r" }
+b = { url = "s3://b", region = "r", health = { max_failures = 0 } }
+c = { group = ["a", "b"], failover = [503] }
 [policies.p]
 default_ttl = 0
 negative_ttl = { 404 = "10s" }
@@ -75,6 +80,9 @@ def test_the_schema_takes_a_valid_file() -> None:
         '[policies.p]\ndefault_ttl = "24"',
         '[policies.p]\nnegative_ttl = { 99 = "1s" }',
         '[origins]\na = { region = "x" }',
+        "[origins]\na = { group = [5, 6] }",
+        '[origins]\na = { group = ["b", "c"], failover = [200] }',
+        '[origins]\na = { group = ["b", "c"], attempts = 1 }',
         "[distributions.d]",
         '[distributions.d]\nbehaviors = [ { methods = ["get"], origin = "a" } ]',
     ],

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from bodega.distributions import Behavior, CachePolicy, Declarations, Distribution, HttpOrigin
+from bodega.distributions import Behavior, CachePolicy, Declarations, Distribution, HttpOrigin, OriginGroup
 from bodega.errors import ConfigInvalid, format_path
 
 SITE = HttpOrigin("https://www.example.com")
@@ -37,6 +37,30 @@ def test_a_name_that_refers_to_nothing_is_named_with_the_nearest(behavior: Behav
         Declarations(origins={"site": SITE}, policies={"pages": CachePolicy()}, distributions=[shop(behavior)])
     assert message in str(caught.value)
     assert format_path(caught.value.path) == f"distributions.shop.behaviors[0].{where}"
+
+
+@pytest.mark.parametrize(
+    ("member", "message"),
+    [
+        ("sit", 'no origin is called "sit"; did you mean "site"?'),
+        ("zzz", 'no origin is called "zzz"; declare it: [origins] zzz = "https://..."'),
+        ("both", '"both" is a group itself; name its members here instead'),
+    ],
+)
+def test_a_member_of_a_group_that_is_no_origin_is_named(member: str, message: str) -> None:
+    origins = {"site": SITE, "other": SITE, "both": OriginGroup(["site", "other"])}
+    group = OriginGroup(["site", member])
+    for declared, path in [
+        ({"origins": {**origins, "more": group}}, "origins.more.group[1]"),
+        (
+            {"origins": origins, "distributions": [shop(Behavior(origin=group))]},
+            "distributions.shop.behaviors[0].origin.group[1]",
+        ),
+    ]:
+        with pytest.raises(ConfigInvalid) as caught:
+            Declarations(**declared)  # type: ignore[arg-type]
+        assert message in str(caught.value)
+        assert format_path(caught.value.path) == path
 
 
 def test_all_problems_are_reported_together() -> None:

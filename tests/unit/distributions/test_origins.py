@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from bodega.distributions import S3, HttpOrigin, origin_from_url
+from bodega.distributions import S3, Health, HttpOrigin, OriginGroup, origin_from_url
 from bodega.errors import ConfigInvalid
 
 
@@ -80,6 +80,7 @@ def test_a_password_in_an_address_is_refused_and_never_repeated(url: str) -> Non
         ("max_queue", -1),
         ("host", "not a host"),
         ("ca_file", ""),
+        ("health", {"max_failures": 3}),
     ],
 )
 def test_a_field_that_cannot_be_used_is_named(field: str, value: object) -> None:
@@ -105,3 +106,52 @@ def test_a_bucket_that_cannot_be_used_is_refused(fields: dict[str, object], path
     with pytest.raises(ConfigInvalid) as caught:
         S3(**fields)  # type: ignore[arg-type]
     assert caught.value.path == (path,)
+
+
+@pytest.mark.parametrize(
+    ("fields", "path"),
+    [
+        ({"max_failures": -1}, "max_failures"),
+        ({"max_failures": True}, "max_failures"),
+        ({"retry_after": "0"}, "retry_after"),
+        ({"retry_after": "2h"}, "retry_after"),
+        ({"retry_after": "1"}, "retry_after"),
+        ({"fail_fast": 1}, "fail_fast"),
+    ],
+)
+def test_a_health_that_cannot_be_used_is_refused(fields: dict[str, object], path: str) -> None:
+    with pytest.raises(ConfigInvalid) as caught:
+        Health(**fields)  # type: ignore[arg-type]
+    assert caught.value.path == (path,)
+
+
+def test_a_group_keeps_the_order_of_its_members() -> None:
+    group = OriginGroup(["b", "https://a.example.com", S3("images")], failover=[503, 404, 503])
+    assert group.group == ("b", HttpOrigin("https://a.example.com"), S3("images"))
+    assert group.failover == (503, 404)
+
+
+@pytest.mark.parametrize(
+    ("group", "failover", "path", "message"),
+    [
+        ([], [503], ("group",), "a group of 0; name 2 to 8 origins"),
+        (["a"], [503], ("group",), "a group of one has nobody to turn to"),
+        ([f"site-{n}" for n in range(9)], [503], ("group",), "a group of 9; name 2 to 8 origins"),
+        ("site", [503], ("group",), "a str is not a list of origins"),
+        (["a", "b", "a"], [503], ("group", 2), "there twice"),
+        (["a", "https://x.example/y"], [503], ("group", 1), "more than scheme, host and port"),
+        (["a", "b c"], [503], ("group", 1), "is not a name"),
+        (["a", 5], [503], ("group", 1), "not a text"),
+        (["a", OriginGroup(["b", "c"])], [503], ("group", 1), "a group is no member"),
+        (["a", "b"], [200], ("failover", 0), "write 400 to 599"),
+        (["a", "b"], [503, "504"], ("failover", 1), "not a whole number"),
+        (["a", "b"], 503, ("failover",), "not a list"),
+    ],
+)
+def test_a_group_that_cannot_be_used_is_refused(
+    group: object, failover: object, path: tuple[str | int, ...], message: str
+) -> None:
+    with pytest.raises(ConfigInvalid) as caught:
+        OriginGroup(group, failover=failover)  # type: ignore[arg-type]
+    assert message in str(caught.value)
+    assert caught.value.path == path

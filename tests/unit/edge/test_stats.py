@@ -23,7 +23,7 @@ def said(**levels: tuple[int, float]) -> str:
         "requests": {"total": 1234, "by_outcome": {"hit": 3}},
         "latency": latency,
         "bytes": {"sent": 5_000_000, "received": 10, "from_origin": 999},
-        "origin": {"requests": 2, "errors": 1, "by_origin": {"site": 2}},
+        "origin": {"requests": 2, "errors": 1, "by_origin": {"site": 2}, "failing": {}, "failovers": {}},
         "store": {"entries": 1, "used_bytes": 1500, "capacity_bytes": 512_000_000, "evictions": 0},
         "sequence": 4,
     }
@@ -46,6 +46,16 @@ def test_statistics_show_as_a_table() -> None:
     assert "origin requests     2, 1 failed" in table
     assert "5.0 MB sent, 999 B from origins" in table
     assert "1 entry, 1.5 kB of 512MB" in table
+
+
+def test_origins_that_fail_and_those_that_stand_in_are_shown() -> None:
+    document = json.loads(said(miss=(1, 0.2)))
+    assert "failing origins" not in str(EdgeStats.from_json(json.dumps(document)))
+    document["origin"] |= {"failing": {"site-b": 0.5, "site-a": 12.0}, "failovers": {"site": 1200, "files": 34}}
+    stats = EdgeStats.from_json(json.dumps(document))
+    assert (stats.failing["site-a"], stats.failovers["site"]) == (12.0, 1200)
+    assert "origin requests     2, 1 failed, 1,234 to another of a group" in str(stats)
+    assert "failing origins     site-a, site-b" in str(stats)
 
 
 def test_statistics_show_in_notebooks_with_names_escaped() -> None:

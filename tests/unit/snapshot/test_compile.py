@@ -14,8 +14,10 @@ from bodega.distributions import (
     Distribution,
     ForwardRules,
     HeaderEdits,
+    Health,
     HttpOrigin,
     KeyRules,
+    OriginGroup,
     Redirect,
 )
 from bodega.snapshot import compile_snapshot
@@ -63,6 +65,7 @@ add_prefix = "/b"
         "max_connections": 256,
         "max_queue": 1024,
         "queue_timeout_seconds": 5,
+        "health": {"max_failures": 3, "retry_after_seconds": 1, "fail_fast": False},
         "ca_file": None,
     }
     no_edits: dict[str, Any] = {"set": [], "remove": []}
@@ -249,3 +252,25 @@ def test_the_same_declarations_compile_to_the_same_document() -> None:
     edits = HeaderEdits(set={"x-b": "1", "x-a": "2"})
     behavior = Behavior(origin=SITE, policy=policy, response_headers=edits)
     assert compiled(behavior) == compiled(behavior)
+
+
+def test_a_group_brings_its_members_along() -> None:
+    origins = {"a": HttpOrigin(SITE), "b": S3("images"), "both": OriginGroup(["a", "b"], failover=[503, 500, 503])}
+    document = compiled(Behavior(origin="both"), origins=origins)
+    assert document["distributions"][0]["behaviors"][0]["action"] == {"kind": "origin", "origin": "both"}
+    assert sorted(document["origins"]) == ["a", "b", "both"]
+    assert document["origins"]["both"] == {"kind": "group", "members": ["a", "b"], "failover": [503, 500]}
+
+
+def test_a_group_without_a_name_is_named_by_its_members() -> None:
+    document = compiled(Behavior(origin=OriginGroup([SITE, HttpOrigin("https://other.example.com")])))
+    name = "www.example.com-or-other.example.com"
+    assert document["distributions"][0]["behaviors"][0]["action"]["origin"] == name
+    assert document["origins"][name]["members"] == ["www.example.com", "other.example.com"]
+
+
+def test_the_health_of_an_origin_is_compiled() -> None:
+    health = Health(max_failures=0, retry_after="250ms", fail_fast=True)
+    document = compiled(Behavior(origin=HttpOrigin(SITE, health=health)))
+    said = document["origins"]["www.example.com"]["health"]
+    assert said == {"max_failures": 0, "retry_after_seconds": 0.25, "fail_fast": True}

@@ -30,7 +30,7 @@ STATS = EdgeStats.from_json(
                 "miss": {"count": 10, "sum_seconds": 3, "p50_seconds": 0.3, "p99_seconds": 0.31},
             },
             "bytes": {"sent": 1000, "received": 10, "from_origin": 100},
-            "origin": {"requests": 10, "errors": 0, "by_origin": {"site": 10}},
+            "origin": {"requests": 10, "errors": 0, "by_origin": {"site": 10}, "failing": {}, "failovers": {}},
             "store": {"entries": 10, "used_bytes": 5_000_000, "capacity_bytes": 512_000_000, "evictions": 0},
             "sequence": 0,
         }

@@ -17,7 +17,7 @@ pub(crate) async fn run(journey: &mut Journey) -> Step {
     let mut fetch = upstream::request(edge, &behavior, &journey.request, purpose);
     fetch.body = journey.body.take();
     let outcome = if journey.passes { Outcome::Pass } else { Outcome::Miss };
-    match journey.worker.fetch.fetch(&origin.name, fetch).await {
+    match journey.worker.fetch.fetch(origin, fetch).await {
         Ok(answer) => {
             if is_unsafe(&journey.request.method) && (200..400).contains(&answer.status) {
                 // RFC 9111 section 4.4: what an unsafe request has changed must be asked for anew.

@@ -82,6 +82,7 @@ fn explanation(reason: Reason) -> (u16, &'static str) {
         Reason::OriginMalformed => (502, "the origin's answer was malformed"),
         Reason::OriginBroken => (502, "the origin broke off"),
         Reason::OriginBusy => (503, "the origin has too many requests under way"),
+        Reason::OriginDown => (503, "the origin does not answer and is given a rest"),
         Reason::ClientGone => (400, "the request was not sent whole"),
         _ => (500, "the edge failed"),
     }
@@ -97,6 +98,7 @@ fn proxy_status(reason: Reason) -> Option<&'static str> {
         Reason::OriginMalformed => "http_protocol_error",
         Reason::OriginBroken => "http_response_incomplete",
         Reason::OriginBusy => "connection_limit_reached",
+        Reason::OriginDown => "destination_unavailable",
         Reason::Loop => "proxy_loop_detected",
         Reason::Internal => "proxy_internal_error",
         Reason::UnknownHost => "destination_not_found",

@@ -46,7 +46,11 @@ pub(super) fn compile(
         deny: compile_networks(&format!("{place}.deny"), &text.deny)?,
     };
     let request_edits = compile_edits(&format!("{place}.request_headers"), text.request_headers)?;
-    let scope = fingerprint(distribution, &action, &text.strip_prefix, &text.add_prefix, policy, &request_edits);
+    let source = match &action {
+        Action::Origin(name) => named.source(name).map(|kind| format!("{kind:?}")).unwrap_or_default(),
+        Action::Redirect { .. } | Action::Answer { .. } => String::new(),
+    };
+    let scope = fingerprint(distribution, &source, &text.strip_prefix, &text.add_prefix, policy, &request_edits);
     let shown = if text.paths.is_empty() { "*".to_owned() } else { text.paths.join(" ") };
     Ok(Behavior {
         name: format!("{distribution}/{number} {shown}"),
@@ -95,8 +99,8 @@ fn check_pattern(place: &str, pattern: &str) -> Result<(), SnapshotError> {
 
 fn compile_action(place: &str, text: ActionText, named: &Named) -> Result<Action, SnapshotError> {
     match text {
-        ActionText::Origin { origin } => match named.origins.get(&origin) {
-            Some(origin) => Ok(Action::Origin(Arc::clone(origin))),
+        ActionText::Origin { origin } => match named.source(&origin) {
+            Some(_) => Ok(Action::Origin(origin.into())),
             None => wrong(&format!("{place}.origin"), format!("there is no origin {origin:?}")),
         },
         ActionText::Redirect { status, location } => {
@@ -159,13 +163,9 @@ fn has_simple_key(policy: &Policy) -> bool {
 }
 
 /// The same on every edge and after every restart: a fixed key, and everything by its written form.
-fn fingerprint(distribution: &str, action: &Action, strip: &str, add: &str, policy: &Policy, edits: &Edits) -> u64 {
+fn fingerprint(distribution: &str, source: &str, strip: &str, add: &str, policy: &Policy, edits: &Edits) -> u64 {
     let mut hasher = SipHasher13::new_with_keys(0x626f_6465_6761, 1);
-    let origin = match action {
-        Action::Origin(origin) => format!("{:?}", origin.kind),
-        Action::Redirect { .. } | Action::Answer { .. } => String::new(),
-    };
-    for part in [distribution, &origin, strip, add, &format!("{:?} {:?} {edits:?}", policy.key, policy.forward)] {
+    for part in [distribution, source, strip, add, &format!("{:?} {:?} {edits:?}", policy.key, policy.forward)] {
         hasher.write_usize(part.len());
         hasher.write(part.as_bytes());
     }

@@ -1,15 +1,24 @@
 //! An origin of the document.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::checks::{self, duration};
 use crate::error::{SnapshotError, wrong};
-use crate::origin::{Credentials, Endpoint, HostHeader, Origin, OriginKind, OriginLimits, is_authority};
-use crate::schema::{CredentialsText, OriginText};
+use crate::origin::{
+    Credentials, Endpoint, HealthLimits, HostHeader, Origin, OriginGroup, OriginKind, OriginLimits, is_authority,
+};
+use crate::schema::{CredentialsText, HealthText, OriginText};
 
-pub(super) fn compile(place: &str, name: String, text: OriginText) -> Result<Origin, SnapshotError> {
+/// What stands under a name in `origins`.
+pub(super) enum Compiled {
+    Origin(Arc<Origin>),
+    Group(Arc<OriginGroup>),
+}
+
+pub(super) fn compile(place: &str, name: String, text: OriginText) -> Result<Compiled, SnapshotError> {
     let at = |field: &str| format!("{place}.{field}");
-    let (kind, limits, ca_file) = match text {
+    let (kind, limits, health, ca_file) = match text {
         OriginText::Http {
             url,
             host,
@@ -20,6 +29,7 @@ pub(super) fn compile(place: &str, name: String, text: OriginText) -> Result<Ori
             max_connections,
             max_queue,
             queue_timeout_seconds,
+            health,
             ca_file,
         } => {
             let (endpoint, base_path) = endpoint(&at("url"), &url)?;
@@ -33,7 +43,7 @@ pub(super) fn compile(place: &str, name: String, text: OriginText) -> Result<Ori
                 max_queue,
                 queue_timeout: duration(&at("queue_timeout_seconds"), queue_timeout_seconds)?,
             };
-            (kind, limits, ca_file)
+            (kind, limits, health, ca_file)
         }
         OriginText::S3 {
             endpoint: url,
@@ -51,6 +61,7 @@ pub(super) fn compile(place: &str, name: String, text: OriginText) -> Result<Ori
             max_connections,
             max_queue,
             queue_timeout_seconds,
+            health,
             ca_file,
         } => {
             let (endpoint, path) = endpoint(&at("endpoint"), &url)?;
@@ -81,14 +92,63 @@ pub(super) fn compile(place: &str, name: String, text: OriginText) -> Result<Ori
                 max_queue,
                 queue_timeout: duration(&at("queue_timeout_seconds"), queue_timeout_seconds)?,
             };
-            (kind, limits, ca_file)
+            (kind, limits, health, ca_file)
+        }
+        OriginText::Group { members, failover } => {
+            check_failover(&at("failover"), &failover)?;
+            return Ok(Compiled::Group(Arc::new(OriginGroup { name, members, failover })));
         }
     };
     check_counts(place, &limits)?;
+    let health = compile_health(&at("health"), health)?;
     if let Some(file) = &ca_file {
         checks::filled_text(&at("ca_file"), file)?;
     }
-    Ok(Origin { name, kind, limits, ca_file })
+    Ok(Compiled::Origin(Arc::new(Origin { name, kind, limits, health, ca_file })))
+}
+
+/// Once all origins are known: whether a group's members are among them.
+pub(super) fn check_members(
+    place: &str,
+    group: &OriginGroup,
+    is_origin: impl Fn(&str) -> bool,
+) -> Result<(), SnapshotError> {
+    let place = format!("{place}.members");
+    let members = &group.members;
+    if !(MIN_MEMBERS..=MAX_MEMBERS).contains(&members.len()) {
+        let n_members = members.len();
+        return wrong(&place, format!("{n_members} is not between {MIN_MEMBERS} and {MAX_MEMBERS} members"));
+    }
+    for (at, member) in members.iter().enumerate() {
+        if members[..at].contains(member) {
+            return wrong(&place, format!("{member:?} is there twice"));
+        }
+        if !is_origin(member) {
+            return wrong(&place, format!("there is no origin {member:?}; a group is no member"));
+        }
+    }
+    Ok(())
+}
+
+fn check_failover(place: &str, statuses: &[u16]) -> Result<(), SnapshotError> {
+    match statuses.iter().find(|status| !(400..600).contains(*status)) {
+        Some(status) => wrong(place, format!("{status} is no failure: statuses from 400 to 599")),
+        None if statuses.len() > MAX_STATUSES => wrong(place, format!("more than {MAX_STATUSES} statuses")),
+        None => Ok(()),
+    }
+}
+
+fn compile_health(place: &str, text: HealthText) -> Result<HealthLimits, SnapshotError> {
+    let HealthText { max_failures, retry_after_seconds, fail_fast } = text;
+    if max_failures > MAX_FAILURES {
+        return wrong(&format!("{place}.max_failures"), format!("{max_failures} is not between 0 and {MAX_FAILURES}"));
+    }
+    let place = format!("{place}.retry_after_seconds");
+    let retry_after = duration(&place, retry_after_seconds)?;
+    if !(MIN_RETRY_AFTER..=MAX_RETRY_AFTER).contains(&retry_after) {
+        return wrong(&place, "not between 0.01 s and one hour");
+    }
+    Ok(HealthLimits { max_failures, retry_after, fail_fast })
 }
 
 fn endpoint(place: &str, url: &str) -> Result<(Endpoint, String), SnapshotError> {
@@ -159,3 +219,10 @@ fn check_counts(place: &str, limits: &OriginLimits) -> Result<(), SnapshotError>
     }
     Ok(())
 }
+
+const MIN_MEMBERS: usize = 2;
+const MAX_MEMBERS: usize = 8;
+const MAX_STATUSES: usize = 200;
+const MAX_FAILURES: u32 = 1_000_000;
+const MIN_RETRY_AFTER: Duration = Duration::from_millis(10);
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(3600);
