@@ -4,6 +4,7 @@ use bodega_semantics::{Fields, Outcome, Reason};
 use bodega_store::Entry;
 use bytes::Bytes;
 
+use crate::assembled::Assembled;
 use crate::fetch::BodyStream;
 use crate::reader::FillReader;
 
@@ -53,6 +54,8 @@ pub enum BodyPlan {
     },
     /// Read along with a fill.
     Live(FillReader),
+    /// The parts of an answer to several ranges.
+    Assembled(Box<Assembled>),
     /// Straight from the origin.
     Stream(Box<dyn BodyStream>),
 }

@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 pub mod answer;
+pub mod assembled;
 mod collapse;
 pub mod edge;
 pub mod exchange;

@@ -4,7 +4,8 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use bodega_store::Slice;
+use bodega_store::{Body, Entry, Slice};
+use bytes::Bytes;
 
 use crate::fetch::FetchError;
 use crate::fill::{Fill, Look, ReaderMark};
@@ -18,15 +19,61 @@ pub struct FillReader {
     end: Option<u64>,
 }
 
-/// A piece of a body: a range of a slice, held alive.
+/// A piece of a body: a range of what holds it alive.
 pub struct Piece {
-    slice: Arc<Slice>,
+    held: Held,
     range: Range<usize>,
+}
+
+enum Held {
+    Slice(Arc<Slice>),
+    Entry(Entry),
+    Bytes(Bytes),
+}
+
+impl Piece {
+    /// What of `entry` lies at `position`, up to `end`, in one piece; `None` where nothing does.
+    pub(crate) fn of_entry(entry: &Entry, position: u64, end: u64) -> Option<Self> {
+        let bound = |n_bytes: u64| usize::try_from(n_bytes).unwrap_or(usize::MAX);
+        match entry.body() {
+            Body::Inline(bytes) => {
+                let range = bound(position)..bytes.len().min(bound(end));
+                (!range.is_empty()).then(|| Self { held: Held::Entry(entry.clone()), range })
+            }
+            Body::Slices(body) => {
+                let mut start = 0;
+                for slice in &*body.slices {
+                    let n_bytes = slice.filled().len() as u64;
+                    if position < start + n_bytes {
+                        let range = bound(position - start)..bound(n_bytes.min(end.saturating_sub(start)));
+                        return (!range.is_empty()).then(|| Self { held: Held::Slice(Arc::clone(slice)), range });
+                    }
+                    start += n_bytes;
+                }
+                None
+            }
+        }
+    }
+}
+
+impl From<Bytes> for Piece {
+    fn from(bytes: Bytes) -> Self {
+        let range = 0..bytes.len();
+        Self { held: Held::Bytes(bytes), range }
+    }
 }
 
 impl AsRef<[u8]> for Piece {
     fn as_ref(&self) -> &[u8] {
-        self.slice.filled().get(self.range.clone()).unwrap_or_default()
+        let whole = match &self.held {
+            Held::Slice(slice) => slice.filled(),
+            Held::Entry(entry) => match entry.body() {
+                Body::Inline(bytes) => bytes,
+                Body::Slices(_) => &[],
+            },
+            Held::Bytes(bytes) => bytes,
+        };
+        whole.get(self.range.clone()).unwrap_or_default()
     }
 }
 
@@ -67,7 +114,7 @@ impl FillReader {
                     to = to.min(usize::try_from(end - start).unwrap_or(usize::MAX));
                 }
                 self.position += (to - from) as u64;
-                Next::Piece(Piece { slice, range: from..to })
+                Next::Piece(Piece { held: Held::Slice(slice), range: from..to })
             }
             Look::Wait => Next::Wait,
             Look::End => Next::End,

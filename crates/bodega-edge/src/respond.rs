@@ -15,6 +15,7 @@ use bodega_store::Entry;
 use bytes::Bytes;
 
 use crate::answer::{Answer, AnswerHead, BodyPlan};
+use crate::assembled::{Parts, Source};
 use crate::edge::Edge;
 use crate::fetch::FetchAnswer;
 use crate::fill::LiveHead;
@@ -52,9 +53,10 @@ pub(crate) fn from_entry<H: Head + ?Sized>(client: &For<'_, H>, entry: Entry, sa
     let said = Said { ttl_seconds: Some(ttl_seconds(entry.terms.expires, now)), ..said };
     finish_fields(edge, behavior, &mut fields, Some(now.since(entry.terms.born).as_secs()), &said);
     let (from, to) = shape.span(total);
-    let body = match shape {
+    let body = match &shape {
         Shape::NotModified | Shape::Failed | Shape::Unsatisfiable(_) => BodyPlan::Empty,
         Shape::Whole | Shape::Part { .. } if method == "HEAD" => BodyPlan::Empty,
+        Shape::Parts(parts) => BodyPlan::Assembled(Box::new(parts.body(Source::Stored(entry.clone()), 0))),
         Shape::Whole | Shape::Part { .. } => BodyPlan::Stored { entry: entry.clone(), from, to },
     };
     Answer {
@@ -76,15 +78,20 @@ pub(crate) fn from_live<H: Head + ?Sized>(
 ) -> Answer {
     let &For { edge, behavior, method, request, now } = client;
     let total = head.content_length;
-    let shape = shape(method, request, head.status, &head.fields, total);
+    let shape = match shape(method, request, head.status, &head.fields, total) {
+        // What is not kept passes by once: parts may ask for its end before its beginning.
+        Shape::Parts(_) if !head.stored => Shape::Whole,
+        shape => shape,
+    };
     let mut fields = shape.fields(&head.fields);
     let age = now.since(head.terms.born).as_secs();
     let said = Said { stored: head.stored && said.outcome == Outcome::Miss, ..said };
     finish_fields(edge, behavior, &mut fields, Some(age), &said);
     let (from, to) = shape.span(total.unwrap_or(u64::MAX));
-    let body = match shape {
+    let body = match &shape {
         Shape::NotModified | Shape::Failed | Shape::Unsatisfiable(_) => BodyPlan::Empty,
         Shape::Whole | Shape::Part { .. } if method == "HEAD" => BodyPlan::Empty,
+        Shape::Parts(parts) => BodyPlan::Assembled(Box::new(parts.body(Source::Live(reader), 0))),
         Shape::Whole => BodyPlan::Live(reader),
         Shape::Part { .. } => {
             reader.narrow(from, to);
@@ -154,10 +161,10 @@ pub(crate) fn sign(answer: &mut Answer, edge: &Edge, behavior: Option<&Behavior>
 }
 
 /// Which form of the whole answer this client gets.
-#[derive(Clone, Copy)]
 enum Shape {
     Whole,
     Part { first: u64, last: u64, total: u64 },
+    Parts(Parts),
     Unsatisfiable(u64),
     NotModified,
     Failed,
@@ -178,6 +185,7 @@ where
         Some(total) if method == "GET" && status == 200 => match range::decide(request, stored, total) {
             RangeDecision::Full => Shape::Whole,
             RangeDecision::Partial { first, last } => Shape::Part { first, last, total },
+            RangeDecision::Several(spans) => Shape::Parts(Parts::new(spans, stored.first("content-type"), total)),
             RangeDecision::Unsatisfiable => Shape::Unsatisfiable(total),
         },
         _ => Shape::Whole,
@@ -185,40 +193,45 @@ where
 }
 
 impl Shape {
-    fn status(self, status: u16) -> u16 {
+    fn status(&self, status: u16) -> u16 {
         match self {
             Self::Whole => status,
-            Self::Part { .. } => 206,
+            Self::Part { .. } | Self::Parts(_) => 206,
             Self::Unsatisfiable(_) => 416,
             Self::NotModified => 304,
             Self::Failed => 412,
         }
     }
 
-    fn span(self, total: u64) -> (u64, u64) {
+    fn span(&self, total: u64) -> (u64, u64) {
         match self {
-            Self::Part { first, last, .. } => (first, last + 1),
+            Self::Part { first, last, .. } => (*first, last + 1),
             _ => (0, total),
         }
     }
 
-    fn content_length(self, from: u64, to: u64, status: u16) -> Option<u64> {
+    fn content_length(&self, from: u64, to: u64, status: u16) -> Option<u64> {
         match self {
             Self::NotModified => None,
             Self::Failed | Self::Unsatisfiable(_) => Some(0),
+            Self::Parts(parts) => Some(parts.n_bytes()),
             Self::Whole | Self::Part { .. } if status == 204 => None,
             Self::Whole | Self::Part { .. } => Some(to - from),
         }
     }
 
-    fn fields<S: Head + ?Sized>(self, stored: &S) -> Fields {
+    fn fields<S: Head + ?Sized>(&self, stored: &S) -> Fields {
         let mut fields = Fields::with_capacity(512);
         for field in stored.fields() {
             let length = field.name.eq_ignore_ascii_case("content-length");
             let keep = match self {
                 Self::NotModified => conditional::is_not_modified_field(field.name),
                 Self::Failed | Self::Unsatisfiable(_) => field.name.eq_ignore_ascii_case("date"),
-                Self::Whole | Self::Part { .. } => true,
+                Self::Whole => true,
+                Self::Part { .. } => !range::is_about_content(field.name),
+                Self::Parts(_) => {
+                    !range::is_about_content(field.name) && !field.name.eq_ignore_ascii_case("content-type")
+                }
             };
             if keep && !length {
                 fields.push(field.name, field.value);
@@ -228,6 +241,7 @@ impl Shape {
             Self::Part { first, last, total } => {
                 fields.set("Content-Range", format!("bytes {first}-{last}/{total}").as_bytes());
             }
+            Self::Parts(parts) => fields.push("Content-Type", &parts.answer_type()),
             Self::Unsatisfiable(total) => fields.set("Content-Range", format!("bytes */{total}").as_bytes()),
             _ => {}
         }

@@ -12,6 +12,7 @@ pub mod fields;
 pub mod forwarding;
 pub mod freshness;
 pub mod key;
+pub mod multipart;
 pub mod outcome;
 pub mod policy;
 pub mod range;

@@ -113,6 +113,11 @@ async fn collect(worker: &Worker, answer: Answer, max_bytes: u64) -> Result<InPr
                 }
             }
         }
+        BodyPlan::Assembled(mut assembled) => {
+            while let Some(piece) = assembled.next().await.map_err(|error| error.message)? {
+                body.extend_from_slice(piece.as_ref());
+            }
+        }
         BodyPlan::Stream(mut stream) => {
             while let Some(chunk) = next_chunk(&mut *stream).await {
                 body.extend_from_slice(&chunk.map_err(|error| error.message)?);

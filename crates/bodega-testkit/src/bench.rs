@@ -202,6 +202,16 @@ impl Bench {
                     }
                 }
             },
+            BodyPlan::Assembled(mut assembled) => loop {
+                match assembled.next().await {
+                    Ok(Some(piece)) => got.body.extend_from_slice(piece.as_ref()),
+                    Ok(None) => break,
+                    Err(_) => {
+                        got.broken = true;
+                        break;
+                    }
+                }
+            },
             BodyPlan::Stream(mut stream) => {
                 while let Some(piece) = next_chunk(&mut *stream).await {
                     match piece {

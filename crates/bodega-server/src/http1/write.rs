@@ -5,6 +5,7 @@
 
 use std::io::{self, IoSlice};
 
+use bodega_edge::assembled::Assembled;
 use bodega_edge::fetch::next_chunk;
 use bodega_edge::reader::{FillReader, Next};
 use bodega_edge::{Answer, AnswerHead, BodyPlan};
@@ -64,6 +65,7 @@ impl Output<'_> {
             }
             BodyPlan::Stored { entry, from, to } => self.stored(&entry, from, to).await.map_err(|_| Reason::ClientGone),
             BodyPlan::Live(reader) => self.live(reader, chunked).await,
+            BodyPlan::Assembled(assembled) => self.assembled(*assembled).await,
             BodyPlan::Stream(mut stream) => self.stream(&mut *stream, chunked, answer.content_length).await,
         };
         if let Err(reason) = ended {
@@ -156,6 +158,27 @@ impl Output<'_> {
         }
         self.end_of_chunks(chunked);
         Ok(())
+    }
+
+    /// Several parts, whose length is always known.
+    async fn assembled(&mut self, mut assembled: Assembled) -> Result<(), Reason> {
+        loop {
+            let piece = match assembled.try_next() {
+                Next::Piece(piece) => piece,
+                Next::End => return Ok(()),
+                Next::Broken(error) => return Err(error.reason),
+                Next::Wait => {
+                    self.flush().await.map_err(|_| Reason::ClientGone)?;
+                    self.connection.enter(Phase::Work, self.thread.connections.tick());
+                    match assembled.next().await {
+                        Ok(Some(piece)) => piece,
+                        Ok(None) => return Ok(()),
+                        Err(error) => return Err(error.reason),
+                    }
+                }
+            };
+            self.piece(piece.as_ref(), false).await.map_err(|_| Reason::ClientGone)?;
+        }
     }
 
     async fn stream(
