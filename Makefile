@@ -12,12 +12,12 @@ export PYTHONDONTWRITEBYTECODE := 1
 SETUP = $(PYTHON) -m tools.setup
 
 .DEFAULT_GOAL := help
-.PHONY: help up try test lint format bench wheel docs pins python
+.PHONY: help up try test conformance lint format bench wheel docs pins python
 
 help: ## List every recipe.
 	@echo "bodega: a content delivery network that you run yourself"
 	@echo
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
 
 up: python ## Set up, then run three edges before a real site and a real bucket, and show where to click.
 	@$(SETUP) up
@@ -30,6 +30,10 @@ try: python ## Set up, then let `bodega up --try` make a visit by itself and say
 test: python ## Set up, then run every test, Rust and Python; the last line counts them.
 	@$(SETUP) test
 	@$(PYTHON) -m tools.run_tests
+
+conformance: python ## Set up, then run every scenario, and print by section of an RFC what passes.
+	@$(SETUP) conformance
+	@$(PYTHON) -m tools.conformance
 
 lint: python ## Set up, then check format, lints, types and layers.
 	@$(SETUP) lint

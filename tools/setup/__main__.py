@@ -8,7 +8,7 @@ import time
 from tools.setup import debian, native, python, rust, s3_server
 from tools.setup.progress import ROOT, SetupFailed, note
 
-RECIPES = ("up", "test", "lint", "bench", "docs", "wheel")
+RECIPES = ("up", "test", "conformance", "lint", "bench", "docs", "wheel")
 
 
 def main(recipe: str) -> int:
@@ -24,7 +24,8 @@ def main(recipe: str) -> int:
     try:
         python.prepare()
         environment = rust.prepare()
-        native.prepare(environment)
+        if recipe != "conformance":
+            native.prepare(environment)
         if recipe == "test":
             debian.prepare(debian.FOR_TESTS)
             s3_server.prepare()

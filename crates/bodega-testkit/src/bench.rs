@@ -98,8 +98,8 @@ impl Bench {
             Ok(snapshot) => snapshot,
             Err(error) => panic!("the test's configuration: {error}\n{snapshot_json}"),
         };
-        let origin = ScriptedOrigin::default();
         let clock = Arc::new(FakeClock::default());
+        let origin = ScriptedOrigin::new(Arc::clone(&clock));
         let settings = EdgeSettings {
             name: "bodega".to_owned(),
             instance: "test".to_owned(),

@@ -7,3 +7,4 @@ pub mod bench;
 pub mod clock;
 pub mod origin;
 pub mod scenario;
+pub mod sections;

@@ -3,12 +3,15 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bodega_edge::fetch::{BodyStream, Fetch, FetchAnswer, FetchError, FetchFuture, FetchRequest, next_chunk};
 use bodega_semantics::{Fields, Head, Reason};
 use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
+
+use crate::clock::FakeClock;
 
 /// What the origin was asked.
 #[derive(Clone, Debug)]
@@ -40,6 +43,8 @@ pub struct Scripted {
     pub breaks_after: Option<usize>,
     /// No answer at all, but this failure.
     pub fails: Option<Reason>,
+    /// The clock moves on so far between the question and the answer.
+    pub takes: Duration,
 }
 
 /// An answer that a test gives by hand, piece by piece.
@@ -56,8 +61,11 @@ enum Plan {
 }
 
 /// The origin.
-#[derive(Clone, Default)]
-pub struct ScriptedOrigin(Arc<Mutex<State>>);
+#[derive(Clone)]
+pub struct ScriptedOrigin {
+    state: Arc<Mutex<State>>,
+    clock: Arc<FakeClock>,
+}
 
 #[derive(Default)]
 struct State {
@@ -66,9 +74,15 @@ struct State {
 }
 
 impl ScriptedOrigin {
+    /// An origin that has no answer yet, and takes its time by `clock`.
+    #[must_use]
+    pub fn new(clock: Arc<FakeClock>) -> Self {
+        Self { state: Arc::default(), clock }
+    }
+
     /// Answers the next request that has no answer yet.
     pub fn will_answer(&self, answer: Scripted) {
-        self.0.lock().plans.push_back(Plan::Scripted(answer));
+        self.state.lock().plans.push_back(Plan::Scripted(answer));
     }
 
     /// The next request is answered by hand.
@@ -76,20 +90,20 @@ impl ScriptedOrigin {
     pub fn will_answer_by_hand(&self) -> ByHand {
         let (head, head_receiver) = oneshot::channel();
         let (pieces, piece_receiver) = mpsc::unbounded_channel();
-        self.0.lock().plans.push_back(Plan::ByHand(head_receiver, piece_receiver));
+        self.state.lock().plans.push_back(Plan::ByHand(head_receiver, piece_receiver));
         ByHand { head: Some(head), pieces: Some(pieces) }
     }
 
     /// How many answers nobody has asked for yet.
     #[must_use]
     pub fn n_unused(&self) -> usize {
-        self.0.lock().plans.len()
+        self.state.lock().plans.len()
     }
 
     /// What it was asked so far.
     #[must_use]
     pub fn asked(&self) -> Vec<Asked> {
-        self.0.lock().asked.clone()
+        self.state.lock().asked.clone()
     }
 }
 
@@ -148,7 +162,7 @@ impl Fetch for ScriptedOrigin {
                 }
             }
             let plan = {
-                let mut state = shared.0.lock();
+                let mut state = shared.state.lock();
                 state.asked.push(Asked {
                     origin,
                     method: request.method.clone(),
@@ -163,7 +177,10 @@ impl Fetch for ScriptedOrigin {
                     "the script has no answer for {} {}",
                     request.method, request.path_and_query
                 ))),
-                Some(Plan::Scripted(answer)) => scripted(&request.method, answer),
+                Some(Plan::Scripted(answer)) => {
+                    shared.clock.advance(answer.takes);
+                    scripted(&request.method, answer)
+                }
                 Some(Plan::ByHand(head, pieces)) => match head.await {
                     Ok(Ok((status, fields, content_length))) => {
                         Ok(FetchAnswer { status, fields, content_length, body: Box::new(Pieces(pieces)) })

@@ -15,12 +15,18 @@ use serde::Deserialize;
 
 use crate::bench::{Bench, Got, TestRequest, snapshot_json_for};
 use crate::origin::{Asked, Scripted};
+use crate::sections;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Scenario {
     #[expect(dead_code, reason = "for people")]
     why: String,
+    /// The sections of RFCs that are tested, as `tests/scenarios/sections.toml` names them.
+    #[serde(default)]
+    rfc: Option<OneOrMore>,
+    /// In which modes of the policy it runs; left out, in the one that the policy says.
+    modes: Option<Vec<Mode>>,
     /// The hosts that are served; all of them if left out.
     hosts: Option<Vec<String>>,
     #[serde(default)]
@@ -32,6 +38,27 @@ struct Scenario {
     client: Vec<ClientStep>,
     #[serde(default)]
     counted: Counted,
+}
+
+/// How a policy stands to what RFCs leave to a cache.
+#[derive(Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// The safe side for a gateway that many share.
+    Safe,
+    /// By the book, with a client's directives obeyed.
+    Rfc,
+}
+
+impl Mode {
+    /// As the policy writes it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Safe => "safe",
+            Self::Rfc => "rfc",
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -75,6 +102,9 @@ struct AnswerText {
     length: bool,
     breaks_after: Option<usize>,
     fails: Option<String>,
+    /// The clock moves on between the question and the answer.
+    #[serde(default)]
+    takes_seconds: u32,
 }
 
 const fn ok() -> u16 {
@@ -143,37 +173,75 @@ struct Counted {
     stored_entries: Option<u64>,
 }
 
-/// Runs the scenario in `path`.
+/// The modes in which the scenario in `path` runs; `None` is the mode that its policy says.
+///
+/// # Errors
+/// When the file is not a scenario.
+pub fn modes(path: &Path) -> Result<Vec<Option<Mode>>, String> {
+    let scenario = read(path)?;
+    Ok(scenario.modes.map_or_else(|| vec![None], |modes| modes.into_iter().map(Some).collect()))
+}
+
+/// Runs the scenario in `path`, in `mode` or in the one that its policy says.
 ///
 /// # Errors
 /// With everything that was not as the file says.
-pub fn run(path: &Path) -> Result<(), String> {
-    let text = std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
-    run_text(&text).map_err(|error| format!("{}:\n{error}", path.display()))
+pub fn run(path: &Path, mode: Option<Mode>) -> Result<(), String> {
+    run_parsed(read(path)?, mode).map_err(|error| format!("{}:\n{error}", path.display()))
 }
 
 /// Runs the scenario that `text` holds.
 ///
 /// # Errors
 /// With everything that was not as it says.
-pub fn run_text(text: &str) -> Result<(), String> {
+pub fn run_text(text: &str, mode: Option<Mode>) -> Result<(), String> {
+    run_parsed(parse(text)?, mode)
+}
+
+fn read(path: &Path) -> Result<Scenario, String> {
+    let text = std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    parse(&text).map_err(|error| format!("{}:\n{error}", path.display()))
+}
+
+fn parse(text: &str) -> Result<Scenario, String> {
     let scenario: Scenario = toml::from_str(text).map_err(|error| error.to_string())?;
+    let named = match &scenario.rfc {
+        None => &[][..],
+        Some(OneOrMore::One(section)) => std::slice::from_ref(section),
+        Some(OneOrMore::More(sections)) => sections,
+    };
+    if let Some(unknown) = named.iter().find(|section| !sections::is_known(section)) {
+        return Err(format!("tests/scenarios/sections.toml lists no section {unknown:?}"));
+    }
+    if let Some(modes) = &scenario.modes {
+        let says_mode = scenario.policy.as_ref().is_some_and(|policy| policy.get("mode").is_some());
+        if modes.is_empty() || says_mode {
+            return Err("`modes` names at least one mode, and the policy then none".to_owned());
+        }
+    }
+    Ok(scenario)
+}
+
+fn run_parsed(scenario: Scenario, mode: Option<Mode>) -> Result<(), String> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .start_paused(true)
         .build()
         .map_err(|error| error.to_string())?;
-    let wrong = runtime.block_on(play(scenario))?;
+    let wrong = runtime.block_on(play(scenario, mode))?;
     if wrong.is_empty() { Ok(()) } else { Err(wrong) }
 }
 
-async fn play(scenario: Scenario) -> Result<String, String> {
+async fn play(scenario: Scenario, mode: Option<Mode>) -> Result<String, String> {
     let mut config = Config {
         hosts: scenario.hosts.unwrap_or_else(|| vec!["*".to_owned()]),
         policy: json(scenario.policy.as_ref()),
         behavior: json(scenario.behavior.as_ref()),
         revision: 1,
     };
+    if let (Some(mode), Some(policy)) = (mode, config.policy.as_object_mut()) {
+        policy.insert("mode".to_owned(), mode.name().into());
+    }
     Snapshot::from_json(&config.snapshot()).map_err(|error| format!("the configuration: {error}"))?;
     let bench = Bench::new(&config.snapshot());
     let mut expected: Vec<ExpectAsked> = Vec::new();
@@ -330,6 +398,7 @@ fn scripted(answer: &AnswerText) -> Result<Scripted, String> {
         names_length: answer.length,
         breaks_after: answer.breaks_after,
         fails,
+        takes: Duration::from_secs(answer.takes_seconds.into()),
     })
 }
 
@@ -445,7 +514,7 @@ stored_entries = 1
 
     #[test]
     fn what_is_as_the_file_says_passes() {
-        assert_eq!(run_text(GOOD), Ok(()));
+        assert_eq!(run_text(GOOD, None), Ok(()));
     }
 
     #[test]
@@ -473,15 +542,16 @@ stored_entries = 1
             ("max-age=60", "no-store", "the origin was asked once more than the script says: /x"),
         ] {
             assert!(GOOD.contains(right), "{right}");
-            let found = run_text(&GOOD.replacen(right, wrong, 1)).unwrap_err();
+            let found = run_text(&GOOD.replacen(right, wrong, 1), None).unwrap_err();
             assert!(found.contains(told), "{told}\n{found}");
         }
     }
 
     #[test]
     fn all_that_was_wrong_is_told_at_once() {
-        let found = run_text(&GOOD.replace("body = \"one\", outcome", "body = \"two\", outcome").replace("= 1", "= 9"))
-            .unwrap_err();
+        let found =
+            run_text(&GOOD.replace("body = \"one\", outcome", "body = \"two\", outcome").replace("= 1", "= 9"), None)
+                .unwrap_err();
         assert_eq!(found.lines().count(), 3, "{found}");
     }
 
@@ -491,15 +561,19 @@ stored_entries = 1
             ("get = ", "gets = ", "gets"),
             ("why = \"a stored answer is a hit: RFC 9111 section 4\"", "", "why"),
             ("status = 200", "status = \"200\"", "status"),
+            ("why", "rfc = \"9111 9.9\"\nwhy", "lists no section \"9111 9.9\""),
+            ("why", "rfc = [\"9111 4\", \"x\"]\nwhy", "lists no section \"x\""),
+            ("why", "modes = [\"strict\"]\nwhy", "strict"),
+            ("why", "modes = []\nwhy", "at least one mode"),
             ("body = \"one\" }", "fails = \"tired\" }", "no reason is named \"tired\""),
             ("[[origin]]", "[policy]\nmin_ttl = 1\n[[origin]]", "min_ttl"),
             ("[counted]", "[[client]]\nget = \"/\"\nwith_next = true\n[counted]", "there is no next one"),
             ("[counted]", "[[client]]\nget = \"/\"\ninvalidate = \"x\"\n[counted]", "client 3: selector"),
         ] {
             assert!(GOOD.contains(right), "{right}");
-            let found = run_text(&GOOD.replacen(right, wrong, 1)).unwrap_err();
+            let found = run_text(&GOOD.replacen(right, wrong, 1), None).unwrap_err();
             assert!(found.contains(told), "{told}\n{found}");
         }
-        assert!(run(Path::new("nowhere.toml")).unwrap_err().contains("nowhere.toml"));
+        assert!(run(Path::new("nowhere.toml"), None).unwrap_err().contains("nowhere.toml"));
     }
 }
