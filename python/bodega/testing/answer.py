@@ -60,6 +60,7 @@ class Answer:
         close: Say `Connection: close`, and do so.
         raw: Sent in place of everything else, byte for byte; then the connection is closed.
         drop: Close the connection without a byte of an answer.
+        reset: Reset the connection without a byte of an answer.
     """
 
     body: bytes | Sequence[Piece] = b""
@@ -73,6 +74,7 @@ class Answer:
     close: bool = False
     raw: bytes | None = None
     drop: bool = False
+    reset: bool = False
 
     @property
     def pieces(self) -> Sequence[Piece]:

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import http
+import os
 import socket
 import ssl
+import struct
 import threading
 from collections.abc import Callable, Sequence
 from email.utils import formatdate
@@ -280,7 +282,11 @@ class _Connection:
         """Write an answer; return whether the connection goes on."""
         if answer.before is not None:
             self._wait(answer.before)
-        if answer.drop:
+        if answer.reset:
+            # Closing a socket that does not linger discards what is under way and sends RST instead of FIN.
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            os.close(self._socket.detach())
+        if answer.drop or answer.reset:
             return False
         if answer.raw is not None:
             self._socket.sendall(answer.raw)

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import threading
+import urllib.error
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +16,9 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import pytest
+
+from bodega.testing import Answer, free_port
+from bodega.testing import Origin as Scripted
 
 if TYPE_CHECKING:
     from tests.integration.edge.conftest import EdgeCommand, Origin, Wait
@@ -63,6 +67,31 @@ def test_sigterm_finishes_what_is_under_way_and_ends_well(origin: Origin, comman
     client.join(20)
     assert answers[0][0] == 200
     assert edge.process.wait(20) == 0
+
+
+def test_an_edge_says_when_an_origin_begins_to_fail_and_when_it_answers_again(
+    command: Start, tmp_path: Path, wait_until: Wait
+) -> None:
+    file = tmp_path / "bodega.toml"
+    port = free_port()
+    health = '{ max_failures = 2, retry_after = "10ms" }'
+    file.write_text(
+        f'[origins]\nsite = {{ url = "http://127.0.0.1:{port}", health = {health} }}\n'
+        '[distributions.d]\nbehaviors = [ { origin = "site" } ]\n'
+    )
+    edge = command(str(file), "--listen", ":0")
+
+    def answers() -> bool:
+        try:
+            return fetch(f"{edge.url}/a")[0] == 200
+        except urllib.error.HTTPError:
+            return False
+
+    assert [answers(), answers()] == [False, False]
+    edge.wait_said('origin "site" failed 2 times in a row and is tried again in 0.0 s: origin "site"')
+    with Scripted({"*": Answer(b"up")}, port=port):
+        wait_until(answers)
+        edge.wait_said('origin "site" answers again, after ')
 
 
 def test_a_second_signal_ends_at_once(origin: Origin, command: Start, wait_until: Wait) -> None:
