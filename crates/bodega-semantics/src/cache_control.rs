@@ -3,11 +3,12 @@
 //! Liberal where the wire is (quoted numbers, unknown directives, any case), strict where laxness could keep too
 //! long: a number that cannot be read is 0, of duplicates the most restrictive counts.
 
-use std::borrow::Cow;
 use std::time::Duration;
 
+use sfv::{BareItem, ListEntry};
+
 use crate::fields::{Head, list_members};
-use crate::structured::{self, Item};
+use crate::structured;
 
 /// RFC 9111 section 1.2.2: larger values count as this.
 const MAX_DELTA_SECONDS: u64 = 1 << 31;
@@ -80,27 +81,24 @@ pub fn parse<'a>(values: impl Iterator<Item = &'a [u8]> + 'a) -> CacheControl {
 /// Reads a targeted field: a structured dictionary (RFC 9213 section 2.1). `None` if it is not there, is empty, or any
 /// part of it does not parse; then it is as if it were absent.
 pub fn parse_targeted<H: Head + ?Sized>(head: &H, name: &str) -> Option<CacheControl> {
-    let mut lines = head.all(name);
-    let first = lines.next()?;
-    // RFC 9651 section 4.2: several lines are one, joined by commas.
-    let mut text = Cow::Borrowed(first);
-    for line in lines {
-        let text = text.to_mut();
-        text.extend_from_slice(b", ");
-        text.extend_from_slice(line);
-    }
-    let members = structured::dictionary(&text)?;
+    let members = structured::dictionary(head, name)?;
     let mut control = CacheControl::default();
-    for (key, value) in &members {
+    for (key, member) in &members {
+        let key = key.as_str().as_bytes();
+        // Parameters are for extensions, and none is known here.
+        let value = match member {
+            ListEntry::Item(item) => Some(&item.bare_item),
+            ListEntry::InnerList(_) => None,
+        };
         match value {
-            Item::Boolean(true) => control.take(key, None),
-            Item::Boolean(false) => {}
-            Item::Integer(seconds) => control.take(key, Some(seconds.to_string().as_bytes())),
+            Some(BareItem::Boolean(true)) => control.take(key, None),
+            Some(BareItem::Boolean(false)) => {}
+            Some(BareItem::Integer(seconds)) => control.take(key, Some(seconds.to_string().as_bytes())),
             // A number's key with something that is no number must not pass for a long life.
             _ if needs_number(key) => return None,
-            Item::Text(text) => control.take(key, Some(text)),
-            Item::Token(token) => control.take(key, Some(token)),
-            Item::Other => control.take(key, None),
+            Some(BareItem::String(text)) => control.take(key, Some(text.as_str().as_bytes())),
+            Some(BareItem::Token(token)) => control.take(key, Some(token.as_str().as_bytes())),
+            _ => control.take(key, None),
         }
     }
     (!members.is_empty()).then_some(control)
