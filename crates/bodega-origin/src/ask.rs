@@ -1,10 +1,13 @@
 //! One request to one origin: leave from its health, a turn at its gate, the exchange, and what that says of its health.
 
+use std::sync::Arc;
+
 use bodega_edge::fetch::{FetchAnswer, FetchError, FetchRequest};
 use bodega_semantics::Reason;
 use tokio::time::Instant;
 
 use crate::failure::seconds;
+use crate::group::Group;
 use crate::health::{Asking, Change, Failing};
 use crate::origins::Origin;
 use crate::pool::Lane;
@@ -19,7 +22,13 @@ use crate::{request, s3};
 /// When it did not answer, or was not asked.
 pub(crate) async fn alone(lane: Lane, request: FetchRequest) -> Result<FetchAnswer, FetchError> {
     let health = &lane.origin().health;
-    let asking = match health.ask(Instant::now()) {
+    let now = Instant::now();
+    let asking = match health.ask(now) {
+        Ok(trial) if trial.is_trial() && request.has_fallback => {
+            let down = is_down(&lane.origin().settings.name, health.failing(now).unwrap_or_default());
+            try_aside(lane, trial, request, None);
+            return Err(down);
+        }
         Ok(asking) => asking,
         Err(failing) if request.has_fallback || health.fails_fast() => {
             return Err(is_down(&lane.origin().settings.name, failing));
@@ -27,6 +36,15 @@ pub(crate) async fn alone(lane: Lane, request: FetchRequest) -> Result<FetchAnsw
         Err(_) => health.ask_anyway(),
     };
     ask(lane, asking, request, &[]).await
+}
+
+/// Makes a request the trial, while something else answers it: nobody waits for an origin that may still hang, least of
+/// all everybody who joined one fill. Its answer is dropped; it is a safe request, and the next one may be answered.
+pub(crate) fn try_aside(lane: Lane, trial: Asking, request: FetchRequest, group: Option<Arc<Group>>) {
+    tokio::spawn(async move {
+        let failover = group.as_ref().map_or(&[][..], |group| &group.settings.failover);
+        drop(ask(lane, trial, request, failover).await);
+    });
 }
 
 /// Asks, and notes how it went. Of `failover` the statuses from 500 are failures.

@@ -12,7 +12,7 @@ use bodega_semantics::Reason;
 use bodega_snapshot::OriginGroup as Settings;
 use tokio::time::Instant;
 
-use crate::ask::{self, ask, is_down};
+use crate::ask::{self, ask, is_down, try_aside};
 use crate::health::{Asking, Failing};
 use crate::pool::Lane;
 use crate::request::is_safe;
@@ -50,7 +50,7 @@ pub(crate) async fn fetch(
     if request.body.is_some() || !is_safe(&request.method) {
         return ask::alone(first.clone(), request).await;
     }
-    let mut members = Members { untried: lanes.iter(), failing: Vec::new(), has_fallback: request.has_fallback };
+    let mut members = Members { group: &group, request, untried: lanes.iter(), failing: Vec::new() };
     let Some(mut member) = members.next().or_else(|| members.last_resort()) else {
         let soonest = members.failing.iter().map(|(_, failing)| *failing).min();
         return Err(is_down(&group.settings.name, soonest.unwrap_or_default()));
@@ -62,7 +62,7 @@ pub(crate) async fn fetch(
             is_counted = true;
             group.n_failovers.fetch_add(1, Ordering::Relaxed);
         }
-        let result = ask(lane.clone(), asking, again(&request), &group.settings.failover).await;
+        let result = ask(lane.clone(), asking, again(&members.request), &group.settings.failover).await;
         let next = match &result {
             Ok(answer) if group.settings.failover.contains(&answer.status) => members.next(),
             Err(error) if is_of_this_member(error.reason) => members.next().or_else(|| members.last_resort()),
@@ -77,16 +77,23 @@ pub(crate) async fn fetch(
 
 /// Who may be asked yet.
 struct Members<'a> {
+    group: &'a Arc<Group>,
+    request: FetchRequest,
     untried: std::slice::Iter<'a, Lane>,
     /// Passed over.
     failing: Vec<(&'a Lane, Failing)>,
-    has_fallback: bool,
 }
 
 impl<'a> Members<'a> {
     fn next(&mut self) -> Option<(&'a Lane, Asking)> {
-        for lane in self.untried.by_ref() {
-            match lane.origin().health.ask(Instant::now()) {
+        let now = Instant::now();
+        while let Some(lane) = self.untried.next() {
+            let health = &lane.origin().health;
+            match health.ask(now) {
+                Ok(trial) if trial.is_trial() && self.has_another(now) => {
+                    self.failing.push((lane, health.failing(now).unwrap_or_default()));
+                    try_aside(lane.clone(), trial, again(&self.request), Some(Arc::clone(self.group)));
+                }
                 Ok(asking) => return Some((lane, asking)),
                 Err(failing) => self.failing.push((lane, failing)),
             }
@@ -94,10 +101,16 @@ impl<'a> Members<'a> {
         None
     }
 
+    /// Whether something else can answer than the member that is just looked at.
+    fn has_another(&self, now: Instant) -> bool {
+        let is_up = |lane: &Lane| lane.origin().health.failing(now).is_none();
+        self.request.has_fallback || self.untried.as_slice().iter().any(is_up)
+    }
+
     /// When no other has answered: of those passed over the one whose trial is due first, once. An answer beats none,
     /// but what is stored beats waiting for an origin that is known to fail.
     fn last_resort(&mut self) -> Option<(&'a Lane, Asking)> {
-        if self.has_fallback {
+        if self.request.has_fallback {
             return None;
         }
         let failing = std::mem::take(&mut self.failing);

@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | up | is sent | with `max_failures` failures in a row: failing |
 //! | failing | is told no | when its time has passed: the next request is the trial |
-//! | on trial | is told no, but for the one that is the trial | the trial is answered: up; fails: failing, twice as long |
+//! | on trial | is told no, but for the trial | the trial is answered: up; fails: failing, twice as long |
 //!
 //! What "no" means is the business of who asked: another member of the group, what is stored, or asking all the same.
 
@@ -111,6 +111,11 @@ impl Health {
 }
 
 impl Asking {
+    /// Whether its outcome decides how the origin is taken from then on.
+    pub(crate) fn is_trial(&self) -> bool {
+        self.is_trial
+    }
+
     /// There was an answer.
     pub(crate) fn answered(mut self, now: Instant) -> Option<Change> {
         self.is_trial = false;

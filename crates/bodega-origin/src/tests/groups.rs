@@ -258,8 +258,54 @@ mod failing {
         let worker = origins.worker();
         assert_eq!(get_body(&worker).await.unwrap(), b"ok");
         wait_until(|| origins.states()[0].trial_in == Some(Duration::ZERO)).await;
+        // The trial runs aside: this client is answered by the member that is up.
+        assert_eq!(get_body(&worker).await.unwrap(), b"ok");
+        wait_until(|| origins.states()[0].trial_in.is_none()).await;
         assert_eq!(get_body(&worker).await.unwrap(), b"up");
-        assert_eq!(origins.states()[0].trial_in, None);
+    }
+
+    #[tokio::test]
+    async fn nobody_waits_for_the_trial_of_a_member_that_hangs() {
+        let first = hanging().await;
+        let second = Server::answering(OK).await;
+        let mut short = with_health(first.settings(), 1, Duration::from_millis(50));
+        short.limits.first_byte_timeout = Duration::from_millis(80);
+        let origins = group_of(vec![short.clone(), second.settings()], &[]);
+        let worker = origins.worker();
+        assert_eq!(get_body(&worker).await.unwrap(), b"ok");
+        // From here on it hangs for longer than the test could wait.
+        short.limits.first_byte_timeout = LONG;
+        origins.change(
+            &[Arc::new(named("a", short)), Arc::new(named("b", second.settings()))],
+            &[Arc::new(OriginGroup { name: "site".into(), members: vec!["a".into(), "b".into()], failover: vec![] })],
+        );
+        let now = tokio::time::Instant::now();
+        assert!(worker.lane("a").unwrap().origin().health.ask(now).unwrap().failed(now, 0).is_some());
+        wait_until(|| origins.states()[0].trial_in == Some(Duration::ZERO)).await;
+        for _ in 0..5 {
+            assert_eq!(get_body(&worker).await.unwrap(), b"ok");
+        }
+        wait_until(|| first.n_connections() == 2).await;
+    }
+
+    #[tokio::test]
+    async fn a_trial_is_waited_for_where_no_other_member_is_up() {
+        let first = Server::start(|n, mut stream| async move {
+            if n > 0 {
+                read_head(&mut stream).await;
+                stream.write_all(OK.as_bytes()).await.unwrap();
+            }
+        })
+        .await;
+        let second = Server::answering_once("").await;
+        let members =
+            vec![with_health(first.settings(), 1, Duration::from_millis(50)), with_health(second.settings(), 1, LONG)];
+        let origins = group_of(members, &[]);
+        let worker = origins.worker();
+        assert_eq!(get(&worker).await.err().unwrap().reason, Reason::OriginBroken);
+        wait_until(|| origins.states()[0].trial_in == Some(Duration::ZERO)).await;
+        assert_eq!(get_body(&worker).await.unwrap(), b"ok");
+        assert_eq!(second.n_connections(), 1);
     }
 
     #[tokio::test]

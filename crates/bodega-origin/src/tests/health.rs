@@ -68,7 +68,7 @@ async fn with_fail_fast_every_request_is_refused_while_it_fails() {
 }
 
 #[tokio::test]
-async fn when_a_trial_is_due_exactly_one_request_is_sent() {
+async fn when_a_trial_is_due_one_request_is_sent_aside_and_nobody_waits_for_it() {
     let served = Arc::new(tokio::sync::Notify::new());
     let told = Arc::clone(&served);
     let server = Server::start(move |n, mut stream| {
@@ -85,21 +85,35 @@ async fn when_a_trial_is_due_exactly_one_request_is_sent() {
     })
     .await;
     let origins = origins_of(&[with_health(server.settings(), 1, Duration::from_millis(50))]);
-    let (worker, other) = (Arc::new(origins.worker()), origins.worker());
+    let (worker, other) = (origins.worker(), origins.worker());
     assert!(get(&worker).await.is_err());
     wait_until(|| origins.states()[0].trial_in == Some(Duration::ZERO)).await;
-    let trial = tokio::spawn({
-        let worker = Arc::clone(&worker);
-        async move { worker.fetch("site", covered()).await.map(|answer| answer.status) }
-    });
-    wait_until(|| server.n_connections() == 2).await;
     for _ in 0..5 {
         assert_eq!(worker.fetch("site", covered()).await.err().unwrap().reason, Reason::OriginDown);
         assert_eq!(other.fetch("site", covered()).await.err().unwrap().reason, Reason::OriginDown);
     }
+    wait_until(|| server.n_connections() == 2).await;
     served.notify_one();
-    assert_eq!(trial.await.unwrap().unwrap(), 200);
-    assert_eq!((origins.states()[0].trial_in, server.n_connections()), (None, 2));
+    wait_until(|| origins.states()[0].trial_in.is_none()).await;
+    assert_eq!(server.n_connections(), 2);
+    served.notify_one();
+    assert_eq!(worker.fetch("site", covered()).await.unwrap().status, 200);
+}
+
+#[tokio::test]
+async fn a_trial_that_nothing_else_can_answer_is_waited_for() {
+    let server = Server::start(|n, mut stream| async move {
+        if n > 0 {
+            read_head(&mut stream).await;
+            stream.write_all(OK.as_bytes()).await.unwrap();
+        }
+    })
+    .await;
+    let origins = origins_of(&[with_health(server.settings(), 1, Duration::from_millis(50))]);
+    let worker = origins.worker();
+    assert!(get(&worker).await.is_err());
+    wait_until(|| origins.states()[0].trial_in == Some(Duration::ZERO)).await;
+    assert_eq!(get_body(&worker).await.unwrap(), b"ok");
 }
 
 #[tokio::test]
@@ -119,13 +133,15 @@ async fn a_trial_whose_client_leaves_is_left_to_the_next() {
     let worker = origins.worker();
     assert!(get(&worker).await.is_err());
     wait_until(|| origins.states()[0].trial_in == Some(Duration::ZERO)).await;
-    let mut trial = worker.fetch("site", covered());
+    let mut trial = worker.fetch("site", request("GET", "/"));
     tokio::select! {
         _ = &mut trial => unreachable!("the server does not answer"),
         () = wait_until(|| server.n_connections() == 2) => {}
     }
     drop(trial);
-    assert_eq!(worker.fetch("site", covered()).await.unwrap().status, 200);
+    assert!(worker.fetch("site", covered()).await.is_err());
+    wait_until(|| origins.states()[0].trial_in.is_none()).await;
+    assert_eq!(server.n_connections(), 3);
 }
 
 #[tokio::test]
