@@ -9,12 +9,16 @@ from email.parser import BytesParser
 
 import pytest
 from tests.integration.conftest import KEPT, Serve
+from tests.integration.wire import get
 
 from bodega.edge import EdgeServer
-from bodega.testing import Answer, Origin
+from bodega.testing import Answer, Origin, Received
 
 BODY = bytes(range(256)) * 8192
 """2 MiB: more than lies beside its head, and more than one slice."""
+
+LARGE = bytes(range(256)) * 32768
+"""8 MiB: its end is far from its beginning."""
 
 pytestmark = pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not here")
 
@@ -59,7 +63,6 @@ def edge(serve: Serve, origin: Origin) -> EdgeServer:
     ],
 )
 def test_one_range_is_a_part_of_the_body(edge: EdgeServer, asked: str, first: int, last: int) -> None:
-    curl(edge, "0-0")
     for _ in range(2):
         status, fields, body = curl(edge, asked)
         assert status == 206
@@ -91,3 +94,36 @@ def test_several_ranges_under_a_condition(edge: EdgeServer) -> None:
     status, fields, body = curl(edge, "2097152-,9999999-")
     assert (status, body) == (416, b"")
     assert f"Content-Range: bytes */{len(BODY)}".encode() in fields
+
+
+def ranges_of_a(request: Received) -> Answer:
+    """Answer as a web server does that knows ranges."""
+    headers = {**KEPT, "Content-Type": "application/octet-stream", "ETag": '"a"'}
+    asked = request.header("Range")
+    if asked is None or request.header("If-Range") not in (None, '"a"'):
+        return Answer(LARGE, headers=headers)
+    first, last = asked.removeprefix("bytes=").split("-")
+    start = int(first) if first else len(LARGE) - int(last)
+    end = int(last) if first and last else len(LARGE) - 1
+    headers["Content-Range"] = f"bytes {start}-{end}/{len(LARGE)}"
+    return Answer(LARGE[start : end + 1], status=206, headers=headers)
+
+
+def test_parts_become_the_whole(serve: Serve, origin: Origin) -> None:
+    origin.on("/a", ranges_of_a)
+    edge = serve(origin)
+    for asked, first in [("8000000-", 8_000_000), ("-100", len(LARGE) - 100), ("7000000-", 7_000_000)]:
+        status, _, body = curl(edge, asked)
+        assert (status, body) == (206, LARGE[first:])
+    status, fields, body = curl(edge, "7999990-8000009")
+    assert (status, body) == (206, LARGE[7_999_990:8_000_010])
+    assert b"; hit" in fields
+    whole = get(edge.url, "/a", host=edge.url.removeprefix("http://"))
+    assert (whole.status, whole.body) == (200, LARGE)
+    assert get(edge.url, "/a", host=edge.url.removeprefix("http://")).is_hit
+    assert [request.header("Range") for request in origin.requests] == [
+        "bytes=8000000-",
+        "bytes=7000000-7999999",
+        "bytes=0-6999999",
+    ]
+    assert [request.header("If-Range") for request in origin.requests] == [None, '"a"', '"a"']

@@ -12,6 +12,7 @@ use crate::answer::Answer;
 use crate::edge::Worker;
 use crate::fetch::{FetchAnswer, FetchError, RequestBody};
 use crate::fill::LiveHead;
+use crate::partial::{Held, Plan};
 use crate::reader::FillReader;
 use crate::step::Step;
 
@@ -102,6 +103,8 @@ pub struct Exchange<'a> {
     pub(crate) key: Key,
     pub(crate) user_fields: bool,
     pub(crate) entry: Option<Entry>,
+    /// A part of what was not found whole.
+    pub(crate) part: Option<Held>,
     pub(crate) hit: Option<HitFacts>,
     pub(crate) reason: Reason,
     pub(crate) answer: Option<Answer>,
@@ -165,6 +168,7 @@ pub struct Pending {
     pub(crate) marks: UrlMarks,
     pub(crate) user_fields: bool,
     pub(crate) entry: Option<Entry>,
+    pub(crate) part: Option<Held>,
     pub(crate) reason: Reason,
 }
 
@@ -179,6 +183,8 @@ pub struct Journey {
     pub(crate) rounds: u8,
     /// Everything goes on as it came.
     pub(crate) passes: bool,
+    /// What is asked for instead of the whole.
+    pub(crate) plan: Option<Plan>,
 }
 
 impl Journey {
@@ -194,6 +200,7 @@ impl Journey {
             answer: None,
             rounds: 0,
             passes: false,
+            plan: None,
         }
     }
 }
@@ -221,6 +228,7 @@ impl<'a> Exchange<'a> {
             key: Key(0),
             user_fields: false,
             entry: None,
+            part: None,
             hit: None,
             reason: Reason::Internal,
             answer: None,
@@ -276,13 +284,15 @@ impl<'a> Exchange<'a> {
             marks: self.marks(),
             user_fields: self.user_fields,
             entry,
+            part: None,
             reason: self.reason,
         }
     }
 
     pub(crate) fn into_pending(mut self, step: Step) -> Pending {
         let entry = self.entry.take();
-        self.pending_for(step, entry)
+        let part = self.part.take();
+        Pending { part, ..self.pending_for(step, entry) }
     }
 }
 

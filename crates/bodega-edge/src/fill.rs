@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use bodega_semantics::key::UrlMarks;
+use bodega_semantics::partial::Run;
 use bodega_semantics::{Fields, Key, Outcome, Reason, Timestamp};
 use bodega_store::{Entry, Slice};
 use parking_lot::Mutex;
@@ -49,6 +50,8 @@ pub struct LiveHead {
     pub terms: bodega_semantics::storable::Terms,
     /// Whether it is being kept.
     pub stored: bool,
+    /// Which part of the whole the body is; `None`: all of it.
+    pub part: Option<Run>,
     /// The whole answer, if it came at once; then the fields above are in it.
     pub entry: Option<Entry>,
 }

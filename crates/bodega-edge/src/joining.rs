@@ -29,7 +29,9 @@ pub(crate) enum Joined {
 
 /// Joins the fill under the request's key or starts it; says whether this request leads.
 /// `None` for a behavior without an origin.
-pub(crate) fn enter(journey: &Journey) -> Option<(Arc<Fill>, bool)> {
+pub(crate) fn enter(journey: &mut Journey) -> Option<(Arc<Fill>, bool)> {
+    let plan = journey.plan.take();
+    let journey = &*journey;
     let Journey { worker, request, pending, .. } = journey;
     let behavior = pending.behavior.as_ref()?;
     let Action::Origin(origin) = &behavior.action else { return None };
@@ -38,7 +40,8 @@ pub(crate) fn enter(journey: &Journey) -> Option<(Arc<Fill>, bool)> {
     // A request that begins after a purge never joins a fill that began before it.
     let now = worker.now();
     let may_join = |fill: &Fill| edge.invalidations.allows(fill.stamp, &fill.marks) && fill.is_joinable(now);
-    match edge.collapse.enter(pending.key, may_join, || Fill::new(pending.key, pending.marks, stamp)) {
+    let key = plan.as_ref().map_or(pending.key, |plan| plan.key);
+    match edge.collapse.enter(key, may_join, || Fill::new(key, pending.marks, stamp)) {
         Entered::Join(fill) => {
             fill.count_joined();
             Some((fill, false))
@@ -52,7 +55,11 @@ pub(crate) fn enter(journey: &Journey) -> Option<(Arc<Fill>, bool)> {
                 return Some((fill, false));
             }
             let mut fetch = upstream::request(edge, behavior, request, Purpose::Store);
-            if let Some(previous) = &pending.entry {
+            if let Some(plan) = &plan {
+                plan.add_to(&mut fetch, &request.fields);
+            }
+            let previous = pending.entry.clone().or_else(|| plan.as_ref()?.previous());
+            if let Some(previous) = &previous {
                 upstream::add_validators(&mut fetch, previous);
                 fetch.has_fallback = reuse::may_serve_on_error(&previous.terms, now);
             }
@@ -65,7 +72,9 @@ pub(crate) fn enter(journey: &Journey) -> Option<(Arc<Fill>, bool)> {
                 request: Arc::clone(request),
                 primary: pending.primary,
                 facts: RequestFacts::get(pending.user_fields),
-                previous: pending.entry.clone(),
+                previous,
+                plan,
+                run: None,
             };
             worker.fillers.run(lead, fetch);
             Some((fill, true))

@@ -5,6 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bodega_semantics::partial::Run;
 use bodega_semantics::storable::{self, RequestFacts, Storable, Terms};
 use bodega_semantics::vary::{self, Vary};
 use bodega_semantics::{Fields, Head, Key, Outcome, Reason, Timestamp, date, reuse};
@@ -16,6 +17,7 @@ use crate::edge::Worker;
 use crate::exchange::OwnedRequest;
 use crate::fetch::{FetchAnswer, FetchError, FetchFuture, FetchRequest};
 use crate::fill::{Fill, LiveHead, Resolved};
+use crate::partial::{self, Checked, Plan};
 use crate::sink::{AtOnce, FIRST_UNKNOWN_BYTES, Sink, come_at_once, too_large};
 
 /// How long it is remembered that answers under a key are not for sharing.
@@ -34,6 +36,10 @@ pub(crate) struct Lead {
     pub(crate) facts: RequestFacts,
     /// What is stored already and is being validated.
     pub(crate) previous: Option<Entry>,
+    /// What is asked for instead of the whole.
+    pub(crate) plan: Option<Plan>,
+    /// Which part of the whole the body turned out to be.
+    pub(crate) run: Option<Run>,
 }
 
 /// Ends the fill for everybody if it is dropped half-way, or before it began.
@@ -56,34 +62,45 @@ impl Drop for EndGuard {
 }
 
 /// Runs the fill to its end.
-pub(crate) async fn run(mut lead: Lead, fetch: FetchRequest, last: &mut Option<FetchFuture>) {
+pub(crate) async fn run(mut lead: Lead, mut fetch: FetchRequest, last: &mut Option<FetchFuture>) {
     let worker = Arc::clone(&lead.worker);
-    let request_time = worker.now();
-    // What the last fetch of this task was made of goes back just before the next one needs the same again. Given
-    // back any earlier, entries would be put into it, and holes would grow with the store.
-    *last = None;
-    let result = last.insert(worker.fetch.fetch(&lead.origin, fetch)).await;
-    let response_time = worker.now();
-    match result {
-        Err(error) => lead.fail(error, response_time),
-        Ok(answer) => {
-            if let Some(previous) = lead.previous.take() {
-                match answer.status {
-                    304 if has_validator(&previous) => {
-                        return lead.refresh(&previous, &answer, request_time, response_time);
-                    }
-                    status @ (500 | 502 | 503 | 504) if reuse::may_serve_on_error(&previous.terms, response_time) => {
-                        return lead.resolve_entry(previous, Outcome::Stale, Reason::IfError, Some(status));
-                    }
-                    _ => lead.previous = Some(previous),
+    loop {
+        let request_time = worker.now();
+        // What the last fetch of this task was made of goes back just before the next one needs the same again. Given
+        // back any earlier, entries would be put into it, and holes would grow with the store.
+        *last = None;
+        let result = last.insert(worker.fetch.fetch(&lead.origin, fetch)).await;
+        let response_time = worker.now();
+        let answer = match result {
+            Err(error) => return lead.fail(error, response_time),
+            Ok(answer) => answer,
+        };
+        if let Some(previous) = lead.previous.take() {
+            match answer.status {
+                304 if has_validator(&previous) => {
+                    return lead.refresh(&previous, &answer, request_time, response_time);
                 }
+                status @ (500 | 502 | 503 | 504) if reuse::may_serve_on_error(&previous.terms, response_time) => {
+                    return lead.resolve_entry(previous, Outcome::Stale, Reason::IfError, Some(status));
+                }
+                _ => lead.previous = Some(previous),
             }
-            if answer.status == 304 {
-                let error =
-                    FetchError::new(Reason::OriginMalformed, "the origin answered 304 to a request without conditions");
-                return lead.fail(error, response_time);
+        }
+        if answer.status == 304 {
+            let error =
+                FetchError::new(Reason::OriginMalformed, "the origin answered 304 to a request without conditions");
+            return lead.fail(error, response_time);
+        }
+        match lead.check(answer, request_time, response_time) {
+            Checked::Whole(answer) => return lead.receive(answer, request_time, response_time).await,
+            Checked::Part { answer, terms, key, names, run } => {
+                let keep = !too_large(&lead, answer.content_length);
+                lead.run = Some(run);
+                return lead.pump(answer, terms, key, names, response_time, keep).await;
             }
-            lead.receive(answer, request_time, response_time).await;
+            Checked::Alone(answer) => return lead.give_to_leader(answer, false),
+            Checked::Malformed(error) => return lead.fail(error, response_time),
+            Checked::Again(again) => fetch = again,
         }
     }
 }
@@ -141,7 +158,8 @@ impl Lead {
         if let Some(previous) = self.previous.as_ref().filter(|_| !has_failed) {
             self.worker.edge.memory.remove(previous);
         }
-        if self.fill.was_joined() && !has_failed {
+        let is_for_part = self.plan.as_ref().is_some_and(Plan::is_for_part);
+        if self.fill.was_joined() && !has_failed && !is_for_part {
             self.remember_uncacheable(is_for_users);
         }
         self.fill.resolve_private(answer);
@@ -192,6 +210,9 @@ impl Lead {
         if edge.memory.peek(entry.key).is_some_and(|other| other.stamp > entry.stamp) {
             return false;
         }
+        if entry.kind == Kind::Answer {
+            partial::forget(edge, entry.key);
+        }
         edge.memory.insert(entry)
     }
 
@@ -214,7 +235,10 @@ impl Lead {
         let reservation = if keep { self.reserve(content_length) } else { None };
         let keep = reservation.is_some();
         // Before the names can be read: who finds them looks for the fill under the variant's key.
-        self.worker.edge.collapse.enter_variant(&self.fill, key);
+        let part = self.run.filter(|run| !run.is_whole());
+        if part.is_none() {
+            self.worker.edge.collapse.enter_variant(&self.fill, key);
+        }
         if keep && !names.is_empty() {
             let marker = self.marker(
                 Kind::VaryNames,
@@ -226,7 +250,7 @@ impl Lead {
             self.store(marker);
         }
         let mut head =
-            LiveHead { status, fields, content_length, key, vary_names: names, terms, stored: keep, entry: None };
+            LiveHead { status, fields, content_length, key, vary_names: names, terms, stored: keep, part, entry: None };
         let early = if keep { come_at_once(&mut *body).await } else { AtOnce::default() };
         if let Some(whole) = early.whole().filter(|whole| !too_large(&self, Some(whole.len() as u64))) {
             drop(reservation);
@@ -276,16 +300,23 @@ impl Lead {
 
     fn new_entry(&self, head: &LiveHead, n_bytes: u64, make: impl FnOnce(&NewEntry<'_>) -> Entry) -> Entry {
         let mut block = head.fields.as_block().to_vec();
+        let (kind, key) = match &head.part {
+            None => (Kind::Answer, head.key),
+            Some(run) => {
+                block.extend_from_slice(&[b"Content-Range: ", &run.content_range()[..], b"\r\n"].concat());
+                (Kind::Part, bodega_semantics::partial::key(head.key))
+            }
+        };
         bodega_http1::write::write_length(&mut block, n_bytes);
         let mut status_line = Vec::with_capacity(32);
         crate::respond::write_status_line(&mut status_line, head.status);
         make(&NewEntry {
-            key: head.key,
+            key,
             marks: self.fill.marks,
             stamp: self.fill.stamp,
             terms: head.terms,
             revision: self.snapshot.revision,
-            kind: Kind::Answer,
+            kind,
             status: head.status,
             for_user: self.facts.has_user_fields,
             status_line: &status_line,

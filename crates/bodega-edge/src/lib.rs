@@ -16,6 +16,7 @@ pub mod invalidate;
 mod joining;
 mod lead;
 pub mod metrics;
+mod partial;
 pub mod reader;
 mod refresh;
 mod respond;

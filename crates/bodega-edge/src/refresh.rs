@@ -4,7 +4,7 @@ use bodega_semantics::storable::{self, RequestFacts, Storable, Terms};
 use bodega_semantics::{Fields, Head, Outcome, Reason, Timestamp, date};
 use bodega_snapshot::{Behavior, Snapshot};
 use bodega_store::Entry;
-use bodega_store::entry::{Kind, NewEntry};
+use bodega_store::entry::NewEntry;
 
 use crate::edge::Worker;
 use crate::fetch::FetchAnswer;
@@ -95,7 +95,7 @@ impl Lead {
             stamp: self.fill.stamp,
             terms,
             revision: self.snapshot.revision,
-            kind: Kind::Answer,
+            kind: previous.kind,
             status: previous.status,
             for_user,
             status_line: &status_line,

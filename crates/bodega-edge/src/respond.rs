@@ -8,6 +8,8 @@ use std::sync::Arc;
 
 use bodega_semantics::cache_status::{self, Forwarded};
 use bodega_semantics::conditional::{self, Conditional};
+use bodega_semantics::multipart::Span;
+use bodega_semantics::partial::Run;
 use bodega_semantics::range::{self, RangeDecision};
 use bodega_semantics::{Fields, Head, Outcome, Reason, Timestamp};
 use bodega_snapshot::Behavior;
@@ -19,6 +21,7 @@ use crate::assembled::{Parts, Source};
 use crate::edge::Edge;
 use crate::fetch::FetchAnswer;
 use crate::fill::LiveHead;
+use crate::partial;
 use crate::reader::FillReader;
 
 pub(crate) use bodega_http1::write::write_status_line;
@@ -47,17 +50,21 @@ pub(crate) struct For<'a, H: Head + ?Sized> {
 /// From a stored entry.
 pub(crate) fn from_entry<H: Head + ?Sized>(client: &For<'_, H>, entry: Entry, said: Said) -> Answer {
     let &For { edge, behavior, method, request, now } = client;
-    let total = entry.body().len();
-    let shape = shape(method, request, entry.status, &entry, Some(total));
+    let run = partial::run_of(&entry);
+    let n_bytes = entry.body().len();
+    let offset = run.map_or(0, |run| run.span.first);
+    let shape = shape(method, request, entry.status, &entry, Some(n_bytes), run);
     let mut fields = shape.fields(&entry);
     let said = Said { ttl_seconds: Some(ttl_seconds(entry.terms.expires, now)), ..said };
     finish_fields(edge, behavior, &mut fields, Some(now.since(entry.terms.born).as_secs()), &said);
-    let (from, to) = shape.span(total);
+    let (from, to) = shape.span(n_bytes);
     let body = match &shape {
         Shape::NotModified | Shape::Failed | Shape::Unsatisfiable(_) => BodyPlan::Empty,
         Shape::Whole | Shape::Part { .. } if method == "HEAD" => BodyPlan::Empty,
-        Shape::Parts(parts) => BodyPlan::Assembled(Box::new(parts.body(Source::Stored(entry.clone()), 0))),
-        Shape::Whole | Shape::Part { .. } => BodyPlan::Stored { entry: entry.clone(), from, to },
+        Shape::Parts(parts) => BodyPlan::Assembled(Box::new(parts.body(Source::Stored(entry.clone()), offset))),
+        Shape::Whole | Shape::Part { .. } => {
+            BodyPlan::Stored { entry: entry.clone(), from: from - offset, to: to - offset }
+        }
     };
     Answer {
         status: shape.status(entry.status),
@@ -78,7 +85,8 @@ pub(crate) fn from_live<H: Head + ?Sized>(
 ) -> Answer {
     let &For { edge, behavior, method, request, now } = client;
     let total = head.content_length;
-    let shape = match shape(method, request, head.status, &head.fields, total) {
+    let offset = head.part.map_or(0, |run| run.span.first);
+    let shape = match shape(method, request, head.status, &head.fields, total, head.part) {
         // What is not kept passes by once: parts may ask for its end before its beginning.
         Shape::Parts(_) if !head.stored => Shape::Whole,
         shape => shape,
@@ -91,10 +99,10 @@ pub(crate) fn from_live<H: Head + ?Sized>(
     let body = match &shape {
         Shape::NotModified | Shape::Failed | Shape::Unsatisfiable(_) => BodyPlan::Empty,
         Shape::Whole | Shape::Part { .. } if method == "HEAD" => BodyPlan::Empty,
-        Shape::Parts(parts) => BodyPlan::Assembled(Box::new(parts.body(Source::Live(reader), 0))),
+        Shape::Parts(parts) => BodyPlan::Assembled(Box::new(parts.body(Source::Live(reader), offset))),
         Shape::Whole => BodyPlan::Live(reader),
         Shape::Part { .. } => {
-            reader.narrow(from, to);
+            reader.narrow(from - offset, to - offset);
             BodyPlan::Live(reader)
         }
     };
@@ -170,7 +178,8 @@ enum Shape {
     Failed,
 }
 
-fn shape<Q, S>(method: &str, request: &Q, status: u16, stored: &S, total: Option<u64>) -> Shape
+/// `n_bytes` is the length of the body at hand, if it is known, and `run` which part of the whole that is.
+fn shape<Q, S>(method: &str, request: &Q, status: u16, stored: &S, n_bytes: Option<u64>, run: Option<Run>) -> Shape
 where
     Q: Head + ?Sized,
     S: Head + ?Sized,
@@ -180,13 +189,21 @@ where
         Conditional::Failed => return Shape::Failed,
         Conditional::Full => {}
     }
-    match total {
+    let holds = |span: Span| run.is_none_or(|run| run.span.holds(&span));
+    match run.map(|run| run.total).or(n_bytes) {
         // RFC 9110 section 14.2: ranges are for GET; only a 200 has parts.
         Some(total) if method == "GET" && status == 200 => match range::decide(request, stored, total) {
-            RangeDecision::Full => Shape::Whole,
-            RangeDecision::Partial { first, last } => Shape::Part { first, last, total },
-            RangeDecision::Several(spans) => Shape::Parts(Parts::new(spans, stored.first("content-type"), total)),
+            RangeDecision::Full if run.is_none() => Shape::Whole,
+            RangeDecision::Partial { first, last } if holds(Span { first, last }) => Shape::Part { first, last, total },
+            RangeDecision::Several(spans) if spans.iter().copied().all(holds) => {
+                Shape::Parts(Parts::new(spans, stored.first("content-type"), total))
+            }
             RangeDecision::Unsatisfiable => Shape::Unsatisfiable(total),
+            // The origin sent another part than it was asked for: so does the edge (RFC 9110 section 15.3.7).
+            _ => match run {
+                Some(Run { span: Span { first, last }, total }) => Shape::Part { first, last, total },
+                None => Shape::Whole,
+            },
         },
         _ => Shape::Whole,
     }
@@ -223,7 +240,8 @@ impl Shape {
     fn fields<S: Head + ?Sized>(&self, stored: &S) -> Fields {
         let mut fields = Fields::with_capacity(512);
         for field in stored.fields() {
-            let length = field.name.eq_ignore_ascii_case("content-length");
+            // RFC 9110 section 14.4: in a 200 it means nothing, and a stored part's is that of the part.
+            let framing = ["content-length", "content-range"].iter().any(|name| field.name.eq_ignore_ascii_case(name));
             let keep = match self {
                 Self::NotModified => conditional::is_not_modified_field(field.name),
                 Self::Failed | Self::Unsatisfiable(_) => field.name.eq_ignore_ascii_case("date"),
@@ -233,7 +251,7 @@ impl Shape {
                     !range::is_about_content(field.name) && !field.name.eq_ignore_ascii_case("content-type")
                 }
             };
-            if keep && !length {
+            if keep && !framing {
                 fields.push(field.name, field.value);
             }
         }

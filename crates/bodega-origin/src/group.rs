@@ -50,8 +50,7 @@ pub(crate) async fn fetch(
     if request.body.is_some() || !is_safe(&request.method) {
         return ask::alone(first.clone(), request).await;
     }
-    let mut members =
-        Members { group: &group, request, untried: lanes.iter(), failing: Vec::new(), was_last_resort: false };
+    let mut members = Members { group: &group, request, untried: lanes.iter(), failing: Vec::new() };
     let Some(mut member) = members.next().or_else(|| members.last_resort()) else {
         let soonest = members.failing.iter().map(|(_, failing)| *failing).min();
         return Err(is_down(&group.settings.name, soonest.unwrap_or_default()));
@@ -83,7 +82,6 @@ struct Members<'a> {
     untried: std::slice::Iter<'a, Lane>,
     /// Passed over.
     failing: Vec<(&'a Lane, Failing)>,
-    was_last_resort: bool,
 }
 
 impl<'a> Members<'a> {
@@ -112,10 +110,11 @@ impl<'a> Members<'a> {
     /// When no other has answered: of those passed over the one whose trial is due first, once. An answer beats none,
     /// but what is stored beats waiting for an origin that is known to fail.
     fn last_resort(&mut self) -> Option<(&'a Lane, Asking)> {
-        if self.request.has_fallback || std::mem::replace(&mut self.was_last_resort, true) {
+        if self.request.has_fallback {
             return None;
         }
-        let asked = self.failing.iter().filter(|(lane, _)| !lane.origin().health.fails_fast());
+        let failing = std::mem::take(&mut self.failing);
+        let asked = failing.iter().filter(|(lane, _)| !lane.origin().health.fails_fast());
         let (lane, _) = asked.min_by_key(|(_, failing)| *failing)?;
         Some((lane, lane.origin().health.ask_anyway()))
     }

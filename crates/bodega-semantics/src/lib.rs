@@ -14,6 +14,7 @@ pub mod freshness;
 pub mod key;
 pub mod multipart;
 pub mod outcome;
+pub mod partial;
 pub mod policy;
 pub mod range;
 pub mod reuse;

@@ -78,7 +78,7 @@ vocabulary! {
         UserRequest = "user-request",
         /// A fill of the same key turned out private or uncacheable.
         Uncacheable = "uncacheable",
-        /// A range asked of a cold object.
+        /// A part of what was asked for was stored, and the rest was not.
         Range = "range",
         /// Stale while another request revalidates.
         WhileRevalidate = "while-revalidate",

@@ -132,8 +132,9 @@ pub fn is_about_content(name: &str) -> bool {
     ["content-digest", "content-md5"].iter().any(|one| name.eq_ignore_ascii_case(one))
 }
 
-/// RFC 9110 section 13.1.5: only a strong validator makes parts of the same whole.
-fn if_range_holds<Q, S>(request: &Q, stored: &S) -> bool
+/// Whether the request wants parts of what is stored: no `If-Range`, or one that holds. RFC 9110 section 13.1.5: only a
+/// strong validator makes parts of the same whole.
+pub fn if_range_holds<Q, S>(request: &Q, stored: &S) -> bool
 where
     Q: Head + ?Sized,
     S: Head + ?Sized,

@@ -120,7 +120,8 @@ pub fn decide<H: Head + ?Sized>(
         return Storable::No(Reason::Method);
     }
     // A 206 is part of an answer and a 304 none: both change what is stored, neither is it (RFC 9111 sections 3.3, 4.3.4).
-    if !(200..600).contains(&status) || matches!(status, 206 | 304) {
+    // A 416 answers a range that the key does not hold.
+    if !(200..600).contains(&status) || matches!(status, 206 | 304 | 416) {
         return NO;
     }
     let (control, targeted) = cache_control::for_response(response);
@@ -275,6 +276,7 @@ mod tests {
             ("599 by Expires", 599, &[("Expires", "Tue, 14 Nov 2023 22:14:20 GMT")], Some(60)),
             ("100 is not final", 100, &[(CONTROL, "max-age=60")], None),
             ("206", 206, &[(CONTROL, "max-age=60")], None),
+            ("416", 416, &[(CONTROL, "max-age=60")], None),
             ("304", 304, &[(CONTROL, "max-age=60")], None),
             ("600 is no status", 600, &[(CONTROL, "max-age=60")], None),
         ];

@@ -55,6 +55,8 @@ pub enum Kind {
     Answer,
     /// Says which request fields the answers under this key vary by; the body lists the names, one a line.
     VaryNames,
+    /// A part of an answer that is stored as an incomplete 200; its `Content-Range` says which.
+    Part,
     /// Remembers that answers under this key are not for sharing, so that nobody waits to collapse.
     Uncacheable,
 }

@@ -61,5 +61,5 @@ fn refresh_in_background(exchange: &Exchange<'_>, entry: &Entry) {
     }
     let pending = exchange.pending_for(Step::Revalidate, Some(entry.clone()));
     let request = OwnedRequest::copy_of(exchange.request);
-    drop(joining::enter(&Journey::new(Arc::clone(exchange.worker), request, pending)));
+    drop(joining::enter(&mut Journey::new(Arc::clone(exchange.worker), request, pending)));
 }

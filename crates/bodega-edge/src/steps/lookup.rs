@@ -9,7 +9,7 @@ use bodega_store::entry::Kind;
 
 use crate::exchange::{Exchange, HitFacts};
 use crate::step::Step;
-use crate::{refresh, upstream};
+use crate::{partial, refresh, upstream};
 
 /// Looks the request up.
 pub(crate) fn run(exchange: &mut Exchange<'_>) -> Step {
@@ -57,7 +57,7 @@ pub(crate) fn run(exchange: &mut Exchange<'_>) -> Step {
             exchange.reason = Reason::Uncacheable;
             return Step::Fetch;
         }
-        Kind::Uncacheable | Kind::VaryNames => return miss(exchange, Reason::UriMiss),
+        Kind::Uncacheable | Kind::VaryNames | Kind::Part => return miss(exchange, Reason::UriMiss),
     }
     if entry.revision != exchange.snapshot.revision {
         match refresh::under_revision(exchange.worker, exchange.snapshot, behavior, &entry) {
@@ -117,5 +117,5 @@ fn miss(exchange: &mut Exchange<'_>, reason: Reason) -> Step {
         // A HEAD asked of what is not stored: the origin's answer has no body to keep.
         return Step::Fetch;
     }
-    Step::Miss
+    partial::find(exchange, reuse).unwrap_or(Step::Miss)
 }
