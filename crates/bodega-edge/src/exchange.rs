@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use bodega_semantics::key::{self, UrlMarks};
+use bodega_semantics::path::Paths;
 use bodega_semantics::{Field, Fields, Head, Key, Outcome, Reason, Timestamp, forwarding};
 use bodega_snapshot::{Behavior, Distribution, Snapshot};
 use bodega_store::Entry;
@@ -97,6 +98,8 @@ pub struct Exchange<'a> {
     pub(crate) distribution: Option<&'a Arc<Distribution>>,
     pub(crate) behavior: Option<&'a Arc<Behavior>>,
     pub(crate) host: Host,
+    /// The path as the key and the behaviors have it.
+    pub(crate) paths: Paths<'a>,
     /// The key before variation.
     pub(crate) primary: Key,
     /// The key of this request's variant.
@@ -224,6 +227,7 @@ impl<'a> Exchange<'a> {
             distribution: None,
             behavior: None,
             host: Host::EMPTY,
+            paths: Paths::NONE,
             primary: Key(0),
             key: Key(0),
             user_fields: false,
@@ -268,9 +272,9 @@ impl<'a> Exchange<'a> {
             return UrlMarks { path: 0, url: 0 };
         };
         let rules = &behavior.policy.key;
-        let query = key::filter_query(&rules.query, rules.sort_query, self.request.query.unwrap_or_default());
+        let query = key::keyed_query(rules, self.request.query.unwrap_or_default());
         let host = if rules.host { self.host.as_str() } else { distribution.name.as_str() };
-        key::url_marks(&self.worker.edge.settings.secret, host, self.request.path, &query)
+        key::url_marks(&self.worker.edge.settings.secret, host, &self.paths.normal, &query)
     }
 
     /// What the asynchronous part starts from, for a request that goes on by itself beside this one.

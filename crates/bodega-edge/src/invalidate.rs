@@ -3,6 +3,7 @@
 use std::fmt;
 
 use bodega_semantics::key;
+use bodega_semantics::path::Paths;
 
 use crate::edge::Edge;
 
@@ -76,21 +77,21 @@ impl Edge {
     }
 
     pub(crate) fn invalidate_url(&self, host: &str, path: &str, query: Option<&str>) -> u64 {
+        // A path that is refused has no entries under any form of it.
+        let paths = Paths::of(path).unwrap_or(Paths::NONE);
+        let path = &*paths.normal;
         let snapshot = self.snapshot.load();
         let distribution = snapshot.distribution(host);
         // Where the host is not in the key, entries go by the distribution's name.
         let scopes = [Some(host), distribution.map(|distribution| distribution.name.as_str())];
-        let behavior = distribution.and_then(|distribution| distribution.behavior("GET", path));
+        let behavior = distribution.and_then(|distribution| distribution.behavior("GET", paths.matched()));
         let mut sequence = self.invalidations.sequence();
         for scope in scopes.into_iter().flatten() {
             let mark = match query {
                 None => key::url_marks(&self.settings.secret, scope, path, "").path,
                 Some(query) => {
                     // What the behavior leaves out of the key is left out of the identity, too.
-                    let kept = behavior.map_or(query.into(), |behavior| {
-                        let rules = &behavior.policy.key;
-                        key::filter_query(&rules.query, rules.sort_query, query)
-                    });
+                    let kept = behavior.map_or(query.into(), |behavior| key::keyed_query(&behavior.policy.key, query));
                     key::url_marks(&self.settings.secret, scope, path, &kept).url
                 }
             };

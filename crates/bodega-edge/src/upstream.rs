@@ -6,7 +6,7 @@
 
 use bodega_semantics::key::{self, cookie_value, union_query};
 use bodega_semantics::policy::QueryRule;
-use bodega_semantics::{Fields, Head, Policy, forwarding};
+use bodega_semantics::{Fields, Head, Policy, forwarding, path};
 use bodega_snapshot::Behavior;
 use bodega_store::Entry;
 
@@ -128,9 +128,10 @@ fn add_cookies(fields: &mut Fields, policy: &Policy, from: &OwnedRequest) {
     }
 }
 
-/// Takes whole segments off only: `/images` is no prefix of `/images-old/a.webp`.
+/// Takes whole segments off only: `/images` is no prefix of `/images-old/a.webp`. In any spelling, since the behavior
+/// was found in any: else one key would be asked from two places of the origin.
 fn without_prefix<'p>(path: &'p str, prefix: &str) -> &'p str {
-    match path.strip_prefix(prefix) {
+    match path::without_prefix(path, prefix) {
         Some(rest) if prefix.ends_with('/') || rest.is_empty() || rest.starts_with('/') => rest,
         _ => path,
     }

@@ -1,7 +1,7 @@
 //! The cache key, and the identity by which an invalidation finds an entry.
 //!
 //! Keys are keyed 128-bit hashes over parts with their lengths, so that nobody can make two requests one. The common
-//! case (no headers, no cookies, the query as it came) allocates nothing.
+//! case (no headers, no cookies, the query as it came) allocates nothing. `docs/concepts/cache-keys.md` states the rules.
 
 use std::borrow::Cow;
 use std::hash::Hasher;
@@ -10,6 +10,7 @@ use percent_encoding::percent_decode;
 use siphasher::sip128::{Hasher128, SipHasher13};
 
 use crate::fields::Head;
+use crate::path::normal_form;
 use crate::policy::{KeyRules, QueryRule};
 
 /// A 128-bit keyed hash of everything that tells two answers apart.
@@ -38,9 +39,9 @@ pub struct KeyParts<'a> {
     pub scope: u64,
     /// The host, or what stands for it where it is not in the key.
     pub host: &'a str,
-    /// The raw path.
+    /// The path in its normal form (`path::Paths::normal`).
     pub path: &'a str,
-    /// What the rules leave of the query.
+    /// What the rules leave of the query, in its normal form (`keyed_query`).
     pub query: &'a str,
 }
 
@@ -71,7 +72,7 @@ pub fn key<H: Head + ?Sized>(secret: &KeySecret, parts: &KeyParts<'_>, rules: &K
     Key(hasher.finish128().as_u128())
 }
 
-/// The identity of a URL.
+/// The identity of a URL: its parts as a key has them.
 #[must_use]
 pub fn url_marks(secret: &KeySecret, host: &str, path: &str, query: &str) -> UrlMarks {
     let mut hasher = SipHasher13::new_with_key(&secret.0);
@@ -87,6 +88,15 @@ pub fn url_marks(secret: &KeySecret, host: &str, path: &str, query: &str) -> Url
 pub(crate) fn write(hasher: &mut SipHasher13, bytes: &[u8]) {
     hasher.write_usize(bytes.len());
     hasher.write(bytes);
+}
+
+/// What the key holds of a query: what the rules leave of it, in its normal form (`path::normal_form`).
+#[must_use]
+pub fn keyed_query<'a>(rules: &KeyRules, raw: &'a str) -> Cow<'a, str> {
+    match filter_query(&rules.query, rules.sort_query, raw) {
+        Cow::Borrowed(kept) => normal_form(kept),
+        Cow::Owned(kept) => Cow::Owned(normal_form(&kept).into_owned()),
+    }
 }
 
 /// What a rule leaves of a query. Names are compared percent-decoded; what is kept is kept as it came. Borrowed if
@@ -171,35 +181,6 @@ pub fn normalize_host(authority: &str) -> Cow<'_, str> {
     } else {
         Cow::Borrowed(host)
     }
-}
-
-/// Whether a path has segments `.` or `..`, also percent-encoded or divided by backslashes: origins resolve them,
-/// and would answer for another path than the one that was classified.
-#[must_use]
-pub fn has_dot_segments(path: &str) -> bool {
-    // Most paths have neither an escape nor a dot at the start of a segment; one pass says so.
-    let mut begins = true;
-    let is_suspicious = path.bytes().any(|byte| {
-        let suspicious = byte == b'%' || (begins && byte == b'.');
-        begins = is_separator(byte);
-        suspicious
-    });
-    if !is_suspicious {
-        return false;
-    }
-    // `Some` as long as the segment is nothing but dots. The separator at the end closes the last segment.
-    let mut n_dots = Some(0_usize);
-    percent_decode(path.as_bytes()).chain([b'/']).any(|byte| {
-        if is_separator(byte) {
-            return matches!(n_dots.replace(0), Some(1 | 2));
-        }
-        n_dots = n_dots.filter(|_| byte == b'.').map(|n_dots| n_dots + 1);
-        false
-    })
-}
-
-const fn is_separator(byte: u8) -> bool {
-    matches!(byte, b'/' | b'\\')
 }
 
 #[cfg(test)]
@@ -290,39 +271,32 @@ mod tests {
     }
 
     #[test]
-    fn dot_segments_are_found_in_every_disguise() {
-        for path in [
-            "/..",
-            "/a/../b",
-            "/./a",
-            "/a/.",
-            "/%2e%2e/a",
-            "/%2E./a",
-            "/a/..%2fb",
-            "/a\\..\\b",
-            "/a%5c..%5cb",
-            "/a/%2e",
-        ] {
-            assert!(has_dot_segments(path), "{path}");
-        }
-        for path in ["..", ".", "/a/b/..", "\\..", "/%2e", "/a%2f%2e%2e", "%2e%2e%5Ca", "/a/./", "/%2E%2e/"] {
-            assert!(has_dot_segments(path), "{path}");
-        }
-        for path in ["", "/%252e%252e/a", "/..;/a", "/%2e%2e%2e", "/%", "/%2", "/.%00", "/a%2fb.c/.d"] {
-            assert!(!has_dot_segments(path), "{path}");
-        }
-        for path in ["/", "/a.b", "/..a", "/a..", "/.well-known/x", "/a/...", "/a%20b", "*", "/a%2Fb"] {
-            assert!(!has_dot_segments(path), "{path}");
-        }
-    }
-
-    #[test]
     fn a_url_and_all_queries_of_its_path_are_different_marks() {
         let marks = url_marks(&SECRET, "h", "/a", "");
         assert_ne!(marks.path, marks.url);
         assert_eq!(marks.path, url_marks(&SECRET, "h", "/a", "q=1").path);
         assert_ne!(marks.url, url_marks(&SECRET, "h", "/a", "q=1").url);
     }
+
+    #[test]
+    fn the_query_of_a_key_is_in_its_normal_form() {
+        let all = rules();
+        for (raw, expected) in [
+            ("a=%7e", "a=~"),
+            ("a=%c3%bc&b=%2f", "a=%C3%BC&b=%2F"),
+            ("a=1+2", "a=1+2"),
+            ("a=1%202", "a=1%202"),
+            // What has no one meaning is left as it came.
+            ("a=100%&b=%7e", "a=100%&b=%7e"),
+            ("A=%2", "A=%2"),
+        ] {
+            assert_eq!(keyed_query(&all, raw), expected, "{raw}");
+        }
+        let sorted = KeyRules { sort_query: true, ..all };
+        assert_eq!(keyed_query(&sorted, "b=%7e&a=1"), "a=1&b=~");
+        assert!(matches!(keyed_query(&sorted, "a=1&b=%C3%BC"), Cow::Borrowed(_)));
+    }
+
     #[test]
     fn a_query_that_stays_as_it_is_is_borrowed() {
         let allow = QueryRule::Allow(vec!["a".into(), "b".into()]);

@@ -15,6 +15,7 @@ pub mod key;
 pub mod multipart;
 pub mod outcome;
 pub mod partial;
+pub mod path;
 pub mod policy;
 pub mod range;
 pub mod reuse;

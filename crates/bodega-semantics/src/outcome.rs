@@ -88,7 +88,7 @@ vocabulary! {
         Configured = "configured",
         /// The head or the body was malformed.
         Malformed = "malformed",
-        /// The path holds dot segments.
+        /// The path holds dot segments, or an escape that is none.
         UnsafePath = "unsafe-path",
         /// The host is not one this edge serves.
         UnknownHost = "unknown-host",

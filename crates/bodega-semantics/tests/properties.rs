@@ -7,11 +7,12 @@ use bodega_semantics::cache_control::{self, for_response, parse_targeted};
 use bodega_semantics::conditional::{self, Conditional};
 use bodega_semantics::fields::{Block, list_members};
 use bodega_semantics::key::{self, KeyParts, KeySecret};
+use bodega_semantics::path::Paths;
 use bodega_semantics::policy::{ForwardRules, KeyRules, QueryRule};
 use bodega_semantics::range::{self, RangeDecision};
 use bodega_semantics::reuse::{self, Reuse};
 use bodega_semantics::storable::{self, Method, RequestFacts, Storable};
-use bodega_semantics::{Fields, Head, Key, Policy, Timestamp, cache_status, forwarding, vary};
+use bodega_semantics::{Fields, Head, Key, Policy, Timestamp, cache_status, forwarding, path, vary};
 use proptest::prelude::*;
 
 const SECRET: KeySecret = KeySecret([7; 16]);
@@ -171,6 +172,61 @@ fn query_rule() -> impl Strategy<Value = QueryRule> {
         names().prop_map(QueryRule::Allow),
         names().prop_map(QueryRule::Deny),
     ]
+}
+
+/// Paths of few characters in few spellings, so that two of them are often one.
+fn spelled_path() -> impl Strategy<Value = String> {
+    let unit = prop_oneof![
+        Just("a"),
+        Just("%61"),
+        Just("%41"),
+        Just("/"),
+        Just("%2F"),
+        Just("%2f"),
+        Just("."),
+        Just("%2e"),
+        Just("%25"),
+        Just("2F"),
+        Just("%C3"),
+        Just("%c3"),
+        Just("%"),
+        Just(";"),
+    ];
+    proptest::collection::vec(unit, 0..5).prop_map(|units| format!("/{}", units.concat()))
+}
+
+fn host_spelling() -> impl Strategy<Value = String> {
+    prop_oneof![Just("a.b"), Just("A.b"), Just("a.b."), Just("a.b:80"), Just("a.b:8080"), Just("ab"), Just("a%2Eb")]
+        .prop_map(String::from)
+}
+
+/// What RFC 3986 section 6.2.2 compares: each byte, and whether it is there as itself or escaped; to an unreserved
+/// character that makes no difference.
+fn units(text: &str) -> Vec<(bool, u8)> {
+    let mut units = Vec::new();
+    let mut bytes = text.bytes();
+    while let Some(byte) = bytes.next() {
+        let escape = [bytes.clone().next(), bytes.clone().nth(1)];
+        match (byte, escape) {
+            (b'%', [Some(high), Some(low)]) if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => {
+                let value = u8::try_from(
+                    (char::from(high).to_digit(16).unwrap_or(0) << 4) + char::from(low).to_digit(16).unwrap_or(0),
+                )
+                .unwrap_or(0);
+                bytes.nth(1);
+                let is_unreserved = value.is_ascii_alphanumeric() || b"-._~".contains(&value);
+                units.push((!is_unreserved, value));
+            }
+            _ => units.push((false, byte)),
+        }
+    }
+    units
+}
+
+fn is_escaped_well(text: &str) -> bool {
+    text.split('%').skip(1).all(|part| {
+        part.len() >= 2 && part.bytes().take(2).all(|digit| digit.is_ascii_hexdigit()) && !part.starts_with("00")
+    })
 }
 
 proptest! {
@@ -349,12 +405,68 @@ proptest! {
         let expected = decoded
             .split(|byte| matches!(byte, b'/' | b'\\'))
             .any(|segment| segment == b"." || segment == b"..");
-        prop_assert_eq!(key::has_dot_segments(&path), expected);
+        prop_assert_eq!(path::has_dot_segments(&path), expected);
+    }
+
+    #[test]
+    fn two_paths_have_one_normal_form_only_if_they_are_the_same_units(one in spelled_path(), other in spelled_path()) {
+        if let (Some(one_paths), Some(other_paths)) = (Paths::of(&one), Paths::of(&other)) {
+            prop_assert_eq!(one_paths.normal == other_paths.normal, units(&one) == units(&other), "{} {}", one, other);
+            if one_paths.normal == other_paths.normal {
+                prop_assert_eq!(one_paths.matched(), other_paths.matched());
+            }
+        }
+    }
+
+    #[test]
+    fn every_spelling_of_a_path_is_one(raw in "/[a-c./~_%;-]{0,6}", choices in proptest::collection::vec(0..4_u8, 8)) {
+        let raw = raw.replace('%', "%25");
+        if let Some(paths) = Paths::of(&raw) {
+            let spelled: String = raw.char_indices().map(|(at, character)| {
+                let is_reserved = !(character.is_ascii_alphanumeric() || "-._~".contains(character));
+                match choices[at % 8] {
+                    0 | 1 => character.to_string(),
+                    _ if is_reserved || raw[..at].ends_with(['%']) || raw[..at].ends_with("%2") => character.to_string(),
+                    2 => format!("%{:02x}", character as u32),
+                    _ => format!("%{:02X}", character as u32),
+                }
+            }).collect();
+            let spelled = Paths::of(&spelled);
+            prop_assert_eq!(spelled.as_ref().map(|spelled| &*spelled.normal), Some(&*paths.normal));
+        }
+    }
+
+    #[test]
+    fn a_normal_form_is_its_own(text in "[a%0-9A-F/.;é-]{0,12}") {
+        let normal = path::normal_form(&text).into_owned();
+        prop_assert_eq!(path::normal_form(&normal), &normal[..]);
+    }
+
+    #[test]
+    fn two_urls_have_one_key_only_if_they_are_one(
+        one in (host_spelling(), spelled_path(), "[ab=&%267e]{0,6}"),
+        other in (host_spelling(), spelled_path(), "[ab=&%267e]{0,6}"),
+    ) {
+        let of = |(host, path, query): &(String, String, String)| {
+            let paths = Paths::of(path)?;
+            let rules = KeyRules { query: QueryRule::All, sort_query: false, headers: vec![], cookies: vec![], host: true };
+            let (host, query) = (key::normalize_host(host), key::keyed_query(&rules, query));
+            let parts = KeyParts { scope: 1, host: &host, path: &paths.normal, query: &query };
+            Some((key::key(&SECRET, &parts, &rules, &Fields::new()), key::url_marks(&SECRET, &host, &paths.normal, &query)))
+        };
+        if let (Some(one_key), Some(other_key)) = (of(&one), of(&other)) {
+            let is_one = key::normalize_host(&one.0) == key::normalize_host(&other.0)
+                && units(&one.1) == units(&other.1)
+                && (one.2 == other.2 || (is_escaped_well(&one.2) && is_escaped_well(&other.2) && units(&one.2) == units(&other.2)));
+            prop_assert_eq!(one_key.0 == other_key.0, is_one, "{:?} {:?}", one, other);
+            // An invalidation finds what the key holds, and nothing that it tells apart.
+            prop_assert_eq!(one_key.1.url == other_key.1.url, is_one);
+        }
     }
 
     #[test]
     fn any_text_is_a_path_a_query_a_host(text in any::<String>(), rule in query_rule(), sort in any::<bool>()) {
-        let _ = key::has_dot_segments(&text);
+        let _ = path::has_dot_segments(&text);
         let _ = key::filter_query(&rule, sort, &text);
         let host = key::normalize_host(&text).into_owned();
         prop_assert!(!host.bytes().any(|byte| byte.is_ascii_uppercase()));

@@ -62,7 +62,7 @@ impl Snapshot {
 }
 
 impl Distribution {
-    /// The first behavior that matches.
+    /// The first behavior that matches a path as `bodega_semantics::path::Paths::matched` has it.
     #[inline]
     #[must_use]
     pub fn behavior(&self, method: &str, path: &str) -> Option<&Arc<Behavior>> {

@@ -210,6 +210,10 @@ def path_pattern(value: object, *field: str | int) -> str:
         raise ConfigInvalid(
             f'"{written}" does not begin with "/" or "*"', hint=f'did you mean "/{written}"?', path=field
         )
+    if re.search(r"%(?![0-9A-Fa-f]{2})|%00", written):
+        raise ConfigInvalid(
+            f'"{written}" holds a "%" that begins no escape', hint="write %25 for the sign itself", path=field
+        )
     return written
 
 

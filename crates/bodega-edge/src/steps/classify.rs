@@ -13,7 +13,7 @@ pub(crate) fn run(exchange: &mut Exchange<'_>) -> Step {
         return exchange.refuse(Reason::UnknownHost);
     };
     exchange.distribution = Some(distribution);
-    let Some(behavior) = distribution.behavior(request.method, request.path) else {
+    let Some(behavior) = distribution.behavior(request.method, exchange.paths.matched()) else {
         return exchange.refuse(Reason::NoBehavior);
     };
     exchange.behavior = Some(behavior);

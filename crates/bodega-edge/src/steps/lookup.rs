@@ -19,9 +19,9 @@ pub(crate) fn run(exchange: &mut Exchange<'_>) -> Step {
     let request = exchange.request;
     let edge = &exchange.worker.edge;
     let policy = &*behavior.policy;
-    let query = key::filter_query(&policy.key.query, policy.key.sort_query, request.query.unwrap_or_default());
+    let query = key::keyed_query(&policy.key, request.query.unwrap_or_default());
     let host = if policy.key.host { exchange.host.as_str() } else { distribution.name.as_str() };
-    let parts = KeyParts { scope: behavior.scope, host, path: request.path, query: &query };
+    let parts = KeyParts { scope: behavior.scope, host, path: &exchange.paths.normal, query: &query };
     exchange.primary = key::key(&edge.settings.secret, &parts, &policy.key, request);
     exchange.key = exchange.primary;
     exchange.user_fields = upstream::has_user_fields(policy, request, request.query);

@@ -1,6 +1,7 @@
 //! Is this a request a gateway takes? Methods, upgrades, paths that name what they do not say, loops.
 
-use bodega_semantics::{Head, Reason, forwarding, key};
+use bodega_semantics::path::Paths;
+use bodega_semantics::{Head, Reason, forwarding};
 
 use crate::exchange::{Exchange, Host};
 use crate::step::Step;
@@ -16,10 +17,12 @@ pub(crate) fn run(exchange: &mut Exchange<'_>) -> Step {
         return exchange.refuse(Reason::Upgrade);
     }
     // A path whose segments are dots means another path to the origin than to the behaviors here: what looks like
-    // a public image would be somebody's account page (web cache deception).
-    if key::has_dot_segments(request.path) {
+    // a public image would be somebody's account page (web cache deception). Of an escape that is none, no two origins
+    // make the same.
+    let Some(paths) = Paths::of(request.path) else {
         return exchange.refuse(Reason::UnsafePath);
-    }
+    };
+    exchange.paths = paths;
     let settings = &exchange.worker.edge.settings;
     if request.has("cdn-loop") && forwarding::cdn_loop_contains(request, &settings.name, &settings.instance) {
         return exchange.refuse(Reason::Loop);

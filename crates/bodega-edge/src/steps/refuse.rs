@@ -70,7 +70,7 @@ fn explanation(reason: Reason) -> (u16, &'static str) {
         Reason::Network => (403, "not from this network"),
         Reason::MethodRefused => (405, "this method is not forwarded"),
         Reason::Upgrade => (501, "protocol upgrades are not forwarded"),
-        Reason::UnsafePath => (400, "the path has segments of dots"),
+        Reason::UnsafePath => (400, "the path has segments of dots or escapes that are none"),
         Reason::Malformed => (400, "the request is malformed"),
         Reason::Limit => (413, "the request is over a limit"),
         Reason::Loop => (508, "the request has come round to this edge again"),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bodega_semantics::fields::is_token_byte;
 use bodega_semantics::policy::QueryRule;
-use bodega_semantics::{Fields, Policy};
+use bodega_semantics::{Fields, Policy, path};
 use ipnet::IpNet;
 use siphasher::sip::SipHasher13;
 
@@ -31,8 +31,9 @@ pub(super) fn compile(
     for (field, prefix) in [("strip_prefix", &text.strip_prefix), ("add_prefix", &text.add_prefix)] {
         check_prefix(&format!("{place}.{field}"), prefix)?;
     }
+    let mut paths = Vec::with_capacity(text.paths.len());
     for path in &text.paths {
-        check_pattern(&format!("{place}.paths"), path)?;
+        paths.push(compile_pattern(&format!("{place}.paths"), path)?);
     }
     for method in &text.methods {
         if method.is_empty() || !method.bytes().all(|byte| is_token_byte(byte) && !byte.is_ascii_lowercase()) {
@@ -54,7 +55,7 @@ pub(super) fn compile(
     let shown = if text.paths.is_empty() { "*".to_owned() } else { text.paths.join(" ") };
     Ok(Behavior {
         name: format!("{distribution}/{number} {shown}"),
-        paths: text.paths.iter().map(|pattern| Glob::new(pattern)).collect(),
+        paths,
         methods: text.methods,
         action,
         policy: Arc::clone(policy),
@@ -80,7 +81,7 @@ fn check_prefix(place: &str, prefix: &str) -> Result<(), SnapshotError> {
 }
 
 /// A pattern is refused if no request could match it, or if matching it could take long.
-fn check_pattern(place: &str, pattern: &str) -> Result<(), SnapshotError> {
+fn compile_pattern(place: &str, pattern: &str) -> Result<Glob, SnapshotError> {
     if !pattern.starts_with(['/', '*']) {
         return wrong(place, format!("{pattern:?} must begin with `/` or `*`"));
     }
@@ -94,7 +95,10 @@ fn check_pattern(place: &str, pattern: &str) -> Result<(), SnapshotError> {
         let right = format!("at most {MAX_MARKED_RUN_BYTES} characters, so that matching stays fast");
         return wrong(place, format!("{pattern:?}: what stands between two `*` and holds `?` may have {right}"));
     }
-    Ok(())
+    match path::pattern_form(pattern) {
+        Some(pattern) => Ok(Glob::new(&pattern)),
+        None => wrong(place, format!("{pattern:?}: `%` begins an escape such as %2B; `%` itself is %25")),
+    }
 }
 
 fn compile_action(place: &str, text: ActionText, named: &Named) -> Result<Action, SnapshotError> {
