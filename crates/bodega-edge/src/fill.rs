@@ -90,6 +90,8 @@ pub(crate) enum Look {
     Wait,
     End,
     Broken(FetchError),
+    /// The window has moved past it.
+    LeftBehind,
 }
 
 impl Fill {
@@ -203,10 +205,7 @@ impl Fill {
     pub(crate) fn look(&self, position: u64) -> Look {
         let state = self.state.lock();
         if position < state.base {
-            return Look::Broken(FetchError::new(
-                Reason::Limit,
-                "the reader was too slow for the window of a body that is not kept",
-            ));
+            return Look::LeftBehind;
         }
         let after = state.slices.partition_point(|(start, _)| *start <= position);
         if let Some((start, slice)) = after.checked_sub(1).and_then(|at| state.slices.get(at))

@@ -267,6 +267,10 @@ impl Lead {
         let mut sink = Sink { lead: &self, reservation, writer: None, n_bytes: 0, content_length };
         match sink.drain(early, &mut *body).await {
             Err(error) => {
+                let is_kept = sink.reservation.take().is_some();
+                if is_kept && matches!(error.reason, Reason::OriginBroken | Reason::OriginTimeout) {
+                    self.keep_beginning(&head, sink.n_bytes);
+                }
                 self.leave();
                 self.fill.end(Err(error));
             }
@@ -283,7 +287,7 @@ impl Lead {
         }
     }
 
-    fn store_whole(&self, head: &LiveHead, n_bytes: u64) {
+    pub(crate) fn store_whole(&self, head: &LiveHead, n_bytes: u64) {
         let slices = self.fill.slices();
         let entry = if n_bytes <= INLINE_BYTES as u64 {
             let whole: Vec<u8> = slices.iter().flat_map(|slice| slice.filled().iter().copied()).collect();

@@ -20,6 +20,7 @@ mod partial;
 pub mod reader;
 mod refresh;
 mod respond;
+mod resume;
 mod sink;
 pub mod step;
 mod steps;

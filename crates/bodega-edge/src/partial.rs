@@ -19,6 +19,7 @@ use bytes::Bytes;
 use crate::edge::Edge;
 use crate::exchange::{Exchange, HitFacts, Journey};
 use crate::fetch::{BodyStream, FetchAnswer, FetchError, FetchRequest};
+use crate::fill::LiveHead;
 use crate::lead::Lead;
 use crate::reader::Piece;
 use crate::refresh;
@@ -240,7 +241,7 @@ impl Plan {
     }
 }
 
-fn set_range(fetch: &mut FetchRequest, requested: Requested) {
+pub(crate) fn set_range(fetch: &mut FetchRequest, requested: Requested) {
     let value = match requested {
         Requested::From { first, last: Some(last) } => format!("bytes={first}-{last}"),
         Requested::From { first, last: None } => format!("bytes={first}-"),
@@ -372,6 +373,36 @@ fn not_asked() -> Checked {
     Checked::Malformed(FetchError::new(Reason::OriginMalformed, "the origin answered 206 to a request for the whole"))
 }
 
+impl Lead {
+    /// Keeps what has come of a body that broke off, as a part (RFC 9111 section 3.3), unless more is stored already.
+    pub(crate) fn keep_beginning(&self, head: &LiveHead, n_bytes: u64) {
+        let Some(length) = head.content_length.filter(|length| n_bytes > 0 && n_bytes < *length) else { return };
+        // Not by date: the one in the head may be the edge's own.
+        if head.status != 200 || !head.fields.has("etag") || partial::strong_validator(&head.fields).is_none() {
+            return;
+        }
+        let (first, total) = head.part.map_or((0, length), |run| (run.span.first, run.total));
+        let run = Run { span: Span { first, last: first + n_bytes - 1 }, total };
+        let stored = self.worker.edge.memory.peek(partial::key(head.key)).and_then(|entry| run_of(&entry));
+        if stored.is_some_and(|stored| stored.span.n_bytes() >= n_bytes) {
+            return;
+        }
+        let LiveHead { status, content_length, key, terms, .. } = *head;
+        let head = LiveHead {
+            status,
+            fields: head.fields.clone(),
+            content_length,
+            key,
+            vary_names: Vec::new(),
+            terms,
+            stored: true,
+            part: Some(run),
+            entry: None,
+        };
+        self.store_whole(&head, n_bytes);
+    }
+}
+
 /// Forgets the part under the key of a whole that has been stored.
 pub(crate) fn forget(edge: &Edge, whole: Key) {
     if let Some(part) = edge.memory.peek(partial::key(whole)) {
@@ -380,7 +411,7 @@ pub(crate) fn forget(edge: &Edge, whole: Key) {
 }
 
 /// A fetched piece of known length, with what is stored before or behind it.
-struct Joined {
+pub(crate) struct Joined {
     /// What of the stored bytes is still to come.
     stored: Option<(Entry, u64)>,
     stored_goes_first: bool,
@@ -395,7 +426,7 @@ impl Joined {
         Self { stored, stored_goes_first: held_goes_first, fetched, left: asked.n_bytes(), ended: false }
     }
 
-    fn alone(n_bytes: u64, fetched: Box<dyn BodyStream>) -> Self {
+    pub(crate) fn alone(n_bytes: u64, fetched: Box<dyn BodyStream>) -> Self {
         Self { stored: None, stored_goes_first: false, fetched, left: n_bytes, ended: false }
     }
 
@@ -435,7 +466,7 @@ impl BodyStream for Joined {
                 polled
             }
             Poll::Ready(None) if self.left > 0 => {
-                let error = FetchError::new(Reason::OriginBroken, "a part is shorter than its `Content-Range` says");
+                let error = FetchError::new(Reason::OriginMalformed, "a part is shorter than its `Content-Range` says");
                 Poll::Ready(Some(Err(error)))
             }
             Poll::Ready(None) => {

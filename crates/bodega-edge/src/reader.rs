@@ -4,11 +4,13 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use bodega_semantics::Reason;
 use bodega_store::{Body, Entry, Slice};
 use bytes::Bytes;
 
-use crate::fetch::FetchError;
+use crate::fetch::{BodyStream, FetchError, next_chunk};
 use crate::fill::{Fill, Look, ReaderMark};
+use crate::resume::Resume;
 
 /// A cursor over a fill. Dropping it never breaks the fill for others.
 pub struct FillReader {
@@ -17,6 +19,19 @@ pub struct FillReader {
     position: u64,
     /// One after the last byte wanted; `None`: to the end.
     end: Option<u64>,
+    alone: Alone,
+}
+
+/// What becomes of a reader that the window leaves behind.
+enum Alone {
+    /// It breaks off.
+    Never,
+    /// It asks for the rest by itself.
+    Ready(Box<Resume>),
+    /// It has done so.
+    Reads(Box<dyn BodyStream>),
+    /// And has come to the end.
+    Ended,
 }
 
 /// A piece of a body: a range of what holds it alive.
@@ -91,7 +106,7 @@ pub enum Next {
 
 impl FillReader {
     pub(crate) fn new(fill: &Arc<Fill>) -> Self {
-        Self { fill: Arc::clone(fill), mark: fill.add_reader(0), position: 0, end: None }
+        Self { fill: Arc::clone(fill), mark: fill.add_reader(0), position: 0, end: None, alone: Alone::Never }
     }
 
     /// Narrows the cursor to `from..to`.
@@ -101,8 +116,18 @@ impl FillReader {
         self.mark.position.store(from, Ordering::Relaxed);
     }
 
+    /// Lets it go on alone where it would be left behind.
+    pub(crate) fn set_resume(&mut self, resume: Resume) {
+        self.alone = Alone::Ready(Box::new(resume));
+    }
+
     /// The next piece, without waiting.
     pub fn try_next(&mut self) -> Next {
+        match self.alone {
+            Alone::Reads(_) => return Next::Wait,
+            Alone::Ended => return Next::End,
+            Alone::Never | Alone::Ready(_) => {}
+        }
         if self.end.is_some_and(|end| self.position >= end) {
             return Next::End;
         }
@@ -119,6 +144,8 @@ impl FillReader {
             Look::Wait => Next::Wait,
             Look::End => Next::End,
             Look::Broken(error) => Next::Broken(error),
+            Look::LeftBehind if matches!(self.alone, Alone::Ready(_)) => Next::Wait,
+            Look::LeftBehind => Next::Broken(too_slow()),
         }
     }
 
@@ -136,6 +163,10 @@ impl FillReader {
     pub async fn next(&mut self) -> Result<Option<Piece>, FetchError> {
         self.consumed();
         loop {
+            let is_at_end = self.end.is_some_and(|end| self.position >= end);
+            if matches!(self.alone, Alone::Reads(_)) || (self.fill.base() > self.position && !is_at_end) {
+                return self.next_alone().await;
+            }
             let fill = Arc::clone(&self.fill);
             let changed = fill.changed.notified();
             tokio::pin!(changed);
@@ -148,6 +179,39 @@ impl FillReader {
             }
         }
     }
+}
+
+impl FillReader {
+    /// The next piece of what this reader alone reads, from the origin.
+    async fn next_alone(&mut self) -> Result<Option<Piece>, FetchError> {
+        if let Alone::Ready(resume) = &self.alone {
+            let rest = resume.go_on(self.position, self.end).await?;
+            self.alone = Alone::Reads(rest);
+            // It needs nothing of what the fill holds any more.
+            self.fill.remove_reader(&self.mark);
+            self.fill = Arc::new(Fill::new(self.fill.key, self.fill.marks, self.fill.stamp));
+        }
+        match &mut self.alone {
+            Alone::Reads(rest) => match next_chunk(&mut **rest).await {
+                Some(Ok(chunk)) => Ok(Some(chunk.into())),
+                Some(Err(error)) => {
+                    self.alone = Alone::Never;
+                    self.fill.end(Err(error.clone()));
+                    Err(error)
+                }
+                None => {
+                    self.alone = Alone::Ended;
+                    Ok(None)
+                }
+            },
+            Alone::Ended => Ok(None),
+            Alone::Never | Alone::Ready(_) => Err(too_slow()),
+        }
+    }
+}
+
+fn too_slow() -> FetchError {
+    FetchError::new(Reason::Limit, "the reader was too slow for the window of a body that is not kept")
 }
 
 impl Drop for FillReader {

@@ -317,6 +317,81 @@ async fn a_lone_reader_may_be_slow_while_it_moves() {
     assert_eq!(n_bytes, 12 * MIB);
 }
 
+/// Two read a body that is not kept; one of them does not, until it is left behind. What it is told by the origin when
+/// it asks for the rest is up to the test: it gets what came of the bytes it reads.
+async fn left_behind(tag: &str, rest: impl FnOnce(&mut ByHand, u64)) -> (Vec<u8>, Option<Reason>) {
+    let bench = bench_that_keeps_little();
+    let mut hand = bench.origin.will_answer_by_hand();
+    let leader = ask(&bench, "/x").await;
+    let slow = ask(&bench, "/x").await;
+    let total = 12 * MIB as u64;
+    hand.head(200, &[("cache-control", "max-age=60"), ("etag", tag)], Some(total));
+    let quick = tokio::spawn(read_all(reader(leader.await.unwrap())));
+    let mut slow = reader(slow.await.unwrap());
+    hand.piece(&vec![0; MIB]);
+    let mut got = next(&mut slow).await;
+    for number in 1..12 {
+        hand.piece(&vec![number; MIB]);
+    }
+    hand.end();
+    assert_eq!(quick.await.unwrap(), (12 * MIB, false));
+    let position = got.len() as u64;
+    let mut second = bench.origin.will_answer_by_hand();
+    rest(&mut second, position);
+    loop {
+        match slow.next().await {
+            Ok(Some(piece)) => got.extend_from_slice(piece.as_ref()),
+            Ok(None) => break,
+            Err(error) => return (got, Some(error.reason)),
+        }
+    }
+    let asked = bench.origin.asked();
+    assert_eq!(asked.len(), 2);
+    assert_eq!(asked[1].fields.first("range").unwrap(), format!("bytes={position}-").as_bytes());
+    assert_eq!(asked[1].fields.first("if-range").unwrap(), tag.as_bytes());
+    assert!(slow.next().await.unwrap().is_none(), "an end stays an end");
+    (got, None)
+}
+
+fn pieces_from(position: u64) -> Vec<u8> {
+    (0..12_u8).flat_map(|number| vec![number; MIB]).skip(usize::try_from(position).unwrap()).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_left_behind_goes_on_alone() {
+    let (got, error) = left_behind("\"a\"", |hand, position| {
+        let place = format!("bytes {position}-{}/{}", 12 * MIB - 1, 12 * MIB);
+        hand.head(206, &[("etag", "\"a\""), ("content-range", &place)], None);
+        hand.piece(&pieces_from(position));
+        hand.end();
+    })
+    .await;
+    assert_eq!(error, None);
+    assert!(got == pieces_from(0), "every byte, once");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_left_behind_goes_on_only_with_the_same_bytes() {
+    let place = |position: u64| format!("bytes {position}-{}/{}", 12 * MIB - 1, 12 * MIB);
+    for (name, status, tag, from) in [
+        ("changed", 200, "\"b\"", 0),
+        ("of another version", 206, "\"b\"", 0),
+        ("from elsewhere", 206, "\"a\"", 1),
+        ("gone", 404, "\"a\"", 0),
+    ] {
+        let (got, error) = left_behind("\"a\"", |hand, position| {
+            hand.head(status, &[("etag", tag), ("content-range", &place(position + from))], None);
+            hand.piece(b"other bytes");
+            hand.end();
+        })
+        .await;
+        assert_eq!(error, Some(Reason::Limit), "{name}");
+        assert!(got.iter().all(|byte| *byte == 0), "{name}");
+    }
+    let (got, error) = left_behind("W/\"a\"", |_, _| ()).await;
+    assert_eq!((got.len(), error), (MIB, Some(Reason::Limit)), "without a strong validator nobody asks");
+}
+
 #[tokio::test(start_paused = true)]
 async fn who_comes_after_the_window_has_moved_begins_anew() {
     let bench = bench_that_keeps_little();

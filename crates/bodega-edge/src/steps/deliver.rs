@@ -1,9 +1,11 @@
 //! Turns what was found into an answer for this client.
 
 use bodega_semantics::{Outcome, Reason};
+use bodega_snapshot::Action;
 
 use crate::exchange::{Found, Journey};
 use crate::respond::{self, For, Said};
+use crate::resume::Resume;
 use crate::step::Step;
 
 /// Builds the answer.
@@ -27,7 +29,12 @@ pub(crate) fn run(journey: &mut Journey) -> Step {
             let said = Said { fwd_status, stored, collapsed, ..said(outcome, reason) };
             respond::from_entry(&client, entry, said)
         }
-        Found::Live { reader, head, outcome } => {
+        Found::Live { mut reader, head, outcome } => {
+            if let Action::Origin(origin) = &behavior.action
+                && let Some(resume) = Resume::new(&journey.worker, behavior, origin, request, &head)
+            {
+                reader.set_resume(resume);
+            }
             let said = Said { collapsed: outcome == Outcome::Collapsed, ..said(outcome, reason) };
             respond::from_live(&client, reader, &head, said)
         }
