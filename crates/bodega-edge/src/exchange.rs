@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use bodega_semantics::cache_control::{CacheControl, Qualified};
 use bodega_semantics::key::{self, UrlMarks};
 use bodega_semantics::path::Paths;
 use bodega_semantics::{Field, Fields, Head, Key, Outcome, Reason, Timestamp, forwarding};
@@ -105,6 +106,8 @@ pub struct Exchange<'a> {
     /// The key of this request's variant.
     pub(crate) key: Key,
     pub(crate) user_fields: bool,
+    /// What the client says about caching, where it is heeded.
+    pub(crate) directives: Option<CacheControl>,
     pub(crate) entry: Option<Entry>,
     /// A part of what was not found whole.
     pub(crate) part: Option<Held>,
@@ -170,6 +173,8 @@ pub struct Pending {
     pub(crate) key: Key,
     pub(crate) marks: UrlMarks,
     pub(crate) user_fields: bool,
+    /// Only an answer that is made after the request came will do.
+    pub(crate) insists: bool,
     pub(crate) entry: Option<Entry>,
     pub(crate) part: Option<Held>,
     pub(crate) reason: Reason,
@@ -211,9 +216,25 @@ impl Journey {
 /// What a step has found for `deliver` or `refuse`.
 pub(crate) enum Found {
     Nothing,
-    Entry { entry: Entry, outcome: Outcome, reason: Reason, fwd_status: Option<u16>, stored: bool, collapsed: bool },
-    Live { reader: FillReader, head: Arc<LiveHead>, outcome: Outcome },
-    Alone { answer: FetchAnswer, outcome: Outcome },
+    Entry {
+        entry: Entry,
+        outcome: Outcome,
+        reason: Reason,
+        fwd_status: Option<u16>,
+        stored: bool,
+        collapsed: bool,
+        /// Fields for this client alone, which the entry does not hold.
+        withheld: Option<Arc<LiveHead>>,
+    },
+    Live {
+        reader: FillReader,
+        head: Arc<LiveHead>,
+        outcome: Outcome,
+    },
+    Alone {
+        answer: FetchAnswer,
+        outcome: Outcome,
+    },
     Failed(FetchError),
 }
 
@@ -231,6 +252,7 @@ impl<'a> Exchange<'a> {
             primary: Key(0),
             key: Key(0),
             user_fields: false,
+            directives: None,
             entry: None,
             part: None,
             hit: None,
@@ -287,10 +309,18 @@ impl<'a> Exchange<'a> {
             key: self.key,
             marks: self.marks(),
             user_fields: self.user_fields,
+            insists: self.insists(),
             entry,
             part: None,
             reason: self.reason,
         }
+    }
+
+    /// RFC 9111 section 5.2.1.4, and 5.2.1.1 with an age of nothing.
+    fn insists(&self) -> bool {
+        self.directives.as_ref().is_some_and(|said| {
+            said.no_cache != Qualified::Absent || said.max_age.is_some_and(|max_age| max_age.is_zero())
+        })
     }
 
     pub(crate) fn into_pending(mut self, step: Step) -> Pending {

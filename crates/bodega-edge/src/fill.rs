@@ -40,6 +40,8 @@ pub struct LiveHead {
     pub status: u16,
     /// End-to-end fields, with `Date`.
     pub fields: Fields,
+    /// Fields that are for the one who leads alone: `private` or `no-cache` names them.
+    pub withheld: Fields,
     /// The length of the body, if the origin named it.
     pub content_length: Option<u64>,
     /// Under which key it is stored; differs from the fill's key when the answer varies.
@@ -136,6 +138,11 @@ impl Fill {
             Some(Resolved::Private | Resolved::Failed(_)) => false,
         };
         may_answer && state.base == 0 && !matches!(state.ended, Some(Err(_)))
+    }
+
+    /// Whether the origin has answered.
+    pub(crate) fn has_head(&self) -> bool {
+        self.state.lock().resolved.is_some()
     }
 
     /// Whether the bytes from `first` are there or near: a range that begins there may wait for the fill.

@@ -39,7 +39,11 @@ pub(crate) fn enter(journey: &mut Journey) -> Option<(Arc<Fill>, bool)> {
     let stamp = edge.invalidations.sequence();
     // A request that begins after a purge never joins a fill that began before it.
     let now = worker.now();
-    let may_join = |fill: &Fill| edge.invalidations.allows(fill.stamp, &fill.marks) && fill.is_joinable(now);
+    let may_join = |fill: &Fill| {
+        edge.invalidations.allows(fill.stamp, &fill.marks)
+            && fill.is_joinable(now)
+            && !(pending.insists && fill.has_head())
+    };
     let key = plan.as_ref().map_or(pending.key, |plan| plan.key);
     match edge.collapse.enter(key, may_join, || Fill::new(key, pending.marks, stamp)) {
         Entered::Join(fill) => {
@@ -85,7 +89,7 @@ pub(crate) fn enter(journey: &mut Journey) -> Option<(Arc<Fill>, bool)> {
 /// Another fill may have ended between this request's look into the store and its entering here.
 fn stored_meanwhile(journey: &Journey) -> Option<Entry> {
     let Journey { worker, pending, .. } = journey;
-    if pending.entry.is_some() || pending.user_fields {
+    if pending.entry.is_some() || pending.user_fields || pending.insists {
         return None;
     }
     worker.edge.memory.peek(pending.key).filter(|entry| {
@@ -128,6 +132,7 @@ pub(crate) async fn follow(journey: &mut Journey, fill: &Arc<Fill>, leads: bool)
                     fwd_status: None,
                     stored: leads && head.stored,
                     collapsed: !leads,
+                    withheld: (leads && !head.withheld.is_empty()).then(|| Arc::clone(&head)),
                 },
                 None => Found::Live { reader, head, outcome },
             };
@@ -138,7 +143,8 @@ pub(crate) async fn follow(journey: &mut Journey, fill: &Arc<Fill>, leads: bool)
                 journey.pending.reason = Reason::UserRequest;
                 return Joined::Alone;
             }
-            journey.found = Found::Entry { entry, outcome, reason, fwd_status, stored: false, collapsed: !leads };
+            journey.found =
+                Found::Entry { entry, outcome, reason, fwd_status, stored: false, collapsed: !leads, withheld: None };
             Joined::Found
         }
         Resolved::Private => match leads.then(|| fill.take_private()).flatten() {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use bodega_semantics::partial::Run;
 use bodega_semantics::storable::{self, RequestFacts, Storable, Terms};
 use bodega_semantics::vary::{self, Vary};
-use bodega_semantics::{Fields, Head, Key, Outcome, Reason, Timestamp, date, reuse};
+use bodega_semantics::{Field, Fields, Head, Key, Outcome, Reason, Timestamp, date, reuse};
 use bodega_snapshot::{Behavior, Snapshot};
 use bodega_store::entry::{INLINE_BYTES, Kind, NewEntry};
 use bodega_store::{Entry, Reservation, SlicedBody};
@@ -228,6 +228,7 @@ impl Lead {
         let FetchAnswer { status, mut fields, content_length, mut body } = answer;
         fields.remove("age");
         fields.remove("content-length");
+        let withheld = withhold(&mut fields);
         if !fields.has("date") {
             // RFC 9110 section 6.6.1: a recipient that caches adds the date it received the answer.
             fields.push("Date", &date::format(response_time));
@@ -249,8 +250,18 @@ impl Lead {
             );
             self.store(marker);
         }
-        let mut head =
-            LiveHead { status, fields, content_length, key, vary_names: names, terms, stored: keep, part, entry: None };
+        let mut head = LiveHead {
+            status,
+            fields,
+            withheld,
+            content_length,
+            key,
+            vary_names: names,
+            terms,
+            stored: keep,
+            part,
+            entry: None,
+        };
         let early = if keep { come_at_once(&mut *body).await } else { AtOnce::default() };
         if let Some(whole) = early.whole().filter(|whole| !too_large(&self, Some(whole.len() as u64))) {
             drop(reservation);
@@ -332,6 +343,20 @@ impl Lead {
         let first = content_length.unwrap_or(FIRST_UNKNOWN_BYTES as u64);
         self.worker.edge.memory.reserve(first + 1024)
     }
+}
+
+/// Takes out what only the first client gets (RFC 9111 sections 5.2.2.4 and 5.2.2.7).
+pub(crate) fn withhold(fields: &mut Fields) -> Fields {
+    let names = storable::withheld(fields);
+    let mut withheld = Fields::new();
+    if !names.is_empty() {
+        let is_named = |field: &Field<'_>| names.iter().any(|name| field.name.eq_ignore_ascii_case(name));
+        for field in fields.fields().filter(is_named) {
+            withheld.push(field.name, field.value);
+        }
+        fields.retain(|field| !is_named(&field));
+    }
+    withheld
 }
 
 fn has_validator(entry: &Entry) -> bool {

@@ -8,7 +8,7 @@ use bodega_store::entry::NewEntry;
 
 use crate::edge::Worker;
 use crate::fetch::FetchAnswer;
-use crate::lead::Lead;
+use crate::lead::{self, Lead};
 
 /// The entry as it is under the configuration in force: its terms computed anew from what the origin said.
 /// `None` if it may not be stored any more; it is gone then.
@@ -74,6 +74,8 @@ impl Lead {
             fields.set("Date", &date::format(response_time));
         }
         fields.remove("age");
+        // What a 304 brings for this client alone is not kept either; who asks gets it with the next whole answer.
+        lead::withhold(&mut fields);
         let mut with_age = fields.clone();
         if let Some(age) = answer.fields.first("age") {
             with_age.push("Age", age);

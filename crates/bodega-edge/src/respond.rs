@@ -120,6 +120,18 @@ pub(crate) fn from_live<H: Head + ?Sized>(
     }
 }
 
+/// The same with the fields that are for this client alone, where it gets the answer itself.
+pub(crate) fn with_own_fields(mut answer: Answer, withheld: &Fields) -> Answer {
+    if let AnswerHead::Built(fields) = &mut answer.head
+        && (200..300).contains(&answer.status)
+    {
+        for field in withheld.fields() {
+            fields.push(field.name, field.value);
+        }
+    }
+    answer
+}
+
 /// From an origin's answer that is for this client alone.
 pub(crate) fn from_origin(edge: &Edge, behavior: &Behavior, method: &str, answer: FetchAnswer, said: Said) -> Answer {
     let mut fields = answer.fields;
@@ -283,7 +295,7 @@ fn write_cache_status(out: &mut Vec<u8>, name: &str, said: &Said) {
     let ttl = said.ttl_seconds.unwrap_or(0);
     match (said.outcome, said.reason) {
         (Outcome::Hit, _) => return cache_status::write_hit(out, name, ttl.unsigned_abs()),
-        (Outcome::Stale, Reason::WhileRevalidate) => {
+        (Outcome::Stale, Reason::WhileRevalidate | Reason::RequestDirective) => {
             return cache_status::write_stale_hit(out, name, ttl.unsigned_abs(), said.reason.name());
         }
         _ => {}

@@ -47,7 +47,7 @@ pub enum Step {
 pub const NEXT: &[(Step, &[Step])] = &[
     (Step::Receive, &[Step::Classify, Step::Refuse]),
     (Step::Classify, &[Step::Lookup, Step::Pass, Step::Redirect, Step::Refuse]),
-    (Step::Lookup, &[Step::Hit, Step::Miss, Step::Revalidate, Step::Fetch, Step::Pass]),
+    (Step::Lookup, &[Step::Hit, Step::Miss, Step::Revalidate, Step::Fetch, Step::Refuse]),
     (Step::Hit, &[Step::Finish]),
     (Step::Miss, &[Step::Deliver, Step::Fetch, Step::Refuse, Step::Miss]),
     (Step::Revalidate, &[Step::Deliver, Step::Fetch, Step::Refuse]),

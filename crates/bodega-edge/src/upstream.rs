@@ -20,6 +20,9 @@ const NEGOTIATION: &[&str] = &["accept", "accept-encoding", "accept-language", "
 const CONDITIONS: &[&str] =
     &["if-match", "if-none-match", "if-modified-since", "if-unmodified-since", "if-range", "range"];
 
+/// What a client says about caching.
+const DIRECTIVES: &[&str] = &["cache-control", "pragma"];
+
 /// What the request is sent for.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Purpose {
@@ -37,6 +40,13 @@ pub(crate) fn has_user_fields<H: Head + ?Sized>(policy: &Policy, head: &H, query
     if let Some(query) = query.filter(|_| forward.query != QueryRule::None)
         && union_query(&policy.key.query, &forward.query, false, query).len()
             > key::filter_query(&policy.key.query, false, query).len()
+    {
+        return true;
+    }
+    // The origin says by `Vary` which of all fields matter to it; credentials are never just a matter of form.
+    if forward.all_headers
+        && !policy.key.headers.iter().any(|name| name == "authorization")
+        && head.has("authorization")
     {
         return true;
     }
@@ -85,6 +95,9 @@ pub(crate) fn add_validators(request: &mut FetchRequest, entry: &Entry) {
 }
 
 fn cacheable_fields(policy: &Policy, from: &OwnedRequest, purpose: Purpose) -> Fields {
+    if policy.forward.all_headers {
+        return all_but_cookies(policy, from, purpose);
+    }
     let mut fields = Fields::with_capacity(1024);
     for field in from.fields.fields() {
         let is = |listed: &&str| field.name.eq_ignore_ascii_case(listed);
@@ -105,6 +118,19 @@ fn cacheable_fields(policy: &Policy, from: &OwnedRequest, purpose: Purpose) -> F
     if names_cookies && !fields.has("cookie") {
         add_cookies(&mut fields, policy, from);
     }
+    fields
+}
+
+/// For origins that say in `Vary` what matters to them. A client's word about caching goes on only where it is heeded.
+fn all_but_cookies(policy: &Policy, from: &OwnedRequest, purpose: Purpose) -> Fields {
+    let mut fields = forwarding::end_to_end(&from.fields);
+    fields.retain(|field| {
+        let is = |listed: &&str| field.name.eq_ignore_ascii_case(listed);
+        !is(&"cookie")
+            && (purpose == Purpose::Alone || !CONDITIONS.iter().any(is))
+            && (policy.mode.is_rfc() || !DIRECTIVES.iter().any(is))
+    });
+    add_cookies(&mut fields, policy, from);
     fields
 }
 

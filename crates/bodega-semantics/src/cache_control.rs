@@ -104,6 +104,16 @@ pub fn parse_targeted<H: Head + ?Sized>(head: &H, name: &str) -> Option<CacheCon
     (!members.is_empty()).then_some(control)
 }
 
+/// What a request says: its `Cache-Control`, or `Pragma: no-cache` where it has none (RFC 9111 section 5.4). `None` if it
+/// says nothing about caching.
+pub fn for_request<H: Head + ?Sized>(head: &H) -> Option<CacheControl> {
+    if head.has("cache-control") {
+        return Some(parse(head.all("cache-control"))).filter(|control| *control != CacheControl::default());
+    }
+    let is_no_cache = list_members(head.all("pragma")).any(|member| member.eq_ignore_ascii_case(b"no-cache"));
+    is_no_cache.then(|| CacheControl { no_cache: Qualified::Whole, ..CacheControl::default() })
+}
+
 /// What an answer says to this cache: the first targeted field that parses, else `Cache-Control`; and whether it was
 /// a targeted one, in which case `Expires` does not count either (RFC 9213 section 2.2).
 pub fn for_response<H: Head + ?Sized>(head: &H) -> (CacheControl, bool) {
@@ -116,6 +126,15 @@ pub fn for_response<H: Head + ?Sized>(head: &H) -> (CacheControl, bool) {
 }
 
 impl CacheControl {
+    /// Whether a field named `name` (lower case) is not to be kept with the rest of the answer.
+    #[must_use]
+    pub fn withholds(&self, name: &str) -> bool {
+        [&self.private, &self.no_cache].iter().any(|qualified| match qualified {
+            Qualified::Fields(names) => names.iter().any(|listed| listed == name),
+            Qualified::Absent | Qualified::Whole => false,
+        })
+    }
+
     fn take(&mut self, name: &[u8], argument: Option<&[u8]>) {
         let is = |wanted: &str| name.eq_ignore_ascii_case(wanted.as_bytes());
         let seconds = || delta_seconds(argument.unwrap_or_default());

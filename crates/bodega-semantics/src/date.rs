@@ -4,13 +4,27 @@ use std::time::UNIX_EPOCH;
 
 use crate::time::Timestamp;
 
-/// Reads a date in any of the three formats, strictly: case, spaces, weekday and zone have to be right, and there is
-/// no second 60. `None` if it is none, or lies before the epoch. Two-digit years are those from 1970 to 2069, which for
+/// Reads a date in any of the three formats, in any case, but else strictly: spaces, weekday and zone have to be right,
+/// and there is no second 60. `None` if it is none, or lies before the epoch. Two-digit years are those from 1970 to 2069, which for
 /// now is what section 5.6.7 says of dates more than 50 years ahead, without a clock.
 #[must_use]
 pub fn parse(text: &[u8]) -> Option<Timestamp> {
-    let text = std::str::from_utf8(text).ok()?;
-    let time = httpdate::parse_http_date(text.trim()).ok()?;
+    let text = text.trim_ascii();
+    // The longest is `Wednesday, 06-Nov-94 08:49:37 GMT`.
+    let mut written = [0_u8; 33];
+    let written = written.get_mut(..text.len())?;
+    // RFC 9110 section 5.6.7 asks recipients to be robust: names are told without case, as the library knows them.
+    let mut is_inside = false;
+    for (to, from) in written.iter_mut().zip(text) {
+        *to = if is_inside { from.to_ascii_lowercase() } else { from.to_ascii_uppercase() };
+        is_inside = from.is_ascii_alphabetic();
+    }
+    if let Some(zone) = written.last_chunk_mut::<3>()
+        && zone.eq_ignore_ascii_case(b"gmt")
+    {
+        zone.make_ascii_uppercase();
+    }
+    let time = httpdate::parse_http_date(std::str::from_utf8(written).ok()?).ok()?;
     let since = time.duration_since(UNIX_EPOCH).ok()?;
     Some(Timestamp::from_seconds(since.as_secs()))
 }
@@ -80,7 +94,12 @@ mod tests {
     #[test]
     fn all_three_formats_are_the_same_time() {
         let expected = Some(Timestamp::from_seconds(784_111_777));
-        for text in ["Sun, 06 Nov 1994 08:49:37 GMT", "Sunday, 06-Nov-94 08:49:37 GMT", "Sun Nov  6 08:49:37 1994"] {
+        for text in [
+            "Sun, 06 Nov 1994 08:49:37 GMT",
+            "sUN, 06 nOV 1994 08:49:37 gMT",
+            "Sunday, 06-Nov-94 08:49:37 GMT",
+            "Sun Nov  6 08:49:37 1994",
+        ] {
             assert_eq!(parse(text.as_bytes()), expected, "{text}");
         }
         for text in [
@@ -89,12 +108,10 @@ mod tests {
             "-1",
             "now",
             "Sun, 06 Nov 1994 08:49:37 PST",
-            "Sun, 06 Nov 1994 08:49:37 gmt",
             "Sun, 06 Nov 1994 08:49:37",
             "Sun, 32 Nov 1994 08:49:37 GMT",
             "Sun, 31 Nov 1994 08:49:37 GMT",
             "Mon, 06 Nov 1994 08:49:37 GMT",
-            "sun, 06 Nov 1994 08:49:37 GMT",
             "Sun, 06  Nov 1994 08:49:37 GMT",
             "Sun, 6 Nov 1994 08:49:37 GMT",
             "Sun, 06 Nov 1994 24:00:00 GMT",

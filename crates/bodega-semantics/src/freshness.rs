@@ -74,12 +74,16 @@ pub fn lifetime<H: Head + ?Sized>(
         return bounded(policy.negative_ttl[at].1, Source::Negative);
     }
     // RFC 9111 section 4.2.2. A default of zero means that only what answers say counts, so no tenth of an age either.
-    if !is_heuristically_cacheable(status) || policy.default_ttl.is_zero() {
+    let is_cacheable = is_heuristically_cacheable(status);
+    if !(is_cacheable || control.public) || policy.default_ttl.is_zero() {
         return Lifetime { lifetime: Duration::ZERO, source: Source::None };
     }
     if let Some(modified) = head.first("last-modified").and_then(date::parse) {
         let date = head.first("date").and_then(date::parse).unwrap_or(response_time);
         return bounded((date.since(modified) / 10).min(policy.default_ttl), Source::Heuristic);
+    }
+    if policy.heuristic_only || !is_cacheable {
+        return Lifetime { lifetime: Duration::ZERO, source: Source::None };
     }
     bounded(policy.default_ttl, Source::Default)
 }

@@ -156,8 +156,7 @@ pub const fn key(whole: Key) -> Key {
 /// there.
 #[must_use]
 pub const fn forwards_ranges(policy: &Policy) -> bool {
-    let _ = policy;
-    false
+    policy.mode.is_rfc()
 }
 
 fn split(value: &[u8], by: u8) -> Option<(&[u8], &[u8])> {

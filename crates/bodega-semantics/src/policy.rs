@@ -10,10 +10,15 @@ pub struct Policy {
     pub name: String,
     /// False: forward everything, store nothing (`policy = "none"`).
     pub store: bool,
+    /// Whose word counts beside the origin's.
+    pub mode: Mode,
     /// Lower bound of freshness for what may be stored.
     pub min_ttl: Duration,
-    /// Freshness of answers that say nothing, if their status is heuristically cacheable.
+    /// Freshness of answers that say nothing, if their status is heuristically cacheable; the most that a guess from
+    /// `Last-Modified` comes to.
     pub default_ttl: Duration,
+    /// No default: answers that say nothing are fresh for a tenth of the age since `Last-Modified`, or not at all.
+    pub heuristic_only: bool,
     /// Upper bound of freshness.
     pub max_ttl: Duration,
     /// Freshness by status for answers that say nothing, sorted by status.
@@ -28,6 +33,26 @@ pub struct Policy {
     pub forward: ForwardRules,
     /// Larger bodies are streamed and not kept; `None`: the store's own bound.
     pub max_object_bytes: Option<u64>,
+}
+
+/// Whose word counts beside the origin's.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mode {
+    /// The edge is the origin's agent: what clients say about caching is not heeded, and what one mistake of an origin
+    /// would make dangerous or expensive is not stored.
+    #[default]
+    Safe,
+    /// RFC 9111 by the letter: the directives of requests are obeyed, and all is stored that may be.
+    Rfc,
+}
+
+impl Mode {
+    /// Whether this is `Rfc`.
+    #[inline]
+    #[must_use]
+    pub const fn is_rfc(self) -> bool {
+        matches!(self, Self::Rfc)
+    }
 }
 
 /// Which query parameters are meant.
@@ -65,6 +90,9 @@ pub struct ForwardRules {
     pub query: QueryRule,
     /// Header names, lower case. May hold `cookie` and `authorization`.
     pub headers: Vec<String>,
+    /// Every header but `Cookie`. The origin says in `Vary` on which of them its answers depend: they name no user, but
+    /// for `Authorization`.
+    pub all_headers: bool,
     /// Cookie names.
     pub cookies: Vec<String>,
 }
@@ -78,14 +106,16 @@ pub(crate) mod tests {
         Policy {
             name: "test".into(),
             store: true,
+            mode: Mode::Safe,
             min_ttl: Duration::ZERO,
             default_ttl: Duration::from_secs(86_400),
+            heuristic_only: false,
             max_ttl: Duration::from_secs(31_536_000),
             negative_ttl: vec![],
             stale_while_revalidate: Duration::ZERO,
             stale_if_error: Duration::ZERO,
             key: KeyRules { query: QueryRule::All, sort_query: false, headers: vec![], cookies: vec![], host: true },
-            forward: ForwardRules { query: QueryRule::None, headers: vec![], cookies: vec![] },
+            forward: ForwardRules { query: QueryRule::None, headers: vec![], all_headers: false, cookies: vec![] },
             max_object_bytes: None,
         }
     }

@@ -17,6 +17,11 @@ pub enum Reuse {
         /// Seconds of freshness left, rounded up to 1 while there is any.
         ttl_seconds: u64,
     },
+    /// Yes, although stale: the client asked for that.
+    Stale {
+        /// Its age in seconds.
+        age_seconds: u64,
+    },
     /// Yes, although stale, while it is being validated.
     StaleWhileRevalidate {
         /// Its age in seconds.
@@ -38,12 +43,15 @@ pub fn decide(terms: &Terms, facts: &RequestFacts, heeded: Option<&CacheControl>
     if terms.always_validate {
         return Reuse::Revalidate(Reason::MustRevalidate);
     }
-    if let Some(control) = heeded
-        && !satisfies(terms, control, now)
-    {
-        return Reuse::Revalidate(Reason::RequestDirective);
-    }
     let age_seconds = now.since(terms.born).as_secs();
+    if let Some(control) = heeded {
+        if !satisfies(terms, control, now) {
+            return Reuse::Revalidate(Reason::RequestDirective);
+        }
+        if terms.expires <= now && !terms.must_revalidate && allows_stale(terms, control, now) {
+            return Reuse::Stale { age_seconds };
+        }
+    }
     if terms.expires > now {
         let left = terms.expires.0 - now.0;
         return Reuse::Fresh { age_seconds, ttl_seconds: left.div_ceil(1000) };
@@ -59,6 +67,15 @@ pub fn decide(terms: &Terms, facts: &RequestFacts, heeded: Option<&CacheControl>
 #[must_use]
 pub fn may_serve_on_error(terms: &Terms, now: Timestamp) -> bool {
     !terms.must_revalidate && !terms.always_validate && terms.expires.plus(terms.stale_if_error.length()) > now
+}
+
+/// RFC 9111 section 5.2.1.2.
+fn allows_stale(terms: &Terms, control: &CacheControl, now: Timestamp) -> bool {
+    match control.max_stale {
+        None => false,
+        Some(None) => true,
+        Some(Some(most)) => now.since(terms.expires) <= most,
+    }
 }
 
 /// RFC 9111 section 5.2.1.

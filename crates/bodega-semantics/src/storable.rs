@@ -131,17 +131,25 @@ pub fn decide<H: Head + ?Sized>(
     if is_refused {
         return NO;
     }
-    // A qualified `private` is for the named fields only; leaving them out is for later, keeping nothing is safe.
-    if control.private != Qualified::Absent || response.has("set-cookie") || varies_by_anything(response) {
+    if control.private == Qualified::Whole || varies_by_anything(response) {
         return NO;
     }
-    let shared_explicit = control.public || control.s_maxage.is_some() || (targeted && control.max_age.is_some());
+    // A cookie is for one user. Who knows better says so: `no-cache="set-cookie"` keeps the answer without the field.
+    if !policy.mode.is_rfc() && response.has("set-cookie") && !control.withholds("set-cookie") {
+        return NO;
+    }
+    let shared_explicit = control.public
+        || control.s_maxage.is_some()
+        || (targeted && control.max_age.is_some())
+        // RFC 9111 section 3.5 lets `must-revalidate` speak for all, too; origins mostly mean something else by it.
+        || (policy.mode.is_rfc() && control.must_revalidate);
     if request.has_user_fields && !shared_explicit {
         return Storable::No(Reason::UserRequest);
     }
     let lifetime = freshness::lifetime(status, response, &control, targeted, policy, response_time);
     let says_how_long = lifetime.source.is_explicit() || lifetime.source == freshness::Source::Negative;
-    if (status >= 500 || !freshness::is_heuristically_cacheable(status)) && !says_how_long {
+    let may_be_guessed = freshness::is_heuristically_cacheable(status) || control.public;
+    if ((status >= 500 && !policy.mode.is_rfc()) || !may_be_guessed) && !says_how_long {
         return NO;
     }
     let terms = terms(&control, lifetime.lifetime, shared_explicit, policy, response, request_time, response_time);
@@ -169,21 +177,41 @@ fn terms<H: Head + ?Sized>(
     response_time: Timestamp,
 ) -> Terms {
     let age = freshness::initial_age(response, request_time, response_time);
+    let forbids_stale = control.must_revalidate || control.proxy_revalidate;
+    // RFC 9111 section 5.2.2.10: `s-maxage` includes what `proxy-revalidate` says. An answer that also names a window of
+    // its own means it, and only that one.
+    let names_window = control.stale_while_revalidate.is_some() || control.stale_if_error.is_some();
+    let only_own = control.s_maxage.is_some() && !policy.mode.is_rfc() && names_window;
+    let window = |own: Option<Duration>, default: Duration| {
+        Window::from(own.unwrap_or(if only_own { Duration::ZERO } else { default }))
+    };
     Terms {
         born: response_time.minus(age),
         // Not `born.plus(lifetime)`: `born` stops at the epoch, and what is older than that would seem fresh.
         expires: if lifetime > age { response_time.plus(lifetime - age) } else { response_time.minus(age - lifetime) },
-        stale_while_revalidate: control.stale_while_revalidate.unwrap_or(policy.stale_while_revalidate).into(),
-        stale_if_error: control.stale_if_error.unwrap_or(policy.stale_if_error).into(),
-        // RFC 9111 section 5.2.2.10: `s-maxage` includes what `proxy-revalidate` says.
-        must_revalidate: control.must_revalidate || control.proxy_revalidate || control.s_maxage.is_some(),
-        always_validate: control.no_cache != Qualified::Absent,
+        stale_while_revalidate: window(control.stale_while_revalidate, policy.stale_while_revalidate),
+        stale_if_error: window(control.stale_if_error, policy.stale_if_error),
+        must_revalidate: forbids_stale || (control.s_maxage.is_some() && !only_own),
+        always_validate: control.no_cache == Qualified::Whole,
         shared_explicit,
     }
 }
 
 fn varies_by_anything<H: Head + ?Sized>(response: &H) -> bool {
     list_members(response.all("vary")).any(|member| member == b"*")
+}
+
+/// The fields that the first client gets and the store does not: those that `private` and `no-cache` name (RFC 9111
+/// sections 5.2.2.4 and 5.2.2.7). Lower case.
+pub fn withheld<H: Head + ?Sized>(response: &H) -> Vec<String> {
+    let (control, _) = cache_control::for_response(response);
+    let mut names = Vec::new();
+    for qualified in [control.private, control.no_cache] {
+        if let Qualified::Fields(listed) = qualified {
+            names.extend(listed);
+        }
+    }
+    names
 }
 
 /// Final statuses whose meaning this cache knows (RFC 9110 section 15).
@@ -242,10 +270,10 @@ mod tests {
             ("5.2.2.5 no-store", 200, &[(CONTROL, "no-store, max-age=60")], None),
             ("5.2.2.5 no-store on a second line", 200, &[(CONTROL, "max-age=60"), (CONTROL, "no-store")], None),
             ("5.2.2.7 private", 200, &[(CONTROL, "private, max-age=60")], None),
-            ("5.2.2.7 private fields", 200, &[(CONTROL, "private=\"x\", max-age=60")], None),
+            ("5.2.2.7 private fields", 200, &[(CONTROL, "private=\"x\", max-age=60")], Some(60)),
             ("5.2.2.4 no-cache with a validator", 200, &[(CONTROL, "no-cache, max-age=60"), TAG], Some(60)),
             ("5.2.2.4 no-cache without", 200, &[(CONTROL, "no-cache, max-age=60")], None),
-            ("5.2.2.4 no-cache fields", 200, &[(CONTROL, "no-cache=\"x\", max-age=60")], None),
+            ("5.2.2.4 no-cache fields", 200, &[(CONTROL, "no-cache=\"x\", max-age=60")], Some(60)),
             ("5.2.2.3 must-understand lifts no-store", 200, &[(CONTROL, "no-store, must-understand, max-age=9")], Some(9)),
             ("5.2.2.3 must-understand, unknown status", 299, &[(CONTROL, "must-understand, max-age=9")], None),
             ("5.2.2.3 and no-store, unknown status", 299, &[(CONTROL, "no-store, must-understand, max-age=9")], None),

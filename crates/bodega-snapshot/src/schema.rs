@@ -118,8 +118,10 @@ pub(crate) enum CredentialsText {
 #[serde(deny_unknown_fields)]
 pub(crate) struct PolicyText {
     pub(crate) store: bool,
+    pub(crate) mode: ModeText,
     pub(crate) min_ttl_seconds: f64,
     pub(crate) default_ttl_seconds: f64,
+    pub(crate) heuristic_only: bool,
     pub(crate) max_ttl_seconds: f64,
     #[serde(deserialize_with = "unique")]
     pub(crate) negative_ttl_seconds: BTreeMap<String, f64>,
@@ -128,6 +130,13 @@ pub(crate) struct PolicyText {
     pub(crate) key: KeyText,
     pub(crate) forward: ForwardText,
     pub(crate) max_object_bytes: Option<u64>,
+}
+
+#[derive(Deserialize, Clone, Copy)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum ModeText {
+    Safe,
+    Rfc,
 }
 
 #[derive(Deserialize)]
@@ -144,6 +153,7 @@ pub(crate) struct KeyText {
 pub(crate) struct ForwardText {
     pub(crate) query: QueryText,
     pub(crate) headers: Vec<String>,
+    pub(crate) all_headers: bool,
     pub(crate) cookies: Vec<String>,
 }
 

@@ -245,12 +245,12 @@ pub fn snapshot_json_for(
     revision: u64,
 ) -> String {
     let mut whole_policy = serde_json::json!({
-        "store": true,
+        "store": true, "mode": "safe", "heuristic_only": false,
         "min_ttl_seconds": 0, "default_ttl_seconds": 86400, "max_ttl_seconds": 31_536_000,
         "negative_ttl_seconds": {},
         "stale_while_revalidate_seconds": 0, "stale_if_error_seconds": 0,
         "key": {"query": {"kind": "all", "names": [], "sorted": false}, "headers": [], "cookies": [], "host": true},
-        "forward": {"query": {"kind": "none", "names": []}, "headers": [], "cookies": []},
+        "forward": {"query": {"kind": "none", "names": []}, "headers": [], "all_headers": false, "cookies": []},
         "max_object_bytes": null
     });
     merge(&mut whole_policy, policy);

@@ -96,7 +96,8 @@ def _forwarded_outside_key(policy: ResolvedPolicy) -> list[str]:
 
 def _says_more_than_none(policy: CachePolicy) -> bool:
     return any(
-        written is not None for written in (policy.min_ttl, policy.default_ttl, policy.max_ttl, policy.negative_ttl)
+        written is not None
+        for written in (policy.mode, policy.min_ttl, policy.default_ttl, policy.max_ttl, policy.negative_ttl)
     )
 
 

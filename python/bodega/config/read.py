@@ -95,8 +95,8 @@ def read_shape(shape: Shape, value: object, path: KeyPath) -> object:
     match shape:
         case TextShape() | NameShape():
             return _of_type(str, value, "a text in quotes", path)
-        case DurationShape():
-            return _quantity(parse_duration, value, path)
+        case DurationShape(words):
+            return value if value in words else _quantity(parse_duration, value, path)
         case SizeShape():
             return _quantity(parse_size, value, path)
         case CountShape(minimum, maximum):

@@ -80,7 +80,8 @@ def _noun_table(noun: type[Any]) -> str:
 def _preset_table() -> str:
     rows = {
         "stored": lambda policy: "yes" if policy.store else "no",
-        "`default_ttl`": lambda policy: _duration(policy.default_ttl_seconds),
+        "`mode`": lambda policy: policy.mode,
+        "`default_ttl`": lambda policy: "heuristic" if policy.heuristic_only else _duration(policy.default_ttl_seconds),
         "`min_ttl`, `max_ttl`": lambda policy: (
             f"{_duration(policy.min_ttl_seconds)}, {_duration(policy.max_ttl_seconds)}"
         ),
@@ -106,6 +107,8 @@ def _preset_table() -> str:
 def _forwarded(policy: ResolvedPolicy) -> str:
     if not policy.store:
         return "everything"
+    if policy.forward_all_headers:
+        return "every header but `Cookie`"
     return ", ".join(f"`{name}`" for name in policy.forward_headers) or "nothing"
 
 

@@ -90,8 +90,10 @@ def _shape(shape: Shape, nouns: dict[str, Json]) -> Json:
                 **({"examples": list(examples)} if examples else {}),
                 **({"pattern": pattern} if pattern else {}),
             }
-        case DurationShape():
-            return _quantity(r"^\s*(0+(\.0+)?|(\d+(\.\d+)?\s*([mM][sS]|[mM][iI][nN]|[smhdwySMHDWY])\s*)+)\s*$")
+        case DurationShape(words):
+            quantity = _quantity(r"^\s*(0+(\.0+)?|(\d+(\.\d+)?\s*([mM][sS]|[mM][iI][nN]|[smhdwySMHDWY])\s*)+)\s*$")
+            quantity["anyOf"] += [{"const": word} for word in words]
+            return quantity
         case SizeShape():
             return _quantity(r"^\s*(0+(\.0+)?|\d+(\.\d+)?\s*[kKmMgGtTpPeE]?[iI]?[bB])\s*$")
         case CountShape(minimum, maximum):

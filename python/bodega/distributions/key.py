@@ -115,7 +115,8 @@ class ForwardRules:
 
     Attributes:
         query: Query parameters that are sent.
-        headers: Header names that are sent; ``"cookie"`` stands for all cookies.
+        headers: Header names that are sent; ``"cookie"`` stands for all cookies. ``"all"``: every header but cookies;
+            the origin says in ``Vary`` on which its answers depend, and only ``Authorization`` names a user then.
         cookies: Cookie names that are sent.
     """
 
@@ -127,11 +128,13 @@ class ForwardRules:
             default="inherited",
         ),
     )
-    headers: Sequence[str] | None = field(
+    headers: Literal["all"] | Sequence[str] | None = field(
         default=None,
         metadata=about(
-            ListShape(TextShape(examples=("authorization", "cookie"))),
-            'Request headers that are sent though they are not in the key; "cookie" stands for all cookies.',
+            EitherShape((ChoiceShape(("all",)), ListShape(TextShape(examples=("authorization", "cookie"))))),
+            'Request headers that are sent though they are not in the key; "cookie" stands for all cookies. "all": '
+            "every header but cookies, for origins that say in `Vary` on which of them their answers depend; requests "
+            "with `Authorization` are still answered only with what is marked as shared.",
             default="inherited",
         ),
     )
@@ -143,7 +146,16 @@ class ForwardRules:
     def __post_init__(self) -> None:
         """Check the names."""
         _set_query(self, self.query)
-        _set_names(self, self.headers, self.cookies)
+        if self.headers == "all":
+            _set_names(self, None, self.cookies)
+        elif isinstance(self.headers, str):
+            raise ConfigInvalid(
+                f'"{self.headers}" is not "all"',
+                hint=f'a list of names is written ["{self.headers}"]',
+                path=("headers",),
+            )
+        else:
+            _set_names(self, self.headers, self.cookies)
 
 
 def _set_query(rules: KeyRules | ForwardRules, query: Query | None) -> None:

@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from bodega.distributions import checks
 from bodega.distributions.key import ForwardRules, KeyRules
 from bodega.distributions.shapes import (
+    ChoiceShape,
     DurationShape,
     MapShape,
     NameShape,
@@ -37,8 +38,10 @@ class CachePolicy:
 
     Attributes:
         extends: The policy that fills in what is left out: a preset's or a declared policy's name, or a policy.
+        mode: Whose word counts beside the origin's: ``"safe"`` or ``"rfc"``.
         min_ttl: Least freshness of what may be stored.
-        default_ttl: Freshness of answers that say nothing.
+        default_ttl: Freshness of answers that say nothing; ``"heuristic"``: a tenth of the age since
+            ``Last-Modified``, at most the inherited default, and none for answers without it (RFC 9111 section 4.2.2).
         max_ttl: Most freshness, whatever the answer says.
         negative_ttl: Freshness by status for answers that say nothing.
         stale_while_revalidate: How long after expiry the old answer is given while a new one is fetched.
@@ -55,6 +58,15 @@ class CachePolicy:
             "The policy that fills in what is left out: `web`, `immutable`, `api`, `none`, or one of yours.",
         ),
     )
+    mode: Literal["safe", "rfc"] | None = field(
+        default=None,
+        metadata=about(
+            ChoiceShape(("safe", "rfc")),
+            "\"safe\": the edge is the origin's agent; a client's `Cache-Control` is not heeded, and answers with "
+            '`Set-Cookie` or failures that say nothing are not stored. "rfc": RFC 9111 by the letter.',
+            default="inherited",
+        ),
+    )
     min_ttl: Duration | None = field(
         default=None,
         metadata=about(
@@ -64,13 +76,14 @@ class CachePolicy:
             default="inherited",
         ),
     )
-    default_ttl: Duration | None = field(
+    default_ttl: Duration | Literal["heuristic"] | None = field(
         default=None,
         metadata=about(
-            DurationShape(),
+            DurationShape(words=("heuristic",)),
             "Freshness of answers that say nothing about it, if their status may be kept by default "
             "(200, 301, 404 and so on). "
-            '"0": keep only what the answer says.',
+            '"0": keep only what the answer says. "heuristic": keep what has a `Last-Modified` for a tenth of its age, '
+            "at most the inherited default.",
             default="inherited",
         ),
     )
@@ -134,9 +147,13 @@ class CachePolicy:
             checks.name(self.extends, "extends")
         elif not isinstance(self.extends, CachePolicy):
             raise ConfigInvalid("a policy extends a name or a CachePolicy", path=("extends",))
+        if self.mode not in (None, "safe", "rfc"):
+            hint = checks.suggest(self.mode, ("safe", "rfc")) or 'write "safe" or "rfc"'
+            raise ConfigInvalid(f'"{self.mode}" is not a mode', hint=hint, path=("mode",))
         for name in ("min_ttl", "default_ttl", "max_ttl", "stale_while_revalidate", "stale_if_error"):
-            if getattr(self, name) is not None:
-                checks.duration(getattr(self, name), name)
+            written = getattr(self, name)
+            if written is not None and not (name == "default_ttl" and written == "heuristic"):
+                checks.duration(written, name)
         if self.max_object is not None:
             checks.size(self.max_object, "max_object")
         if self.negative_ttl is not None:
@@ -149,7 +166,11 @@ class CachePolicy:
 
     def _check_order(self) -> None:
         order = [(name, getattr(self, name)) for name in ("min_ttl", "default_ttl", "max_ttl")]
-        given = [(name, written, checks.duration(written, name)) for name, written in order if written is not None]
+        given = [
+            (name, written, checks.duration(written, name))
+            for name, written in order
+            if written is not None and written != "heuristic"
+        ]
         for (lower, low_text, low), (upper, high_text, high) in pairwise(given):
             # A default of zero means "only what the answer says": a minimum above it is no contradiction.
             if low > high and not (upper == "default_ttl" and high == 0):

@@ -41,13 +41,19 @@ class ResolvedPolicy:
 
     Attributes:
         store: False: everything is forwarded, nothing is stored.
+        mode: Whether a client's directives are obeyed, and all is stored that RFC 9111 lets a cache store.
+        default_ttl_seconds: Freshness of answers that say nothing, and the most that a guess comes to.
+        heuristic_only: No default: a tenth of the age since ``Last-Modified``, or nothing.
+        forward_all_headers: Every header but ``Cookie`` reaches the origin.
         negative_ttl_seconds: By status, sorted.
         max_object_bytes: None: the store's own bound.
     """
 
     store: bool
+    mode: Literal["safe", "rfc"]
     min_ttl_seconds: float
     default_ttl_seconds: float
+    heuristic_only: bool
     max_ttl_seconds: float
     negative_ttl_seconds: tuple[tuple[int, float], ...]
     stale_while_revalidate_seconds: float
@@ -59,6 +65,7 @@ class ResolvedPolicy:
     key_host: bool
     forward_query: ResolvedQuery
     forward_headers: tuple[str, ...]
+    forward_all_headers: bool
     forward_cookies: tuple[str, ...]
     max_object_bytes: int | None
 
@@ -69,8 +76,10 @@ _NONE = ResolvedQuery("none")
 # Answers that say nothing are kept for a day; those that a deployment or a slip of the keyboard makes, for seconds.
 _WEB = ResolvedPolicy(
     store=True,
+    mode="safe",
     min_ttl_seconds=0,
     default_ttl_seconds=DAY,
+    heuristic_only=False,
     max_ttl_seconds=YEAR,
     negative_ttl_seconds=((404, 10), (405, 10), (410, 10), (414, 10), (501, 10)),
     stale_while_revalidate_seconds=0,
@@ -82,6 +91,7 @@ _WEB = ResolvedPolicy(
     key_host=True,
     forward_query=_NONE,
     forward_headers=(),
+    forward_all_headers=False,
     forward_cookies=(),
     max_object_bytes=None,
 )
@@ -101,6 +111,8 @@ PRESETS: Mapping[str, ResolvedPolicy] = {
         key_sorted=True,
         forward_headers=("authorization", "cookie"),
     ),
+    # Every header reaches the origin, as in any gateway cache: `Vary` says which of them matter.
+    "rfc": replace(_WEB, mode="rfc", heuristic_only=True, negative_ttl_seconds=(), forward_all_headers=True),
     "none": replace(
         _WEB,
         store=False,
@@ -123,6 +135,9 @@ PRESET_TEXTS: Mapping[str, str] = {
     "api": "Answers of programs: kept only where the answer says so; parameters are sorted; "
     "`Authorization` and `Cookie` reach "
     "the origin, and answers to them are kept only where they are marked as shared.",
+    "rfc": "RFC 9111 by the letter: clients' `Cache-Control` is obeyed, every header but `Cookie` reaches the "
+    "origin, which names in `Vary` what its answers depend on, and answers that say nothing are kept for a tenth of "
+    "the age since `Last-Modified`.",
     "none": "Everything is forwarded, both ways as a stream, and nothing is stored: accounts, "
     "uploads, anything personal.",
 }
@@ -170,7 +185,10 @@ def _overlay(base: ResolvedPolicy, policy: CachePolicy) -> ResolvedPolicy:
     if not base.store:
         # What keeps nothing and forwards everything has nothing to set; `bodega check` points out who tries.
         return base
-    default_ttl = _seconds(policy.default_ttl, "default_ttl", base.default_ttl_seconds)
+    guesses = policy.default_ttl == "heuristic"
+    # A default of zero would leave nothing of the guess, which it bounds.
+    inherited = (base.default_ttl_seconds or DAY) if guesses else base.default_ttl_seconds
+    default_ttl = _seconds(None if guesses else policy.default_ttl, "default_ttl", inherited)
     max_ttl = _seconds(policy.max_ttl, "max_ttl", base.max_ttl_seconds)
     min_ttl = _seconds(policy.min_ttl, "min_ttl", base.min_ttl_seconds)
     if min_ttl > max_ttl:
@@ -179,8 +197,10 @@ def _overlay(base: ResolvedPolicy, policy: CachePolicy) -> ResolvedPolicy:
     forward = policy.forward or ForwardRules()
     return ResolvedPolicy(
         store=base.store,
+        mode=base.mode if policy.mode is None else policy.mode,
         min_ttl_seconds=min_ttl,
         default_ttl_seconds=min(default_ttl, max_ttl),
+        heuristic_only=guesses or (policy.default_ttl is None and base.heuristic_only),
         max_ttl_seconds=max_ttl,
         negative_ttl_seconds=_negative(base, policy, default_ttl),
         stale_while_revalidate_seconds=_seconds(
@@ -193,7 +213,8 @@ def _overlay(base: ResolvedPolicy, policy: CachePolicy) -> ResolvedPolicy:
         key_cookies=_names(key.cookies, base.key_cookies),
         key_host=base.key_host if key.host is None else key.host,
         forward_query=_query(forward.query, base.forward_query),
-        forward_headers=_names(forward.headers, base.forward_headers),
+        forward_headers=() if forward.headers == "all" else _names(forward.headers, base.forward_headers),
+        forward_all_headers=forward.headers == "all" or (forward.headers is None and base.forward_all_headers),
         forward_cookies=_names(forward.cookies, base.forward_cookies),
         max_object_bytes=base.max_object_bytes
         if policy.max_object is None

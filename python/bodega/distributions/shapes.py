@@ -25,7 +25,9 @@ class TextShape:
 
 @dataclass(frozen=True, slots=True)
 class DurationShape:
-    """A duration with its unit, ``"24h"``."""
+    """A duration with its unit, ``"24h"``, or one of a few words."""
+
+    words: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -216,8 +216,10 @@ def _transport(origin: SingleOrigin) -> Json:
 def _policy(policy: ResolvedPolicy) -> Json:
     return {
         "store": policy.store,
+        "mode": policy.mode,
         "min_ttl_seconds": _number(policy.min_ttl_seconds),
         "default_ttl_seconds": _number(policy.default_ttl_seconds),
+        "heuristic_only": policy.heuristic_only,
         "max_ttl_seconds": _number(policy.max_ttl_seconds),
         "negative_ttl_seconds": {str(status): _number(seconds) for status, seconds in policy.negative_ttl_seconds},
         "stale_while_revalidate_seconds": _number(policy.stale_while_revalidate_seconds),
@@ -235,6 +237,7 @@ def _policy(policy: ResolvedPolicy) -> Json:
         "forward": {
             "query": {"kind": policy.forward_query.kind, "names": list(policy.forward_query.names)},
             "headers": list(policy.forward_headers),
+            "all_headers": policy.forward_all_headers,
             "cookies": list(policy.forward_cookies),
         },
         "max_object_bytes": policy.max_object_bytes,

@@ -124,6 +124,8 @@ add_prefix = "/b"
         "policies": {
             "immutable": {
                 "store": True,
+                "mode": "safe",
+                "heuristic_only": False,
                 "min_ttl_seconds": 0,
                 "default_ttl_seconds": 31_536_000,
                 "max_ttl_seconds": 31_536_000,
@@ -136,11 +138,13 @@ add_prefix = "/b"
                     "cookies": [],
                     "host": True,
                 },
-                "forward": {"query": {"kind": "none", "names": []}, "headers": [], "cookies": []},
+                "forward": {"query": {"kind": "none", "names": []}, "headers": [], "all_headers": False, "cookies": []},
                 "max_object_bytes": None,
             },
             "pages": {
                 "store": True,
+                "mode": "safe",
+                "heuristic_only": False,
                 "min_ttl_seconds": 0,
                 "default_ttl_seconds": 3600,
                 "max_ttl_seconds": 31_536_000,
@@ -153,7 +157,12 @@ add_prefix = "/b"
                     "cookies": ["c"],
                     "host": True,
                 },
-                "forward": {"query": {"kind": "none", "names": []}, "headers": ["authorization"], "cookies": []},
+                "forward": {
+                    "query": {"kind": "none", "names": []},
+                    "headers": ["authorization"],
+                    "all_headers": False,
+                    "cookies": [],
+                },
                 "max_object_bytes": 1_048_576,
             },
         },

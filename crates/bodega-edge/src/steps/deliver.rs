@@ -25,9 +25,13 @@ pub(crate) fn run(journey: &mut Journey) -> Step {
     };
     let reason = journey.pending.reason;
     journey.answer = Some(match std::mem::replace(&mut journey.found, Found::Nothing) {
-        Found::Entry { entry, outcome, reason, fwd_status, stored, collapsed } => {
+        Found::Entry { entry, outcome, reason, fwd_status, stored, collapsed, withheld } => {
             let said = Said { fwd_status, stored, collapsed, ..said(outcome, reason) };
-            respond::from_entry(&client, entry, said)
+            let answer = respond::from_entry(&client, entry, said);
+            match withheld {
+                Some(head) => respond::with_own_fields(answer, &head.withheld),
+                None => answer,
+            }
         }
         Found::Live { mut reader, head, outcome } => {
             if let Action::Origin(origin) = &behavior.action
@@ -36,7 +40,8 @@ pub(crate) fn run(journey: &mut Journey) -> Step {
                 reader.set_resume(resume);
             }
             let said = Said { collapsed: outcome == Outcome::Collapsed, ..said(outcome, reason) };
-            respond::from_live(&client, reader, &head, said)
+            let answer = respond::from_live(&client, reader, &head, said);
+            if outcome == Outcome::Miss { respond::with_own_fields(answer, &head.withheld) } else { answer }
         }
         Found::Alone { answer, outcome } => {
             respond::from_origin(edge, behavior, &request.method, answer, said(outcome, reason))

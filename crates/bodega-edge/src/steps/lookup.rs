@@ -3,7 +3,7 @@
 use bodega_semantics::key::{self, KeyParts};
 use bodega_semantics::reuse::{self, Reuse};
 use bodega_semantics::storable::RequestFacts;
-use bodega_semantics::{Outcome, Reason, vary};
+use bodega_semantics::{Outcome, Reason, cache_control, vary};
 use bodega_store::Entry;
 use bodega_store::entry::Kind;
 
@@ -11,8 +11,24 @@ use crate::exchange::{Exchange, HitFacts};
 use crate::step::Step;
 use crate::{partial, refresh, upstream};
 
-/// Looks the request up.
+/// Looks the request up, and heeds what the client says about caching where the policy does (RFC 9111 section 5.2.1).
 pub(crate) fn run(exchange: &mut Exchange<'_>) -> Step {
+    if exchange.behavior.is_none_or(|behavior| !behavior.policy.mode.is_rfc()) {
+        return find(exchange);
+    }
+    exchange.directives = cache_control::for_request(exchange.request);
+    let step = find(exchange);
+    match &exchange.directives {
+        Some(said) if step != Step::Hit && said.only_if_cached => exchange.refuse(Reason::OnlyIfCached),
+        Some(said) if step != Step::Hit && said.no_store => {
+            exchange.reason = Reason::RequestDirective;
+            Step::Fetch
+        }
+        _ => step,
+    }
+}
+
+fn find(exchange: &mut Exchange<'_>) -> Step {
     let (Some(behavior), Some(distribution)) = (exchange.behavior, exchange.distribution) else {
         return exchange.refuse(Reason::Internal);
     };
@@ -73,22 +89,15 @@ fn reuse(exchange: &mut Exchange<'_>, entry: Entry) -> Step {
         method: bodega_semantics::storable::Method::of(exchange.request.method),
         has_user_fields: exchange.user_fields,
     };
-    let decided = reuse::decide(&entry.terms, &facts, None, exchange.now);
+    let decided = reuse::decide(&entry.terms, &facts, exchange.directives.as_ref(), exchange.now);
     exchange.entry = Some(entry);
     match decided {
         Reuse::Fresh { age_seconds, ttl_seconds } => {
             exchange.hit = Some(HitFacts { age_seconds, ttl_seconds, outcome: Outcome::Hit, reason: Reason::Fresh });
             Step::Hit
         }
-        Reuse::StaleWhileRevalidate { age_seconds } => {
-            exchange.hit = Some(HitFacts {
-                age_seconds,
-                ttl_seconds: 0,
-                outcome: Outcome::Stale,
-                reason: Reason::WhileRevalidate,
-            });
-            Step::Hit
-        }
+        Reuse::Stale { age_seconds } => stale_hit(exchange, age_seconds, Reason::RequestDirective),
+        Reuse::StaleWhileRevalidate { age_seconds } => stale_hit(exchange, age_seconds, Reason::WhileRevalidate),
         Reuse::Revalidate(reason) => {
             exchange.reason = reason;
             Step::Revalidate
@@ -99,6 +108,11 @@ fn reuse(exchange: &mut Exchange<'_>, entry: Entry) -> Step {
             Step::Fetch
         }
     }
+}
+
+fn stale_hit(exchange: &mut Exchange<'_>, age_seconds: u64, reason: Reason) -> Step {
+    exchange.hit = Some(HitFacts { age_seconds, ttl_seconds: 0, outcome: Outcome::Stale, reason });
+    Step::Hit
 }
 
 /// The names kept in an entry of kind `VaryNames`.

@@ -2,11 +2,11 @@
 
 use bodega_semantics::Policy;
 use bodega_semantics::fields::is_token_byte;
-use bodega_semantics::policy::{ForwardRules, KeyRules, QueryRule};
+use bodega_semantics::policy::{ForwardRules, KeyRules, Mode, QueryRule};
 
 use super::checks::{self, duration};
 use crate::error::{SnapshotError, wrong};
-use crate::schema::{PolicyText, QueryKind};
+use crate::schema::{ModeText, PolicyText, QueryKind};
 
 pub(super) fn compile(place: &str, name: String, text: PolicyText) -> Result<Policy, SnapshotError> {
     let at = |field: &str| format!("{place}.{field}");
@@ -33,6 +33,11 @@ pub(super) fn compile(place: &str, name: String, text: PolicyText) -> Result<Pol
     negative_ttl.sort_unstable();
     Ok(Policy {
         store: text.store,
+        mode: match text.mode {
+            ModeText::Safe => Mode::Safe,
+            ModeText::Rfc => Mode::Rfc,
+        },
+        heuristic_only: text.heuristic_only,
         min_ttl,
         default_ttl: seconds("default_ttl_seconds", text.default_ttl_seconds)?,
         max_ttl,
@@ -49,6 +54,7 @@ pub(super) fn compile(place: &str, name: String, text: PolicyText) -> Result<Pol
         forward: ForwardRules {
             query: query(&at("forward.query"), text.forward.query.kind, text.forward.query.names)?,
             headers: header_names(&at("forward.headers"), &text.forward.headers)?,
+            all_headers: text.forward.all_headers,
             cookies: cookie_names(&at("forward.cookies"), text.forward.cookies)?,
         },
         max_object_bytes: text.max_object_bytes,
