@@ -391,6 +391,7 @@ impl Lead {
         let head = LiveHead {
             status,
             fields: head.fields.clone(),
+            withheld: Fields::new(),
             content_length,
             key,
             vary_names: Vec::new(),
