@@ -6,6 +6,7 @@
 
 pub mod answer;
 pub mod assembled;
+mod changed;
 mod collapse;
 pub mod edge;
 pub mod exchange;

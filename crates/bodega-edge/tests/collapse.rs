@@ -490,6 +490,30 @@ async fn a_purge_during_a_fill_keeps_it_from_being_used_afterwards() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_fill_that_began_before_an_unsafe_request_never_brings_the_old_back() {
+    let bench = bench();
+    let mut old = bench.origin.will_answer_by_hand();
+    let mut change = bench.origin.will_answer_by_hand();
+    let before = ask(&bench, "/list").await;
+    let request = TestRequest { method: "POST".into(), ..TestRequest::get("/items") };
+    let post = tokio::spawn({
+        let bench = bench.clone();
+        async move { bench.begin(&request).await }
+    });
+    settle().await;
+    change.head(201, &[("location", "/list")], Some(0));
+    change.end();
+    assert_eq!(bench.read(post.await.unwrap()).await.status, 201);
+    old.head(200, FRESH, Some(3));
+    old.piece(b"old");
+    old.end();
+    assert_eq!(bench.read(before.await.unwrap()).await.body, b"old");
+    settle().await;
+    fresh_answer(&bench, "new");
+    assert_eq!(get(&bench, "/list").await.body, b"new");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_purge_during_the_only_fill_leaves_nothing() {
     let bench = bench();
     let mut hand = bench.origin.will_answer_by_hand();

@@ -4,6 +4,7 @@
 //! Start at `storable` (may this answer be kept, and how long), `reuse` (may a kept one answer now) and `key`.
 #![forbid(unsafe_code)]
 
+pub mod affected;
 pub mod cache_control;
 pub mod cache_status;
 pub mod conditional;

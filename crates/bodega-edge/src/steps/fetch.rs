@@ -1,6 +1,6 @@
 //! Asks the origin for this client alone.
 
-use bodega_semantics::{Outcome, Reason, key};
+use bodega_semantics::{Outcome, Reason};
 use bodega_snapshot::Action;
 
 use crate::exchange::{Found, Journey};
@@ -19,12 +19,7 @@ pub(crate) async fn run(journey: &mut Journey) -> Step {
     let outcome = if journey.passes { Outcome::Pass } else { Outcome::Miss };
     match journey.worker.fetch.fetch(origin, fetch).await {
         Ok(answer) => {
-            if is_unsafe(&journey.request.method) && (200..400).contains(&answer.status) {
-                // RFC 9111 section 4.4: what an unsafe request has changed must be asked for anew.
-                // By host and path, since a request that passes has no key of its own.
-                let host = key::normalize_host(&journey.request.authority);
-                edge.invalidate_url(&host, &journey.request.path, None);
-            }
+            edge.heed_change(&journey.request, &answer);
             if answer.status == 101 {
                 let error = FetchError::new(Reason::OriginMalformed, "the origin switched protocols unasked");
                 journey.found = Found::Failed(error);
@@ -38,8 +33,4 @@ pub(crate) async fn run(journey: &mut Journey) -> Step {
             Step::Refuse
         }
     }
-}
-
-fn is_unsafe(method: &str) -> bool {
-    !matches!(method, "GET" | "HEAD" | "OPTIONS" | "TRACE")
 }

@@ -1,0 +1,46 @@
+//! What an unsafe request makes this edge forget: RFC 9111 section 4.4.
+//!
+//! By stamps, like every invalidation: a fill that began before the answer came never brings back what it replaced.
+
+use bodega_semantics::affected::{self, Asked};
+use bodega_semantics::{Head, key};
+
+use crate::edge::Edge;
+use crate::exchange::OwnedRequest;
+use crate::fetch::FetchAnswer;
+
+impl Edge {
+    /// Forgets the target and what the answer names, if the method may have changed something and did not fail.
+    /// By host and path, since a request that passes has no key of its own.
+    pub(crate) fn heed_change(&self, request: &OwnedRequest, answer: &FetchAnswer) {
+        if !is_unsafe(&request.method) || !(200..400).contains(&answer.status) {
+            return;
+        }
+        let host = key::normalize_host(&request.authority);
+        self.invalidate_url(&host, &request.path, None);
+        let asked = Asked { scheme: self.scheme_of(request), authority: &request.authority, path: &request.path };
+        for (path, query) in affected::named(&asked, &answer.fields) {
+            self.invalidate_url(&host, &path, query.as_deref());
+        }
+    }
+
+    /// The scheme as the client sees it: what a trusted proxy says, else that of the connection.
+    fn scheme_of(&self, request: &OwnedRequest) -> &'static str {
+        let said = request
+            .fields
+            .first("x-forwarded-proto")
+            .filter(|_| (self.settings.is_trusted_proxy)(request.peer))
+            .map(<[u8]>::trim_ascii);
+        match said {
+            Some(said) if said.eq_ignore_ascii_case(b"https") => "https",
+            Some(said) if said.eq_ignore_ascii_case(b"http") => "http",
+            _ if request.https => "https",
+            _ => "http",
+        }
+    }
+}
+
+/// RFC 9110 section 9.2.1: all that is not known to be safe.
+fn is_unsafe(method: &str) -> bool {
+    !matches!(method, "GET" | "HEAD" | "OPTIONS" | "TRACE")
+}
