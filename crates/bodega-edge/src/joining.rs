@@ -143,6 +143,9 @@ pub(crate) async fn follow(journey: &mut Journey, fill: &Arc<Fill>, leads: bool)
                 journey.pending.reason = Reason::UserRequest;
                 return Joined::Alone;
             }
+            // What was stored need not have expired: this client would not have it unasked.
+            let asked_for = outcome == Outcome::Revalidated && journey.pending.reason == Reason::RequestDirective;
+            let reason = if asked_for { Reason::RequestDirective } else { reason };
             journey.found =
                 Found::Entry { entry, outcome, reason, fwd_status, stored: false, collapsed: !leads, withheld: None };
             Joined::Found
