@@ -239,6 +239,10 @@ impl Shape {
         }
     }
 
+    const fn is_whole(&self) -> bool {
+        matches!(self, Self::Whole)
+    }
+
     fn content_length(&self, from: u64, to: u64, status: u16) -> Option<u64> {
         match self {
             Self::NotModified => None,
@@ -252,8 +256,10 @@ impl Shape {
     fn fields<S: Head + ?Sized>(&self, stored: &S) -> Fields {
         let mut fields = Fields::with_capacity(512);
         for field in stored.fields() {
-            // RFC 9110 section 14.4: in a 200 it means nothing, and a stored part's is that of the part.
-            let framing = ["content-length", "content-range"].iter().any(|name| field.name.eq_ignore_ascii_case(name));
+            // A stored part's range is not the client's. In a whole answer the field means nothing and goes on as it is
+            // (RFC 9110 section 14.4).
+            let is_range = field.name.eq_ignore_ascii_case("content-range");
+            let framing = field.name.eq_ignore_ascii_case("content-length") || (is_range && !self.is_whole());
             let keep = match self {
                 Self::NotModified => conditional::is_not_modified_field(field.name),
                 Self::Failed | Self::Unsatisfiable(_) => field.name.eq_ignore_ascii_case("date"),

@@ -1,11 +1,11 @@
 //! HTTP dates: three formats in, one out. RFC 9110 section 5.6.7.
 
-use std::time::UNIX_EPOCH;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::time::Timestamp;
 
-/// Reads a date in any of the three formats, in any case, but else strictly: spaces, weekday and zone have to be right,
-/// and there is no second 60. `None` if it is none, or lies before the epoch. Two-digit years are those from 1970 to 2069, which for
+/// Reads a date in any of the three formats, in any case and whatever its weekday, but else strictly: spaces and zone
+/// have to be right, and there is no second 60. `None` if it is none, or lies before the epoch. Two-digit years are those from 1970 to 2069, which for
 /// now is what section 5.6.7 says of dates more than 50 years ahead, without a clock.
 #[must_use]
 pub fn parse(text: &[u8]) -> Option<Timestamp> {
@@ -24,9 +24,25 @@ pub fn parse(text: &[u8]) -> Option<Timestamp> {
     {
         zone.make_ascii_uppercase();
     }
-    let time = httpdate::parse_http_date(std::str::from_utf8(written).ok()?).ok()?;
+    let time =
+        httpdate::parse_http_date(std::str::from_utf8(written).ok()?).ok().or_else(|| on_another_day(written))?;
     let since = time.duration_since(UNIX_EPOCH).ok()?;
     Some(Timestamp::from_seconds(since.as_secs()))
+}
+
+/// The weekday follows from the date, and a wrong one makes it no other date: as if it were right.
+fn on_another_day(written: &[u8]) -> Option<SystemTime> {
+    let n_letters = written.iter().position(|byte| !byte.is_ascii_alphabetic())?;
+    let (day, rest) = written.split_at(n_letters);
+    let known = DAYS.iter().position(|name| name.as_bytes() == day || &name.as_bytes()[..3] == day)?;
+    let mut text = [0_u8; 34];
+    DAYS.iter().enumerate().filter(|(at, _)| *at != known).find_map(|(_, name)| {
+        let name = if n_letters == 3 { &name.as_bytes()[..3] } else { name.as_bytes() };
+        let text = text.get_mut(..name.len() + rest.len())?;
+        text[..name.len()].copy_from_slice(name);
+        text[name.len()..].copy_from_slice(rest);
+        httpdate::parse_http_date(std::str::from_utf8(text).ok()?).ok()
+    })
 }
 
 /// Writes `Sun, 06 Nov 1994 08:49:37 GMT`, without allocating.
@@ -60,6 +76,7 @@ pub fn format(time: Timestamp) -> [u8; 29] {
 /// The last second of the year 9999.
 const MAX_SECONDS: u64 = 253_402_300_799;
 const WEEKDAYS: [&[u8; 3]; 7] = [b"Thu", b"Fri", b"Sat", b"Sun", b"Mon", b"Tue", b"Wed"];
+const DAYS: [&str; 7] = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
 const MONTHS: [&[u8; 3]; 12] =
     [b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun", b"Jul", b"Aug", b"Sep", b"Oct", b"Nov", b"Dec"];
 
@@ -80,7 +97,7 @@ const fn index(value: u64) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use std::time::{Duration, SystemTime};
+    use std::time::Duration;
 
     use proptest::prelude::*;
 
@@ -97,6 +114,9 @@ mod tests {
         for text in [
             "Sun, 06 Nov 1994 08:49:37 GMT",
             "sUN, 06 nOV 1994 08:49:37 gMT",
+            "Mon, 06 Nov 1994 08:49:37 GMT",
+            "Wednesday, 06-Nov-94 08:49:37 GMT",
+            "Tue Nov  6 08:49:37 1994",
             "Sunday, 06-Nov-94 08:49:37 GMT",
             "Sun Nov  6 08:49:37 1994",
         ] {
@@ -111,7 +131,8 @@ mod tests {
             "Sun, 06 Nov 1994 08:49:37",
             "Sun, 32 Nov 1994 08:49:37 GMT",
             "Sun, 31 Nov 1994 08:49:37 GMT",
-            "Mon, 06 Nov 1994 08:49:37 GMT",
+            "Son, 06 Nov 1994 08:49:37 GMT",
+            "Mond, 06 Nov 1994 08:49:37 GMT",
             "Sun, 06  Nov 1994 08:49:37 GMT",
             "Sun, 6 Nov 1994 08:49:37 GMT",
             "Sun, 06 Nov 1994 24:00:00 GMT",
