@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bodega_semantics::storable::RequestFacts;
-use bodega_semantics::{Outcome, Reason, reuse, vary};
+use bodega_semantics::{Outcome, Reason, deception, reuse, vary};
 use bodega_snapshot::Action;
 use bodega_store::Entry;
 use bodega_store::entry::Kind;
@@ -152,6 +152,11 @@ pub(crate) async fn follow(journey: &mut Journey, fill: &Arc<Fill>, leads: bool)
         }
         Resolved::Private => match leads.then(|| fill.take_private()).flatten() {
             Some(answer) => {
+                let checks =
+                    journey.pending.behavior.as_ref().is_some_and(|behavior| behavior.policy.check_content_type);
+                if checks && deception::contradicts(&journey.request.path, answer.status, &answer.fields) {
+                    journey.pending.reason = Reason::Deception;
+                }
                 journey.found = Found::Alone { answer, outcome: Outcome::Miss };
                 Joined::Found
             }

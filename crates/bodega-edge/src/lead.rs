@@ -8,7 +8,7 @@ use std::time::Duration;
 use bodega_semantics::partial::Run;
 use bodega_semantics::storable::{self, RequestFacts, Storable, Terms};
 use bodega_semantics::vary::{self, Vary};
-use bodega_semantics::{Field, Fields, Head, Key, Outcome, Reason, Timestamp, date, reuse};
+use bodega_semantics::{Field, Fields, Head, Key, Outcome, Reason, Timestamp, date, deception, reuse};
 use bodega_snapshot::{Behavior, Snapshot};
 use bodega_store::entry::{INLINE_BYTES, Kind, NewEntry};
 use bodega_store::{Entry, Reservation, SlicedBody};
@@ -127,10 +127,25 @@ impl Lead {
         self.worker.edge.collapse.leave(&self.fill);
     }
 
+    /// Whether an answer may be kept under the path that was asked for.
+    pub(crate) fn decide(
+        &self,
+        facts: &RequestFacts,
+        status: u16,
+        fields: &Fields,
+        request_time: Timestamp,
+        response_time: Timestamp,
+    ) -> Storable {
+        let policy = &self.behavior.policy;
+        if policy.check_content_type && deception::contradicts(&self.request.path, status, fields) {
+            return Storable::No(Reason::Deception);
+        }
+        storable::decide(facts, status, fields, policy, request_time, response_time)
+    }
+
     /// A whole answer.
     async fn receive(self, answer: FetchAnswer, request_time: Timestamp, response_time: Timestamp) {
-        let policy = &self.behavior.policy;
-        let decided = storable::decide(&self.facts, answer.status, &answer.fields, policy, request_time, response_time);
+        let decided = self.decide(&self.facts, answer.status, &answer.fields, request_time, response_time);
         let terms = match decided {
             Storable::Yes(terms) if !too_large(&self, answer.content_length) => Some(terms),
             _ => None,

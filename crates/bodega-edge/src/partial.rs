@@ -10,7 +10,7 @@ use std::task::{Context, Poll};
 use bodega_semantics::multipart::Span;
 use bodega_semantics::partial::{self, Missing, Run};
 use bodega_semantics::range::{self, RangeDecision, Requested};
-use bodega_semantics::storable::{self, RequestFacts, Storable, Terms};
+use bodega_semantics::storable::{RequestFacts, Storable, Terms};
 use bodega_semantics::{Fields, Head, Key, Reason, Timestamp, date, vary};
 use bodega_store::Entry;
 use bodega_store::entry::Kind;
@@ -94,7 +94,7 @@ pub(crate) fn find(exchange: &mut Exchange<'_>, reuse: impl FnOnce(&mut Exchange
         return None;
     }
     if entry.revision != exchange.snapshot.revision {
-        entry = refresh::under_revision(worker, exchange.snapshot, behavior, &entry)?;
+        entry = refresh::under_revision(worker, exchange.snapshot, behavior, &exchange.paths.normal, &entry)?;
     }
     let run = run_of(&entry)?;
     if exchange.user_fields && !entry.terms.shared_explicit {
@@ -315,8 +315,7 @@ impl Lead {
             fields.set("Date", &date::format(response_time));
         }
         let facts = RequestFacts::get(self.facts.has_user_fields || held.entry.for_user);
-        let policy = &self.behavior.policy;
-        let Storable::Yes(terms) = storable::decide(&facts, 200, &fields, policy, request_time, response_time) else {
+        let Storable::Yes(terms) = self.decide(&facts, 200, &fields, request_time, response_time) else {
             return None;
         };
         let (key, names) = self.variation(&fields)?;
@@ -334,7 +333,7 @@ impl Lead {
             return Checked::Alone(answer);
         }
         // RFC 9111 section 3.3: stored as an incomplete 200.
-        match storable::decide(&self.facts, 200, &answer.fields, policy, request_time, response_time) {
+        match self.decide(&self.facts, 200, &answer.fields, request_time, response_time) {
             Storable::Yes(terms) => match self.variation(&answer.fields) {
                 Some((key, names)) => {
                     answer.fields.remove("content-range");

@@ -1,7 +1,7 @@
 //! The stored body under another head: after a 304, and under a new configuration.
 
 use bodega_semantics::storable::{self, RequestFacts, Storable, Terms};
-use bodega_semantics::{Fields, Head, Outcome, Reason, Timestamp, date};
+use bodega_semantics::{Fields, Head, Outcome, Reason, Timestamp, date, deception};
 use bodega_snapshot::{Behavior, Snapshot};
 use bodega_store::Entry;
 use bodega_store::entry::NewEntry;
@@ -16,6 +16,7 @@ pub(crate) fn under_revision(
     worker: &Worker,
     snapshot: &Snapshot,
     behavior: &Behavior,
+    path: &str,
     entry: &Entry,
 ) -> Option<Entry> {
     let mut fields = Fields::copy_of(entry);
@@ -23,7 +24,13 @@ pub(crate) fn under_revision(
     let arrived = entry.first("date").and_then(date::parse).unwrap_or(entry.terms.born);
     fields.remove("age");
     let facts = RequestFacts::get(entry.for_user);
-    match storable::decide(&facts, entry.status, &fields, &behavior.policy, arrived, arrived) {
+    let policy = &behavior.policy;
+    let decided = if policy.check_content_type && deception::contradicts(path, entry.status, &fields) {
+        Storable::No(Reason::Deception)
+    } else {
+        storable::decide(&facts, entry.status, &fields, policy, arrived, arrived)
+    };
+    match decided {
         Storable::Yes(terms) => {
             let lifetime = terms.expires.since(terms.born);
             let terms = Terms { born: entry.terms.born, expires: entry.terms.born.plus(lifetime), ..terms };
@@ -80,11 +87,10 @@ impl Lead {
         if let Some(age) = answer.fields.first("age") {
             with_age.push("Age", age);
         }
-        let policy = &self.behavior.policy;
         // The body stays what a user's request once brought, whoever asks whether it still holds.
         let for_user = self.facts.has_user_fields || previous.for_user;
         let facts = RequestFacts::get(for_user);
-        let decided = storable::decide(&facts, previous.status, &with_age, policy, request_time, response_time);
+        let decided = self.decide(&facts, previous.status, &with_age, request_time, response_time);
         let (terms, keep) = match decided {
             Storable::Yes(terms) => (terms, true),
             // The origin no longer wants it stored: this once it answers those who asked, then it is gone.

@@ -9,6 +9,7 @@ pub mod cache_control;
 pub mod cache_status;
 pub mod conditional;
 pub mod date;
+pub mod deception;
 pub mod fields;
 pub mod forwarding;
 pub mod freshness;

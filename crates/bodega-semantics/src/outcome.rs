@@ -78,6 +78,8 @@ vocabulary! {
         UserRequest = "user-request",
         /// A fill of the same key turned out private or uncacheable.
         Uncacheable = "uncacheable",
+        /// The answer contradicts the extension of its path, and is not stored.
+        Deception = "deception",
         /// A part of what was asked for was stored, and the rest was not.
         Range = "range",
         /// Stale while another request revalidates.

@@ -31,6 +31,8 @@ pub struct Policy {
     pub key: KeyRules,
     /// What is sent to the origin although it is not in the key.
     pub forward: ForwardRules,
+    /// What contradicts the extension of its path is not kept (`deception`).
+    pub check_content_type: bool,
     /// Larger bodies are streamed and not kept; `None`: the store's own bound.
     pub max_object_bytes: Option<u64>,
 }
@@ -116,6 +118,7 @@ pub(crate) mod tests {
             stale_if_error: Duration::ZERO,
             key: KeyRules { query: QueryRule::All, sort_query: false, headers: vec![], cookies: vec![], host: true },
             forward: ForwardRules { query: QueryRule::None, headers: vec![], all_headers: false, cookies: vec![] },
+            check_content_type: true,
             max_object_bytes: None,
         }
     }

@@ -152,6 +152,7 @@ prop_compose! {
             stale_if_error: Duration::from_secs(sie),
             key: rules(),
             forward: ForwardRules { query: QueryRule::None, headers: vec![], all_headers: false, cookies: vec![] },
+            check_content_type: true,
             max_object_bytes: None,
         }
     }

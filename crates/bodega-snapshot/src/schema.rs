@@ -129,6 +129,7 @@ pub(crate) struct PolicyText {
     pub(crate) stale_if_error_seconds: f64,
     pub(crate) key: KeyText,
     pub(crate) forward: ForwardText,
+    pub(crate) check_content_type: bool,
     pub(crate) max_object_bytes: Option<u64>,
 }
 

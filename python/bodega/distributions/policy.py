@@ -16,6 +16,7 @@ from bodega.distributions.key import ForwardRules, KeyRules
 from bodega.distributions.shapes import (
     ChoiceShape,
     DurationShape,
+    FlagShape,
     MapShape,
     NameShape,
     NounShape,
@@ -48,6 +49,7 @@ class CachePolicy:
         stale_if_error: How long after expiry the old answer is given when the origin fails.
         key: What tells two answers apart.
         forward: What is sent to the origin although it is not in the key.
+        check_content_type: Whether a page under the name of another kind of file is not stored.
         max_object: Larger bodies are streamed and not kept.
     """
 
@@ -136,6 +138,15 @@ class CachePolicy:
             default="inherited",
         ),
     )
+    check_content_type: bool | None = field(
+        default=None,
+        metadata=about(
+            FlagShape(),
+            "Do not store a page (`text/html`, JSON) whose path has the extension of another kind of file, such as "
+            "`/account/x.css` (web cache deception). It is answered all the same.",
+            default='inherited; false with `mode = "rfc"`',
+        ),
+    )
     max_object: Size | None = field(
         default=None,
         metadata=about(SizeShape(), "Larger bodies are streamed to the client and not kept.", default="inherited"),
@@ -154,6 +165,8 @@ class CachePolicy:
             written = getattr(self, name)
             if written is not None and not (name == "default_ttl" and written == "heuristic"):
                 checks.duration(written, name)
+        if self.check_content_type is not None:
+            checks.flag(self.check_content_type, "check_content_type")
         if self.max_object is not None:
             checks.size(self.max_object, "max_object")
         if self.negative_ttl is not None:

@@ -46,6 +46,7 @@ class ResolvedPolicy:
         heuristic_only: No default: a tenth of the age since ``Last-Modified``, or nothing.
         forward_all_headers: Every header but ``Cookie`` reaches the origin.
         negative_ttl_seconds: By status, sorted.
+        check_content_type: What contradicts the extension of its path is not stored.
         max_object_bytes: None: the store's own bound.
     """
 
@@ -67,6 +68,7 @@ class ResolvedPolicy:
     forward_headers: tuple[str, ...]
     forward_all_headers: bool
     forward_cookies: tuple[str, ...]
+    check_content_type: bool
     max_object_bytes: int | None
 
 
@@ -93,6 +95,7 @@ _WEB = ResolvedPolicy(
     forward_headers=(),
     forward_all_headers=False,
     forward_cookies=(),
+    check_content_type=True,
     max_object_bytes=None,
 )
 
@@ -112,7 +115,14 @@ PRESETS: Mapping[str, ResolvedPolicy] = {
         forward_headers=("authorization", "cookie"),
     ),
     # Every header reaches the origin, as in any gateway cache: `Vary` says which of them matter.
-    "rfc": replace(_WEB, mode="rfc", heuristic_only=True, negative_ttl_seconds=(), forward_all_headers=True),
+    "rfc": replace(
+        _WEB,
+        mode="rfc",
+        heuristic_only=True,
+        negative_ttl_seconds=(),
+        forward_all_headers=True,
+        check_content_type=False,
+    ),
     "none": replace(
         _WEB,
         store=False,
@@ -181,6 +191,13 @@ def _resolve(policy: str | CachePolicy, declared: Mapping[str, CachePolicy], see
     return _overlay(_resolve(policy.extends, declared, seen), policy)
 
 
+def _checks(base: ResolvedPolicy, policy: CachePolicy) -> bool:
+    if policy.check_content_type is not None:
+        return policy.check_content_type
+    # RFC 9111 knows no such check: who asks for its letter gets it.
+    return base.check_content_type and policy.mode != "rfc"
+
+
 def _overlay(base: ResolvedPolicy, policy: CachePolicy) -> ResolvedPolicy:
     if not base.store:
         # What keeps nothing and forwards everything has nothing to set; `bodega check` points out who tries.
@@ -216,6 +233,7 @@ def _overlay(base: ResolvedPolicy, policy: CachePolicy) -> ResolvedPolicy:
         forward_headers=() if forward.headers == "all" else _names(forward.headers, base.forward_headers),
         forward_all_headers=forward.headers == "all" or (forward.headers is None and base.forward_all_headers),
         forward_cookies=_names(forward.cookies, base.forward_cookies),
+        check_content_type=_checks(base, policy),
         max_object_bytes=base.max_object_bytes
         if policy.max_object is None
         else checks.size(policy.max_object, "max_object"),

@@ -240,6 +240,7 @@ def _policy(policy: ResolvedPolicy) -> Json:
             "all_headers": policy.forward_all_headers,
             "cookies": list(policy.forward_cookies),
         },
+        "check_content_type": policy.check_content_type,
         "max_object_bytes": policy.max_object_bytes,
     }
 

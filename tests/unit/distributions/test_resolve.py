@@ -88,3 +88,20 @@ def test_a_policy_that_leads_nowhere_is_refused(policy: CachePolicy, message: st
     declared = {"a": CachePolicy(extends="b"), "b": CachePolicy(extends="a"), "self": CachePolicy(extends="self")}
     with pytest.raises(ConfigInvalid, match=message.replace("?", r"\?")):
         resolve_policy(policy, declared)
+
+
+def test_content_types_are_checked_but_by_the_letter_of_the_rfc() -> None:
+    def checks(policy: CachePolicy) -> bool:
+        return resolve_policy(policy, {}).check_content_type
+
+    assert checks(CachePolicy())
+    assert checks(CachePolicy(extends="immutable"))
+    assert not checks(CachePolicy(extends="rfc"))
+    assert not checks(CachePolicy(mode="rfc"))
+    assert checks(CachePolicy(mode="rfc", check_content_type=True))
+    assert not checks(CachePolicy(check_content_type=False))
+
+
+def test_a_check_of_content_types_is_true_or_false() -> None:
+    with pytest.raises(ConfigInvalid, match="neither true nor false"):
+        CachePolicy(check_content_type="yes")  # type: ignore[arg-type]

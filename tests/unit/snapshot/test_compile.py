@@ -139,6 +139,7 @@ add_prefix = "/b"
                     "host": True,
                 },
                 "forward": {"query": {"kind": "none", "names": []}, "headers": [], "all_headers": False, "cookies": []},
+                "check_content_type": True,
                 "max_object_bytes": None,
             },
             "pages": {
@@ -163,6 +164,7 @@ add_prefix = "/b"
                     "all_headers": False,
                     "cookies": [],
                 },
+                "check_content_type": True,
                 "max_object_bytes": 1_048_576,
             },
         },

@@ -76,7 +76,7 @@ fn find(exchange: &mut Exchange<'_>) -> Step {
         Kind::Uncacheable | Kind::VaryNames | Kind::Part => return miss(exchange, Reason::UriMiss),
     }
     if entry.revision != exchange.snapshot.revision {
-        match refresh::under_revision(exchange.worker, exchange.snapshot, behavior, &entry) {
+        match refresh::under_revision(exchange.worker, exchange.snapshot, behavior, &exchange.paths.normal, &entry) {
             Some(fresh) => entry = fresh,
             None => return miss(exchange, Reason::UriMiss),
         }

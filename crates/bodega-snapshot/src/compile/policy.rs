@@ -57,6 +57,7 @@ pub(super) fn compile(place: &str, name: String, text: PolicyText) -> Result<Pol
             all_headers: text.forward.all_headers,
             cookies: cookie_names(&at("forward.cookies"), text.forward.cookies)?,
         },
+        check_content_type: text.check_content_type,
         max_object_bytes: text.max_object_bytes,
         name,
     })
