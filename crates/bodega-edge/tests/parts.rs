@@ -233,8 +233,8 @@ fn check(bodies: &[Bytes], turn: &Turn, got: &Got) -> Result<(), TestCaseError> 
     Ok(())
 }
 
-fn bench(origin: &Arc<Origin>) -> Bench {
-    let bench = Bench::new(&snapshot_json(&json!({}), &json!({}), 1));
+fn bench(origin: &Arc<Origin>, mode: &str) -> Bench {
+    let bench = Bench::new(&snapshot_json(&json!({"mode": mode}), &json!({}), 1));
     let worker = Worker {
         edge: Arc::clone(&bench.worker.edge),
         fetch: Arc::<Origin>::clone(origin),
@@ -244,8 +244,8 @@ fn bench(origin: &Arc<Origin>) -> Bench {
     Bench { worker: Arc::new(worker), ..bench }
 }
 
-async fn play(origin: &Arc<Origin>, turns: &[Turn]) -> Result<(), TestCaseError> {
-    let bench = bench(origin);
+async fn play(origin: &Arc<Origin>, mode: &str, turns: &[Turn]) -> Result<(), TestCaseError> {
+    let bench = bench(origin, mode);
     for turn in turns {
         {
             let mut now = origin.now.lock();
@@ -281,6 +281,15 @@ async fn play(origin: &Arc<Origin>, turns: &[Turn]) -> Result<(), TestCaseError>
 
 #[test]
 fn no_answer_has_bytes_of_two_versions() {
+    play_many("safe");
+}
+
+#[test]
+fn no_answer_has_bytes_of_two_versions_in_rfc_mode() {
+    play_many("rfc");
+}
+
+fn play_many(mode: &str) {
     let bodies: Vec<Bytes> = (0..N_VERSIONS).map(body).collect();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     let turns = proptest::collection::vec(turn(), 1..12);
@@ -288,7 +297,7 @@ fn no_answer_has_bytes_of_two_versions() {
     proptest::test_runner::TestRunner::new(config)
         .run(&turns, |turns| {
             let origin = Arc::new(Origin { bodies: bodies.clone(), now: Mutex::new((0, Manner::Right)) });
-            runtime.block_on(play(&origin, &turns))
+            runtime.block_on(play(&origin, mode, &turns))
         })
         .unwrap();
 }

@@ -7,6 +7,7 @@ use bodega_semantics::cache_control::{self, for_response, parse_targeted};
 use bodega_semantics::conditional::{self, Conditional};
 use bodega_semantics::fields::{Block, list_members};
 use bodega_semantics::key::{self, KeyParts, KeySecret};
+use bodega_semantics::multipart;
 use bodega_semantics::path::Paths;
 use bodega_semantics::policy::{ForwardRules, KeyRules, Mode, QueryRule};
 use bodega_semantics::range::{self, RangeDecision};
@@ -362,6 +363,41 @@ proptest! {
             range::Requested::Other
         };
         prop_assert_eq!(range::requested(&request), Some(expected));
+    }
+
+    #[test]
+    fn several_ranges_are_never_more_than_the_whole(
+        asked in proptest::collection::vec((0..5000_u64, proptest::option::of(0..200_u64)), 2..20), total in 1..6000_u64,
+    ) {
+        let members: Vec<String> = asked
+            .iter()
+            .map(|(first, more)| more.map_or_else(|| format!("-{first}"), |more| format!("{first}-{}", first + more)))
+            .collect();
+        let mut request = Fields::new();
+        request.push("Range", format!("bytes={}", members.join(",")).as_bytes());
+        let held: Vec<(u64, u64)> = match range::decide(&request, &Fields::new(), total) {
+            RangeDecision::Full => return Ok(()),
+            RangeDecision::Unsatisfiable => vec![],
+            RangeDecision::Partial { first, last } => vec![(first, last)],
+            RangeDecision::Several(spans) => {
+                prop_assert!(spans.len() >= 2);
+                prop_assert!(multipart::length(&spans, None, total) < total);
+                spans.iter().map(|span| (span.first, span.last)).collect()
+            }
+        };
+        for (at, (first, last)) in held.iter().enumerate() {
+            prop_assert!(first <= last && *last < total);
+            let is_apart = |(other, end): &(u64, u64)| *end + 1 < *first || *last + 1 < *other;
+            prop_assert!(held[at + 1..].iter().all(is_apart), "{held:?}");
+        }
+        // Exactly what was asked for, byte by byte.
+        for at in 0..total {
+            let is_asked = asked.iter().any(|(first, more)| match more {
+                Some(more) => (*first..=first + more).contains(&at),
+                None => at + first >= total,
+            });
+            prop_assert_eq!(held.iter().any(|(first, last)| (first..=last).contains(&&at)), is_asked, "{}", at);
+        }
     }
 
     #[test]
