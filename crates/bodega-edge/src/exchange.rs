@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use bodega_semantics::cache_control::{CacheControl, Qualified};
-use bodega_semantics::key::{self, UrlMarks};
+use bodega_semantics::key::UrlMarks;
 use bodega_semantics::path::Paths;
 use bodega_semantics::{Field, Fields, Head, Key, Outcome, Reason, Timestamp, forwarding};
 use bodega_snapshot::{Behavior, Distribution, Snapshot};
@@ -14,6 +14,7 @@ use crate::answer::Answer;
 use crate::edge::Worker;
 use crate::fetch::{FetchAnswer, FetchError, RequestBody};
 use crate::fill::LiveHead;
+use crate::keying::Keying;
 use crate::partial::{Held, Plan};
 use crate::reader::FillReader;
 use crate::step::Step;
@@ -293,10 +294,8 @@ impl<'a> Exchange<'a> {
         let (Some(behavior), Some(distribution)) = (self.behavior, self.distribution) else {
             return UrlMarks { path: 0, url: 0 };
         };
-        let rules = &behavior.policy.key;
-        let query = key::keyed_query(rules, self.request.query.unwrap_or_default());
-        let host = if rules.host { self.host.as_str() } else { distribution.name.as_str() };
-        key::url_marks(&self.worker.edge.settings.secret, host, &self.paths.normal, &query)
+        let keying = Keying::of(distribution, behavior, self.host.as_str(), &self.paths, self.request.query);
+        keying.marks(&self.worker.edge.settings.secret)
     }
 
     /// What the asynchronous part starts from, for a request that goes on by itself beside this one.

@@ -58,7 +58,7 @@ pub(crate) fn enter(journey: &mut Journey) -> Option<(Arc<Fill>, bool)> {
                 fill.end(Ok(()));
                 return Some((fill, false));
             }
-            let mut fetch = upstream::request(edge, behavior, request, Purpose::Store);
+            let mut fetch = upstream::request(&edge.settings, behavior, request, Purpose::Store);
             if let Some(plan) = &plan {
                 plan.add_to(&mut fetch, &request.fields);
             }

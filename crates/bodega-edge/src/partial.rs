@@ -352,7 +352,7 @@ impl Lead {
 
     /// Drops the part and asks for what the client wants.
     fn ask_anew(&mut self) -> Checked {
-        let mut fetch = upstream::request(&self.worker.edge, &self.behavior, &self.request, Purpose::Store);
+        let mut fetch = upstream::request(&self.worker.edge.settings, &self.behavior, &self.request, Purpose::Store);
         if let Some(mut plan) = self.plan.take() {
             if let Some(held) = plan.held.take() {
                 self.worker.edge.memory.remove(&held.entry);

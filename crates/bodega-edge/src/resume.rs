@@ -53,7 +53,7 @@ impl Resume {
         let whole = head.part.unwrap_or(Run { span: Span { first: 0, last: n_bytes.max(1) - 1 }, total: n_bytes });
         let first = whole.span.first + position;
         let last = whole.span.first + end.unwrap_or(n_bytes).max(1) - 1;
-        let mut fetch = upstream::request(&self.worker.edge, &self.behavior, &self.request, Purpose::Store);
+        let mut fetch = upstream::request(&self.worker.edge.settings, &self.behavior, &self.request, Purpose::Store);
         crate::partial::set_range(
             &mut fetch,
             Requested::From { first, last: (last + 1 < whole.total).then_some(last) },

@@ -10,7 +10,7 @@ use bodega_semantics::{Fields, Head, Policy, forwarding, path};
 use bodega_snapshot::Behavior;
 use bodega_store::Entry;
 
-use crate::edge::Edge;
+use crate::edge::EdgeSettings;
 use crate::exchange::OwnedRequest;
 use crate::fetch::FetchRequest;
 
@@ -58,7 +58,12 @@ pub(crate) fn has_user_fields<H: Head + ?Sized>(policy: &Policy, head: &H, query
 }
 
 /// The request for the origin.
-pub(crate) fn request(edge: &Edge, behavior: &Behavior, from: &OwnedRequest, purpose: Purpose) -> FetchRequest {
+pub(crate) fn request(
+    settings: &EdgeSettings,
+    behavior: &Behavior,
+    from: &OwnedRequest,
+    purpose: Purpose,
+) -> FetchRequest {
     let policy = &*behavior.policy;
     let mut fields = match purpose {
         Purpose::Pass => forwarding::end_to_end(&from.fields),
@@ -67,11 +72,11 @@ pub(crate) fn request(edge: &Edge, behavior: &Behavior, from: &OwnedRequest, pur
     fields.remove("host");
     fields.remove("content-length");
     fields.remove("expect");
-    let trusted = (edge.settings.is_trusted_proxy)(from.peer);
+    let trusted = (settings.is_trusted_proxy)(from.peer);
     let scheme = if from.https { "https" } else { "http" };
     forwarding::add_forwarded(&mut fields, &from.fields, from.peer, scheme, &from.authority, trusted);
-    forwarding::append_via(&mut fields, &from.fields, from.version, &edge.settings.name);
-    forwarding::append_cdn_loop(&mut fields, &from.fields, &edge.settings.name, &edge.settings.instance);
+    forwarding::append_via(&mut fields, &from.fields, from.version, &settings.name);
+    forwarding::append_cdn_loop(&mut fields, &from.fields, &settings.name, &settings.instance);
     behavior.request_edits.apply(&mut fields);
     let method = if purpose == Purpose::Store { "GET".to_owned() } else { from.method.clone() };
     FetchRequest {

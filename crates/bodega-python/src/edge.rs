@@ -110,7 +110,7 @@ impl NativeEdge {
     }
 }
 
-fn in_process(
+pub(crate) fn in_process(
     method: String,
     url: &str,
     fields: Vec<(String, Vec<u8>)>,

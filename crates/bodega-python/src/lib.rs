@@ -10,6 +10,7 @@ mod build_info;
 mod demo;
 mod edge;
 mod errors;
+mod key;
 mod validate;
 
 #[pymodule]
@@ -21,6 +22,8 @@ mod _core {
     use super::demo::{DemoOrigin, DemoRelay, DemoS3};
     #[pymodule_export]
     use super::edge::NativeEdge;
+    #[pymodule_export]
+    use super::key::explain_key;
     #[pymodule_export]
     use super::validate::validate_snapshot;
 }

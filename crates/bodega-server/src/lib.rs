@@ -9,6 +9,7 @@ mod clock;
 mod connection;
 mod counted_fetch;
 mod events;
+mod explain;
 mod http1;
 mod in_process;
 pub mod listener;
@@ -17,5 +18,6 @@ pub mod server;
 mod stream;
 mod worker;
 
+pub use explain::explain_key;
 pub use in_process::{InProcessAnswer, InProcessRequest};
 pub use server::{Server, StartError};

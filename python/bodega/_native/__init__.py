@@ -17,6 +17,7 @@ try:
         DemoS3,
         NativeEdge,
         build_info,
+        explain_key,
         validate_snapshot,
     )
 except ImportError as error:
@@ -38,6 +39,7 @@ __all__ = [
     "DemoS3",
     "NativeEdge",
     "build_info",
+    "explain_key",
     "validate_snapshot",
 ]
 

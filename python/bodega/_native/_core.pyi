@@ -10,6 +10,7 @@ __all__ = [
     "DemoS3",
     "NativeEdge",
     "build_info",
+    "explain_key",
     "validate_snapshot",
 ]
 
@@ -18,6 +19,23 @@ def build_info() -> dict[str, str]:
 
     Returns:
         `version`, `profile` (`release` or `debug`), `features` (with commas between), `target` (`linux-x86_64`).
+    """
+
+def explain_key(snapshot_json: str, method: str, url: str, headers: Sequence[tuple[str, bytes]]) -> str:
+    """Say what the key of a request would be, and what made it, without running an edge.
+
+    Args:
+        snapshot_json: The document of `docs/concepts/first-light.md`.
+        method: The method.
+        url: `https://host/path?query`, percent-encoded.
+        headers: Fields of the request.
+
+    Returns:
+        A JSON object: `host`, `distribution`, `behavior`, `policy`, `does`, `reason`, `key`, `sent`.
+
+    Raises:
+        SnapshotInvalid: If the snapshot would not be taken.
+        ValueError: If the URL is not as it is sent.
     """
 
 def validate_snapshot(snapshot_json: str) -> None:

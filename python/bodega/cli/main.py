@@ -10,6 +10,7 @@ import typer
 from bodega.cli.check import check
 from bodega.cli.edge import edge
 from bodega.cli.init import init
+from bodega.cli.key import key
 from bodega.cli.output import fail
 from bodega.cli.purge import purge
 from bodega.cli.settings_options import with_settings
@@ -46,6 +47,7 @@ def application() -> typer.Typer:
     app.command("edge")(with_settings(edge))
     app.command("init")(init)
     app.command("check")(check)
+    app.command("key")(key)
     app.command("purge")(purge)
     app.command("invalidate", hidden=True)(purge)
     app.command("status")(status)

@@ -8,6 +8,7 @@ the crate `bodega-snapshot`.
 from __future__ import annotations
 
 from bodega.snapshot.compile import Snapshot, compile_snapshot
+from bodega.snapshot.key import Key, KeyReport, Sent, explain_key
 from bodega.snapshot.validate import validate
 
-__all__ = ["Snapshot", "compile_snapshot", "validate"]
+__all__ = ["Key", "KeyReport", "Sent", "Snapshot", "compile_snapshot", "explain_key", "validate"]

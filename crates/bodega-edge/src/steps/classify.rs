@@ -1,7 +1,7 @@
 //! Host, method and path to a distribution and one of its behaviors.
 
 use bodega_semantics::Reason;
-use bodega_snapshot::Action;
+use bodega_snapshot::{Action, Behavior};
 
 use crate::exchange::Exchange;
 use crate::step::Step;
@@ -20,16 +20,17 @@ pub(crate) fn run(exchange: &mut Exchange<'_>) -> Step {
     if !behavior.networks.allows(exchange.client_address()) {
         return exchange.refuse(Reason::Network);
     }
+    let (step, reason) = step_for(behavior, request.method, request.has_body);
+    exchange.reason = reason.unwrap_or(exchange.reason);
+    step
+}
+
+/// What a behavior does with a request: the store is asked for what could be stored.
+pub(crate) fn step_for(behavior: &Behavior, method: &str, has_body: bool) -> (Step, Option<Reason>) {
     match behavior.action {
-        Action::Redirect { .. } | Action::Answer { .. } => Step::Redirect,
-        Action::Origin(_) if !behavior.policy.store => {
-            exchange.reason = Reason::PolicyNone;
-            Step::Pass
-        }
-        Action::Origin(_) if !matches!(request.method, "GET" | "HEAD") || request.has_body => {
-            exchange.reason = Reason::Method;
-            Step::Pass
-        }
-        Action::Origin(_) => Step::Lookup,
+        Action::Redirect { .. } | Action::Answer { .. } => (Step::Redirect, None),
+        Action::Origin(_) if !behavior.policy.store => (Step::Pass, Some(Reason::PolicyNone)),
+        Action::Origin(_) if !matches!(method, "GET" | "HEAD") || has_body => (Step::Pass, Some(Reason::Method)),
+        Action::Origin(_) => (Step::Lookup, None),
     }
 }

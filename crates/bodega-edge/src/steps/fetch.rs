@@ -14,7 +14,7 @@ pub(crate) async fn run(journey: &mut Journey) -> Step {
     let Action::Origin(origin) = &behavior.action else { return Step::Refuse };
     let edge = &journey.worker.edge;
     let purpose = if journey.passes { Purpose::Pass } else { Purpose::Alone };
-    let mut fetch = upstream::request(edge, &behavior, &journey.request, purpose);
+    let mut fetch = upstream::request(&edge.settings, &behavior, &journey.request, purpose);
     fetch.body = journey.body.take();
     let outcome = if journey.passes { Outcome::Pass } else { Outcome::Miss };
     match journey.worker.fetch.fetch(origin, fetch).await {

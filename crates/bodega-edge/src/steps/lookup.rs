@@ -1,6 +1,5 @@
 //! The key, then memory, then whether what is there may answer.
 
-use bodega_semantics::key::{self, KeyParts};
 use bodega_semantics::reuse::{self, Reuse};
 use bodega_semantics::storable::RequestFacts;
 use bodega_semantics::{Outcome, Reason, cache_control, vary};
@@ -8,6 +7,7 @@ use bodega_store::Entry;
 use bodega_store::entry::Kind;
 
 use crate::exchange::{Exchange, HitFacts};
+use crate::keying::Keying;
 use crate::step::Step;
 use crate::{partial, refresh, upstream};
 
@@ -35,10 +35,8 @@ fn find(exchange: &mut Exchange<'_>) -> Step {
     let request = exchange.request;
     let edge = &exchange.worker.edge;
     let policy = &*behavior.policy;
-    let query = key::keyed_query(&policy.key, request.query.unwrap_or_default());
-    let host = if policy.key.host { exchange.host.as_str() } else { distribution.name.as_str() };
-    let parts = KeyParts { scope: behavior.scope, host, path: &exchange.paths.normal, query: &query };
-    exchange.primary = key::key(&edge.settings.secret, &parts, &policy.key, request);
+    let keying = Keying::of(distribution, behavior, exchange.host.as_str(), &exchange.paths, request.query);
+    exchange.primary = keying.key(&edge.settings.secret, request);
     exchange.key = exchange.primary;
     exchange.user_fields = upstream::has_user_fields(policy, request, request.query);
 

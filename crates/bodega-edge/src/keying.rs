@@ -1,0 +1,44 @@
+//! The key of a request, in one place for those who look it up, invalidate it and explain it.
+
+use std::borrow::Cow;
+
+use bodega_semantics::key::{self, KeyParts, KeySecret, UrlMarks};
+use bodega_semantics::path::Paths;
+use bodega_semantics::{Head, Key};
+use bodega_snapshot::{Behavior, Distribution};
+
+/// What a key is made of, beside the fields of the request.
+pub(crate) struct Keying<'a> {
+    pub(crate) behavior: &'a Behavior,
+    /// The host, or the distribution's name where the host is not in the key.
+    pub(crate) host: &'a str,
+    pub(crate) path: &'a str,
+    pub(crate) query: Cow<'a, str>,
+}
+
+impl<'a> Keying<'a> {
+    pub(crate) fn of(
+        distribution: &'a Distribution,
+        behavior: &'a Behavior,
+        host: &'a str,
+        paths: &'a Paths<'_>,
+        query: Option<&'a str>,
+    ) -> Self {
+        let rules = &behavior.policy.key;
+        Self {
+            behavior,
+            host: if rules.host { host } else { &distribution.name },
+            path: &paths.normal,
+            query: key::keyed_query(rules, query.unwrap_or_default()),
+        }
+    }
+
+    pub(crate) fn key<H: Head + ?Sized>(&self, secret: &KeySecret, request: &H) -> Key {
+        let parts = KeyParts { scope: self.behavior.scope, host: self.host, path: self.path, query: &self.query };
+        key::key(secret, &parts, &self.behavior.policy.key, request)
+    }
+
+    pub(crate) fn marks(&self, secret: &KeySecret) -> UrlMarks {
+        key::url_marks(secret, self.host, self.path, &self.query)
+    }
+}
