@@ -77,6 +77,21 @@ def test_curl_posts_a_chunked_body_and_reads_a_chunked_answer(serve: Serve, orig
     assert origin.requests[0].header("content-length") is None
 
 
+@pytest.mark.parametrize("headers", [{}, {"Content-Length": "0"}], ids=["silent", "with a length"])
+def test_a_204_has_neither_length_nor_coding(serve: Serve, origin: Origin, headers: dict[str, str]) -> None:
+    """It went out with `Transfer-Encoding: chunked` and no chunks, and from the store with `Content-Length: 0`."""
+    origin.on("*", Answer(status=204, headers={**KEPT, **headers}))
+    edge = serve(origin)
+    with Wire(edge.url) as wire:
+        replies = [wire.get("/a") for _ in range(3)]
+    assert [reply.is_hit for reply in replies] == [False, True, True]
+    for reply in replies:
+        assert (reply.status, reply.body) == (204, b"")
+        # RFC 9110 section 8.6, RFC 9112 section 6.1.
+        assert "Content-Length" not in reply
+        assert "Transfer-Encoding" not in reply
+
+
 def test_a_head_request_gets_the_head_of_the_get_and_no_body(serve: Serve, origin: Origin) -> None:
     edge = serve(origin)
     with Wire(edge.url) as wire:

@@ -337,7 +337,10 @@ impl Lead {
                 (Kind::Part, bodega_semantics::partial::key(head.key))
             }
         };
-        bodega_http1::write::write_length(&mut block, n_bytes);
+        if head.status != 204 {
+            // RFC 9110 section 8.6: a 204 has no Content-Length.
+            bodega_http1::write::write_length(&mut block, n_bytes);
+        }
         let mut status_line = Vec::with_capacity(32);
         crate::respond::write_status_line(&mut status_line, head.status);
         make(&NewEntry {

@@ -107,7 +107,7 @@ pub(crate) fn from_live<H: Head + ?Sized>(
         }
     };
     let content_length = match shape {
-        Shape::Whole => total,
+        Shape::Whole if head.status != 204 => total,
         _ => shape.content_length(from, to, head.status),
     };
     Answer {

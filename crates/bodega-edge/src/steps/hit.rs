@@ -28,7 +28,7 @@ pub(crate) fn run(exchange: &mut Exchange<'_>) -> Step {
         Answer {
             status: entry.status,
             head: AnswerHead::Stored { age_seconds: hit.age_seconds, ttl_seconds: hit.ttl_seconds },
-            content_length: Some(n_bytes),
+            content_length: (entry.status != 204).then_some(n_bytes),
             body: BodyPlan::Stored { entry, from: 0, to: n_bytes },
             outcome: hit.outcome,
             reason: hit.reason,

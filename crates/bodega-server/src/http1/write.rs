@@ -286,5 +286,6 @@ impl Output<'_> {
 }
 
 fn has_body(answer: &Answer) -> bool {
-    !matches!(answer.body, BodyPlan::Empty)
+    // RFC 9112 section 6.1: a 204 has no Transfer-Encoding, whatever its body would be read from.
+    answer.status != 204 && !matches!(answer.body, BodyPlan::Empty)
 }
