@@ -18,6 +18,7 @@ impl Edge {
         }
         let host = key::normalize_host(&request.authority);
         self.invalidate_url(&host, &request.path, None);
+        self.invalidate_groups(&host, answer);
         let asked = Asked { scheme: self.scheme_of(request), authority: &request.authority, path: &request.path };
         for (path, query) in affected::named(&asked, &answer.fields) {
             self.invalidate_url(&host, &path, query.as_deref());

@@ -41,6 +41,8 @@ pub(crate) fn enter(journey: &mut Journey) -> Option<(Arc<Fill>, bool)> {
     let now = worker.now();
     let may_join = |fill: &Fill| {
         edge.invalidations.allows(fill.stamp, &fill.marks)
+            // What it will be a group of is not known yet.
+            && edge.invalidations.allows_every_group(fill.stamp)
             && fill.is_joinable(now)
             && !(pending.insists && fill.has_head())
     };
@@ -98,6 +100,7 @@ fn stored_meanwhile(journey: &Journey) -> Option<Entry> {
             && entry.terms.expires > worker.now()
             && !entry.terms.always_validate
             && worker.edge.invalidations.allows(entry.stamp, &entry.marks)
+            && worker.edge.allows_groups(entry)
     })
 }
 

@@ -219,7 +219,7 @@ impl Lead {
     /// Stores unless something that began later is there already, or it was invalidated meanwhile.
     pub(crate) fn store(&self, entry: Entry) -> bool {
         let edge = &self.worker.edge;
-        if !edge.invalidations.allows(entry.stamp, &entry.marks) {
+        if !edge.invalidations.allows(entry.stamp, &entry.marks) || !edge.allows_groups(&entry) {
             return false;
         }
         if edge.memory.peek(entry.key).is_some_and(|other| other.stamp > entry.stamp) {

@@ -14,6 +14,7 @@ pub mod explain;
 pub mod fetch;
 pub mod fill;
 pub mod fillers;
+mod groups;
 pub mod invalidate;
 mod joining;
 mod keying;

@@ -89,7 +89,7 @@ pub(crate) fn find(exchange: &mut Exchange<'_>, reuse: impl FnOnce(&mut Exchange
     }
     let edge = &worker.edge;
     let mut entry = edge.memory.get(partial::key(exchange.key)).filter(|entry| entry.kind == Kind::Part)?;
-    if !edge.invalidations.allows(entry.stamp, &entry.marks) {
+    if !edge.invalidations.allows(entry.stamp, &entry.marks) || !exchange.allows_groups(&entry) {
         edge.memory.remove(&entry);
         return None;
     }
@@ -301,7 +301,10 @@ impl Lead {
         request_time: Timestamp,
         response_time: Timestamp,
     ) -> Option<(Terms, Key, Vec<String>, Fields)> {
-        if answer.status != 206 || !self.worker.edge.invalidations.allows(held.entry.stamp, &held.entry.marks) {
+        let edge = &self.worker.edge;
+        let is_valid =
+            edge.invalidations.allows(held.entry.stamp, &held.entry.marks) && edge.allows_groups(&held.entry);
+        if answer.status != 206 || !is_valid {
             return None;
         }
         let run = Run::of(&answer.fields, answer.content_length)?;

@@ -4,9 +4,7 @@
 
 use std::borrow::Cow;
 
-#[cfg(test)]
-use sfv::List;
-use sfv::{Dictionary, Parser};
+use sfv::{Dictionary, List, Parser};
 
 use crate::fields::Head;
 
@@ -16,7 +14,6 @@ pub(crate) fn dictionary<H: Head + ?Sized>(head: &H, name: &str) -> Option<Dicti
 }
 
 /// The list in the field `name`. `None` if the field is not there or any part of it does not parse.
-#[cfg(test)]
 pub(crate) fn list<H: Head + ?Sized>(head: &H, name: &str) -> Option<List> {
     Parser::new(&*text(head, name)?).parse().ok()
 }

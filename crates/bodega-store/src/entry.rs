@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 use bodega_semantics::fields::Block;
 use bodega_semantics::key::UrlMarks;
 use bodega_semantics::storable::Terms;
-use bodega_semantics::{Field, Head, Key};
+use bodega_semantics::{Field, Head, Key, groups};
 use triomphe::ThinArc;
 
 use crate::slice::Slice;
@@ -41,6 +41,8 @@ pub struct EntryHead {
     pub status: u16,
     /// Whether the request that brought it named a user (cookies, authorization, forwarded fields outside the key).
     pub for_user: bool,
+    /// Whether its fields name cache groups (RFC 9875).
+    pub has_groups: bool,
     status_line_bytes: u8,
     head_bytes: u32,
     slices: Option<Box<SlicedBody>>,
@@ -248,6 +250,7 @@ impl NewEntry<'_> {
             kind: self.kind,
             status: self.status,
             for_user: self.for_user,
+            has_groups: Block(self.block).fields().any(|field| field.name.eq_ignore_ascii_case(groups::GROUPS)),
             status_line_bytes: u8::try_from(self.status_line.len()).unwrap_or(u8::MAX),
             head_bytes: u32::try_from(self.status_line.len() + self.block.len()).unwrap_or(u32::MAX),
             slices,

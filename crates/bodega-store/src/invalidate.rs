@@ -11,14 +11,18 @@ use bodega_semantics::key::UrlMarks;
 use parking_lot::Mutex;
 
 const TABLE_SLOTS: usize = 1 << 16;
+const GROUP_SLOTS: usize = 1 << 12;
 
-/// The generations of one edge. Constant memory (512 KiB), whatever is purged.
+/// The generations of one edge. Constant memory (544 KiB), whatever is purged.
 pub struct Invalidations {
     sequence: AtomicU64,
     all: AtomicU64,
     /// The highest generation of any URL: entries stamped with it or later need no look at the table.
     newest_url: AtomicU64,
     urls: Box<[AtomicU64]>,
+    /// The highest generation of any group, and those of the groups.
+    newest_group: AtomicU64,
+    groups: Box<[AtomicU64]>,
     writer: Mutex<()>,
 }
 
@@ -37,6 +41,8 @@ impl Invalidations {
             all: AtomicU64::new(0),
             newest_url: AtomicU64::new(0),
             urls: (0..TABLE_SLOTS).map(|_| AtomicU64::new(0)).collect(),
+            newest_group: AtomicU64::new(0),
+            groups: (0..GROUP_SLOTS).map(|_| AtomicU64::new(0)).collect(),
             writer: Mutex::new(()),
         }
     }
@@ -55,6 +61,27 @@ impl Invalidations {
             && (stamp >= self.newest_url.load(Ordering::Acquire)
                 || (stamp >= self.urls[slot(marks.path)].load(Ordering::Acquire)
                     && stamp >= self.urls[slot(marks.url)].load(Ordering::Acquire)))
+    }
+
+    /// Whether no group at all has been invalidated since `stamp`: then nobody needs to know the groups of anything.
+    #[inline]
+    #[must_use]
+    pub fn allows_every_group(&self, stamp: u64) -> bool {
+        stamp >= self.newest_group.load(Ordering::Acquire)
+    }
+
+    /// Whether something stamped `stamp` may still be used, as far as the group of this `mark` is concerned.
+    #[must_use]
+    pub fn allows_group(&self, stamp: u64, mark: u64) -> bool {
+        stamp >= self.groups[group_slot(mark)].load(Ordering::Acquire)
+    }
+
+    /// Invalidates what is of the group of this `mark`. Returns the event's number.
+    pub fn invalidate_group(&self, mark: u64) -> u64 {
+        self.apply(|number| {
+            self.groups[group_slot(mark)].store(number, Ordering::Release);
+            self.newest_group.store(number, Ordering::Release);
+        })
     }
 
     /// Invalidates everything. Returns the event's number.
@@ -84,6 +111,11 @@ fn slot(mark: u64) -> usize {
     mark as usize & (TABLE_SLOTS - 1)
 }
 
+#[expect(clippy::cast_possible_truncation, reason = "only the low bits choose the slot")]
+fn group_slot(mark: u64) -> usize {
+    mark as usize & (GROUP_SLOTS - 1)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -108,6 +140,19 @@ mod tests {
         let before = invalidations.sequence();
         invalidations.invalidate_mark(ONE.path);
         assert!(!invalidations.allows(before, &UrlMarks { path: ONE.path, url: 99 }));
+    }
+
+    #[test]
+    fn a_group_is_told_from_urls_and_from_other_groups() {
+        let invalidations = Invalidations::new();
+        let before = invalidations.sequence();
+        assert!(invalidations.allows_every_group(before));
+        invalidations.invalidate_group(ONE.path);
+        assert!(!invalidations.allows_every_group(before));
+        assert!(!invalidations.allows_group(before, ONE.path));
+        assert!(invalidations.allows_group(before, ONE.url));
+        assert!(invalidations.allows(before, &ONE));
+        assert!(invalidations.allows_every_group(invalidations.sequence()));
     }
 
     #[test]

@@ -43,7 +43,7 @@ fn find(exchange: &mut Exchange<'_>) -> Step {
     let Some(mut entry) = edge.memory.get(exchange.key) else {
         return miss(exchange, Reason::UriMiss);
     };
-    if !edge.invalidations.allows(entry.stamp, &entry.marks) {
+    if !edge.invalidations.allows(entry.stamp, &entry.marks) || !exchange.allows_groups(&entry) {
         edge.memory.remove(&entry);
         return miss(exchange, Reason::Invalidated);
     }
@@ -51,7 +51,11 @@ fn find(exchange: &mut Exchange<'_>) -> Step {
         let names = vary_names(&entry);
         exchange.key = vary::variant(&edge.settings.secret, exchange.primary, &names, request);
         match edge.memory.get(exchange.key) {
-            Some(variant) if edge.invalidations.allows(variant.stamp, &variant.marks) => entry = variant,
+            Some(variant)
+                if edge.invalidations.allows(variant.stamp, &variant.marks) && exchange.allows_groups(&variant) =>
+            {
+                entry = variant;
+            }
             Some(variant) => {
                 edge.memory.remove(&variant);
                 return miss(exchange, Reason::Invalidated);
