@@ -26,7 +26,7 @@ impl Edge {
     }
 
     /// The scheme as the client sees it: what a trusted proxy says, else that of the connection.
-    fn scheme_of(&self, request: &OwnedRequest) -> &'static str {
+    pub(crate) fn scheme_of(&self, request: &OwnedRequest) -> &'static str {
         let said = request
             .fields
             .first("x-forwarded-proto")

@@ -9,6 +9,7 @@ use bodega_semantics::key::KeySecret;
 use bodega_semantics::{Reason, Timestamp};
 use bodega_snapshot::Snapshot;
 use bodega_store::{Invalidations, Memory};
+use parking_lot::Mutex;
 
 use crate::collapse::Collapse;
 use crate::fetch::Fetch;
@@ -51,6 +52,8 @@ pub struct Edge {
     /// The configuration in force. Requests under way keep the one they began with.
     pub snapshot: ArcSwap<Snapshot>,
     pub(crate) collapse: Collapse,
+    /// Held while the list of a URL's variants is rewritten.
+    pub(crate) variants: Mutex<()>,
     clock: Arc<dyn Clock>,
     via: String,
     n_requests: AtomicU64,
@@ -67,6 +70,7 @@ impl Edge {
             invalidations: Invalidations::new(),
             snapshot: ArcSwap::from_pointee(snapshot),
             collapse: Collapse::new(),
+            variants: Mutex::new(()),
             clock,
             via,
             n_requests: AtomicU64::new(0),

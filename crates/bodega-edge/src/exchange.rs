@@ -18,6 +18,7 @@ use crate::keying::Keying;
 use crate::partial::{Held, Plan};
 use crate::reader::FillReader;
 use crate::step::Step;
+use crate::upstream;
 
 /// A request as a front has parsed it. Everything is borrowed from the front's buffer.
 #[derive(Clone, Copy)]
@@ -287,6 +288,15 @@ impl<'a> Exchange<'a> {
             let name = field.name.as_bytes();
             (name.len() > 3 && name[..3].eq_ignore_ascii_case(b"if-")) || name.eq_ignore_ascii_case(b"range")
         })
+    }
+
+    /// Finds the request's key, and whether it may get an answer made for its user.
+    pub(crate) fn identify(&mut self) {
+        let (Some(behavior), Some(distribution)) = (self.behavior, self.distribution) else { return };
+        let keying = Keying::of(distribution, behavior, self.host.as_str(), &self.paths, self.request.query);
+        self.primary = keying.key(&self.worker.edge.settings.secret, self.request);
+        self.key = self.primary;
+        self.user_fields = upstream::has_user_fields(&behavior.policy, self.request, self.request.query);
     }
 
     /// The identity of the URL, for invalidation. Nothing on the way of a hit needs it: entries carry their own.

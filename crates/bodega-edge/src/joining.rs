@@ -14,6 +14,7 @@ use crate::fill::{Fill, Resolved};
 use crate::lead::Lead;
 use crate::reader::FillReader;
 use crate::upstream::{self, Purpose};
+use crate::{lead, variants};
 
 /// What came of waiting for the head.
 pub(crate) enum Joined {
@@ -69,6 +70,13 @@ pub(crate) fn enter(journey: &mut Journey) -> Option<(Arc<Fill>, bool)> {
                 upstream::add_validators(&mut fetch, previous);
                 fetch.has_fallback = reuse::may_serve_on_error(&previous.terms, now);
             }
+            let offered = match pending.reason {
+                Reason::VaryMiss if previous.is_none() && plan.is_none() && !pending.user_fields => {
+                    variants::offered(edge, pending.primary, pending.snapshot.revision)
+                }
+                _ => Vec::new(),
+            };
+            variants::offer(&mut fetch.fields, &offered);
             let lead = Lead {
                 worker: Arc::clone(worker),
                 fill: Arc::clone(&fill),
@@ -78,7 +86,9 @@ pub(crate) fn enter(journey: &mut Journey) -> Option<(Arc<Fill>, bool)> {
                 request: Arc::clone(request),
                 primary: pending.primary,
                 facts: RequestFacts::get(pending.user_fields),
+                asks_whether: !offered.is_empty() || previous.as_ref().is_some_and(lead::has_validator),
                 previous,
+                offered,
                 plan,
                 run: None,
             };

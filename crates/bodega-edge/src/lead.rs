@@ -19,6 +19,7 @@ use crate::fetch::{FetchAnswer, FetchError, FetchFuture, FetchRequest};
 use crate::fill::{Fill, LiveHead, Resolved};
 use crate::partial::{self, Checked, Plan};
 use crate::sink::{AtOnce, FIRST_UNKNOWN_BYTES, Sink, come_at_once, too_large};
+use crate::upstream::{self, Purpose};
 
 /// How long it is remembered that answers under a key are not for sharing.
 const UNCACHEABLE_MEMORY: Duration = Duration::from_secs(60);
@@ -36,6 +37,10 @@ pub(crate) struct Lead {
     pub(crate) facts: RequestFacts,
     /// What is stored already and is being validated.
     pub(crate) previous: Option<Entry>,
+    /// Answers to other requests for the URL, any of which the origin may find to be the one.
+    pub(crate) offered: Vec<Entry>,
+    /// Whether the request has conditions.
+    pub(crate) asks_whether: bool,
     /// What is asked for instead of the whole.
     pub(crate) plan: Option<Plan>,
     /// Which part of the whole the body turned out to be.
@@ -75,21 +80,26 @@ pub(crate) async fn run(mut lead: Lead, mut fetch: FetchRequest, last: &mut Opti
             Err(error) => return lead.fail(error, response_time),
             Ok(answer) => answer,
         };
-        if let Some(previous) = lead.previous.take() {
-            match answer.status {
-                304 if has_validator(&previous) => {
-                    return lead.refresh(&previous, &answer, request_time, response_time);
+        if answer.status == 304 {
+            match lead.selected_by(&answer) {
+                Some(entry) => return lead.refresh(&entry, &answer, request_time, response_time),
+                None if lead.asks_whether => {
+                    // RFC 9111 section 4.3.4: it confirms something that is not here. Without conditions, then.
+                    lead.asks_whether = false;
+                    fetch = upstream::request(&worker.edge.settings, &lead.behavior, &lead.request, Purpose::Store);
+                    continue;
                 }
-                status @ (500 | 502 | 503 | 504) if reuse::may_serve_on_error(&previous.terms, response_time) => {
-                    return lead.resolve_entry(previous, Outcome::Stale, Reason::IfError, Some(status));
+                None => {
+                    let what = "the origin answered 304 to a request without conditions";
+                    return lead.fail(FetchError::new(Reason::OriginMalformed, what), response_time);
                 }
-                _ => lead.previous = Some(previous),
             }
         }
-        if answer.status == 304 {
-            let error =
-                FetchError::new(Reason::OriginMalformed, "the origin answered 304 to a request without conditions");
-            return lead.fail(error, response_time);
+        if let Some(previous) = &lead.previous
+            && matches!(answer.status, 500 | 502 | 503 | 504)
+            && reuse::may_serve_on_error(&previous.terms, response_time)
+        {
+            return lead.resolve_entry(previous.clone(), Outcome::Stale, Reason::IfError, Some(answer.status));
         }
         match lead.check(answer, request_time, response_time) {
             Checked::Whole(answer) => return lead.receive(answer, request_time, response_time).await,
@@ -144,7 +154,7 @@ impl Lead {
     }
 
     /// A whole answer.
-    async fn receive(self, answer: FetchAnswer, request_time: Timestamp, response_time: Timestamp) {
+    pub(crate) async fn receive(self, answer: FetchAnswer, request_time: Timestamp, response_time: Timestamp) {
         let decided = self.decide(&self.facts, answer.status, &answer.fields, request_time, response_time);
         let terms = match decided {
             Storable::Yes(terms) if !too_large(&self, answer.content_length) => Some(terms),
@@ -184,14 +194,14 @@ impl Lead {
     pub(crate) fn remember_uncacheable(&self, is_for_users: bool) {
         let now = self.worker.now();
         let terms = Terms { born: now, expires: now.plus(UNCACHEABLE_MEMORY), ..Terms::default() };
-        self.store(self.marker(Kind::Uncacheable, self.fill.key, terms, is_for_users, b""));
+        self.store(self.marker(Kind::Uncacheable, self.fill.key, self.fill.stamp, terms, is_for_users, b""));
     }
 
-    pub(crate) fn marker(&self, kind: Kind, key: Key, terms: Terms, for_user: bool, body: &[u8]) -> Entry {
+    pub(crate) fn marker(&self, kind: Kind, key: Key, stamp: u64, terms: Terms, for_user: bool, body: &[u8]) -> Entry {
         let new = NewEntry {
             key,
             marks: self.fill.marks,
-            stamp: self.fill.stamp,
+            stamp,
             terms,
             revision: self.snapshot.revision,
             kind,
@@ -209,7 +219,14 @@ impl Lead {
         match vary::parse(fields) {
             Vary::Star => None,
             Vary::None => Some((self.primary, Vec::new())),
-            Vary::Names(names) => {
+            Vary::Names(mut names) => {
+                // Nothing can depend on what the origin has not been told. By the letter, `Vary` counts all the same.
+                if !self.behavior.policy.mode.is_rfc() {
+                    names.retain(|name| upstream::reaches_origin(&self.behavior, name));
+                }
+                if names.is_empty() {
+                    return Some((self.primary, names));
+                }
                 let secret = &self.worker.edge.settings.secret;
                 Some((vary::variant(secret, self.primary, &names, &self.request.fields), names))
             }
@@ -256,14 +273,7 @@ impl Lead {
             self.worker.edge.collapse.enter_variant(&self.fill, key);
         }
         if keep && !names.is_empty() {
-            let marker = self.marker(
-                Kind::VaryNames,
-                self.primary,
-                Terms { born: terms.born, expires: Timestamp(u64::MAX), ..Terms::default() },
-                false,
-                names.join("\n").as_bytes(),
-            );
-            self.store(marker);
+            self.remember_variant(&names, key, terms.born);
         }
         let mut head = LiveHead {
             status,
@@ -377,6 +387,6 @@ pub(crate) fn withhold(fields: &mut Fields) -> Fields {
     withheld
 }
 
-fn has_validator(entry: &Entry) -> bool {
+pub(crate) fn has_validator(entry: &Entry) -> bool {
     entry.has("etag") || entry.has("last-modified")
 }

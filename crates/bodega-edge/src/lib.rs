@@ -21,6 +21,7 @@ mod keying;
 mod lead;
 pub mod metrics;
 mod partial;
+mod posted;
 pub mod reader;
 mod refresh;
 mod respond;
@@ -29,6 +30,7 @@ mod sink;
 pub mod step;
 mod steps;
 mod upstream;
+mod variants;
 
 pub use answer::{Answer, AnswerHead, BodyPlan};
 pub use edge::{Clock, Edge, EdgeSettings, Worker};

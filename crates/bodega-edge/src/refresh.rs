@@ -1,10 +1,11 @@
 //! The stored body under another head: after a 304, and under a new configuration.
 
+use bodega_semantics::conditional::weak_match;
 use bodega_semantics::storable::{self, RequestFacts, Storable, Terms};
 use bodega_semantics::{Fields, Head, Outcome, Reason, Timestamp, date, deception};
 use bodega_snapshot::{Behavior, Snapshot};
 use bodega_store::Entry;
-use bodega_store::entry::NewEntry;
+use bodega_store::entry::{Kind, NewEntry};
 
 use crate::edge::Worker;
 use crate::fetch::FetchAnswer;
@@ -91,33 +92,73 @@ impl Lead {
         let for_user = self.facts.has_user_fields || previous.for_user;
         let facts = RequestFacts::get(for_user);
         let decided = self.decide(&facts, previous.status, &with_age, request_time, response_time);
-        let (terms, keep) = match decided {
-            Storable::Yes(terms) => (terms, true),
+        // The new answer may vary by other fields; a part stays where parts are looked for.
+        let place = match previous.kind {
+            Kind::Part => Some((previous.key, Vec::new())),
+            _ => self.variation(&fields),
+        };
+        let (terms, place) = match decided {
+            Storable::Yes(terms) => (terms, place),
             // The origin no longer wants it stored: this once it answers those who asked, then it is gone.
-            Storable::No(_) => (Terms { born: response_time, expires: response_time, ..previous.terms }, false),
+            Storable::No(_) => (Terms { born: response_time, expires: response_time, ..previous.terms }, None),
         };
         let status_line = status_line(previous);
-        let entry = previous.with_head(&NewEntry {
-            key: previous.key,
-            marks: previous.marks,
-            stamp: self.fill.stamp,
-            terms,
-            revision: self.snapshot.revision,
-            kind: previous.kind,
-            status: previous.status,
-            for_user,
-            status_line: &status_line,
-            block: fields.as_block(),
-        });
-        if keep {
-            self.store(entry.clone());
-        } else {
-            self.worker.edge.memory.remove(previous);
+        let under = |key| {
+            previous.with_head(&NewEntry {
+                key,
+                marks: previous.marks,
+                stamp: self.fill.stamp,
+                terms,
+                revision: self.snapshot.revision,
+                kind: previous.kind,
+                status: previous.status,
+                for_user,
+                status_line: &status_line,
+                block: fields.as_block(),
+            })
+        };
+        let entry = under(place.as_ref().map_or(previous.key, |(key, _)| *key));
+        if entry.key != previous.key {
+            if self.previous.is_none() {
+                // Another request's answer, found to be this one's as well: both are fresh now.
+                self.store(under(previous.key));
+            } else {
+                self.worker.edge.memory.remove(previous);
+            }
+        }
+        match place {
+            Some((key, names)) => {
+                if !names.is_empty() {
+                    self.remember_variant(&names, key, terms.born);
+                }
+                self.store(entry.clone());
+            }
+            None => self.worker.edge.memory.remove(previous),
         }
         self.resolve_entry(entry, Outcome::Revalidated, self.reason_of_revalidation(previous), Some(304));
     }
 
+    /// Which stored answer a 304 confirms (RFC 9111 section 4.3.4): the one with its entity tag; without a tag the only
+    /// one that was asked about.
+    pub(crate) fn selected_by(&self, answer: &FetchAnswer) -> Option<Entry> {
+        let mut asked = self.previous.iter().filter(|previous| lead::has_validator(previous)).chain(&self.offered);
+        if !self.asks_whether {
+            return None;
+        }
+        match answer.fields.first("etag") {
+            Some(tag) => {
+                let is_same = |held: &[u8]| held == tag || (tag.starts_with(b"W/") && weak_match(held, tag));
+                // What was asked about by its date alone may have got a tag since.
+                asked.find(|entry| entry.first("etag").is_none_or(is_same)).cloned()
+            }
+            None => asked.next().filter(|_| asked.next().is_none()).cloned(),
+        }
+    }
+
     fn reason_of_revalidation(&self, previous: &Entry) -> Reason {
+        if self.previous.is_none() {
+            return Reason::VaryMiss;
+        }
         if previous.terms.always_validate { Reason::MustRevalidate } else { Reason::Expired }
     }
 }

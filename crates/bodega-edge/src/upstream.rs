@@ -57,6 +57,16 @@ pub(crate) fn has_user_fields<H: Head + ?Sized>(policy: &Policy, head: &H, query
         || forward.cookies.iter().any(|name| !policy.key.cookies.contains(name) && cookie_value(head, name).is_some())
 }
 
+/// Whether the origin of a cacheable behavior gets to see a request's field of this name (lower case).
+pub(crate) fn reaches_origin(behavior: &Behavior, name: &str) -> bool {
+    let Policy { key, forward, .. } = &*behavior.policy;
+    let is_named = |names: &[String]| names.iter().any(|listed| listed == name);
+    NEGOTIATION.contains(&name)
+        || is_named(&key.headers)
+        || is_named(&forward.headers)
+        || if name == "cookie" { !(key.cookies.is_empty() && forward.cookies.is_empty()) } else { forward.all_headers }
+}
+
 /// The request for the origin.
 pub(crate) fn request(
     settings: &EdgeSettings,

@@ -76,7 +76,7 @@ pub(crate) fn strong_match(one: &[u8], other: &[u8]) -> bool {
 }
 
 /// RFC 9110 section 8.8.3.2: the same but for weakness.
-fn weak_match(one: &[u8], other: &[u8]) -> bool {
+pub fn weak_match(one: &[u8], other: &[u8]) -> bool {
     let opaque = |tag: &'_ [u8]| tag.len() - tag.strip_prefix(b"W/").unwrap_or(tag).len();
     one[opaque(one)..] == other[opaque(other)..]
 }

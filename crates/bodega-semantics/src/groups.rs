@@ -2,8 +2,6 @@
 //!
 //! Groups are an origin's own: a mark holds the host, so that none reaches another's.
 
-use std::hash::Hasher;
-
 use sfv::{BareItem, ListEntry};
 use siphasher::sip128::{Hasher128, SipHasher13};
 

@@ -66,7 +66,9 @@ pub fn decide(terms: &Terms, facts: &RequestFacts, heeded: Option<&CacheControl>
 /// `must-revalidate` never (RFC 9111 section 5.2.2.2).
 #[must_use]
 pub fn may_serve_on_error(terms: &Terms, now: Timestamp) -> bool {
-    !terms.must_revalidate && !terms.always_validate && terms.expires.plus(terms.stale_if_error.length()) > now
+    // Without a window nothing stands in, not even what is fresh where a client asked for it to be validated.
+    let window = terms.stale_if_error.length();
+    !terms.must_revalidate && !terms.always_validate && !window.is_zero() && terms.expires.plus(window) > now
 }
 
 /// RFC 9111 section 5.2.1.2.

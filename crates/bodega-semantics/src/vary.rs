@@ -120,6 +120,20 @@ fn write_negotiation<H: Head + ?Sized>(hasher: &mut SipHasher13, name: &str, req
     }
 }
 
+/// The language that a request likes better than all others; `None` if it likes several equally, or any.
+pub fn preferred_language<H: Head + ?Sized>(request: &H) -> Option<&[u8]> {
+    let mut best: Option<Member<'_>> = None;
+    let mut is_alone = false;
+    for member in list_members(request.all("accept-language")).map(Member::read) {
+        match best {
+            Some(held) if held.thousandths > member.thousandths => {}
+            Some(held) if held.thousandths == member.thousandths => is_alone = false,
+            _ => (best, is_alone) = (Some(member), true),
+        }
+    }
+    best.filter(|best| is_alone && best.thousandths > 0 && best.text != b"*").map(|best| best.text)
+}
+
 /// One of what a client would take.
 #[derive(Clone, Copy, Default)]
 struct Member<'a> {
@@ -226,6 +240,24 @@ mod tests {
             ("Authorization", "Basic a,  b", "Basic a, b", false),
         ] {
             assert_eq!(of(name, one) == of(name, other), same, "{name}: {one} | {other}");
+        }
+    }
+
+    #[test]
+    fn the_preferred_language_is_the_one_with_the_highest_quality() {
+        for (value, expected) in [
+            ("fr;q=0.5, de;q=1.0", Some("de")),
+            ("de", Some("de")),
+            ("de-AT, de;q=0.9, *;q=0.1", Some("de-AT")),
+            ("en, de", None),
+            ("fr;q=0.5, en;q=0.7, de;q=0.7", None),
+            ("*", None),
+            ("de;q=0", None),
+            ("", None),
+        ] {
+            let request = fields(&[("Accept-Language", value)]);
+            let found = preferred_language(&request).map(|language| String::from_utf8_lossy(language).into_owned());
+            assert_eq!(found.as_deref(), expected, "{value}");
         }
     }
 

@@ -22,6 +22,10 @@ pub(crate) fn run(exchange: &mut Exchange<'_>) -> Step {
     }
     let (step, reason) = step_for(behavior, request.method, request.has_body);
     exchange.reason = reason.unwrap_or(exchange.reason);
+    if step == Step::Pass && request.method == "POST" && behavior.policy.mode.is_rfc() {
+        // Its answer may be one for GETs.
+        exchange.identify();
+    }
     step
 }
 

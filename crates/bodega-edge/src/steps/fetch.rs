@@ -5,6 +5,7 @@ use bodega_snapshot::Action;
 
 use crate::exchange::{Found, Journey};
 use crate::fetch::FetchError;
+use crate::posted;
 use crate::step::Step;
 use crate::upstream::{self, Purpose};
 
@@ -17,9 +18,19 @@ pub(crate) async fn run(journey: &mut Journey) -> Step {
     let mut fetch = upstream::request(&edge.settings, &behavior, &journey.request, purpose);
     fetch.body = journey.body.take();
     let outcome = if journey.passes { Outcome::Pass } else { Outcome::Miss };
+    let may_be_kept = posted::may_be_kept(&behavior, &journey.request);
+    let (request_time, stamp) = (journey.worker.now(), edge.invalidations.sequence());
     match journey.worker.fetch.fetch(origin, fetch).await {
-        Ok(answer) => {
+        Ok(mut answer) => {
+            // What was forgotten meanwhile by somebody else was not made after that.
+            let may_be_kept = may_be_kept && edge.invalidations.allows(stamp, &journey.pending.marks);
             edge.heed_change(&journey.request, &answer);
+            if may_be_kept {
+                match posted::keep(journey, &behavior, origin, answer, request_time).await {
+                    Some(alone) => answer = alone,
+                    None => return Step::Deliver,
+                }
+            }
             if answer.status == 101 {
                 let error = FetchError::new(Reason::OriginMalformed, "the origin switched protocols unasked");
                 journey.found = Found::Failed(error);

@@ -7,9 +7,9 @@ use bodega_store::Entry;
 use bodega_store::entry::Kind;
 
 use crate::exchange::{Exchange, HitFacts};
-use crate::keying::Keying;
 use crate::step::Step;
-use crate::{partial, refresh, upstream};
+use crate::variants::Variants;
+use crate::{partial, refresh};
 
 /// Looks the request up, and heeds what the client says about caching where the policy does (RFC 9111 section 5.2.1).
 pub(crate) fn run(exchange: &mut Exchange<'_>) -> Step {
@@ -29,17 +29,11 @@ pub(crate) fn run(exchange: &mut Exchange<'_>) -> Step {
 }
 
 fn find(exchange: &mut Exchange<'_>) -> Step {
-    let (Some(behavior), Some(distribution)) = (exchange.behavior, exchange.distribution) else {
-        return exchange.refuse(Reason::Internal);
-    };
+    let Some(behavior) = exchange.behavior else { return exchange.refuse(Reason::Internal) };
+    exchange.identify();
     let request = exchange.request;
     let edge = &exchange.worker.edge;
     let policy = &*behavior.policy;
-    let keying = Keying::of(distribution, behavior, exchange.host.as_str(), &exchange.paths, request.query);
-    exchange.primary = keying.key(&edge.settings.secret, request);
-    exchange.key = exchange.primary;
-    exchange.user_fields = upstream::has_user_fields(policy, request, request.query);
-
     let Some(mut entry) = edge.memory.get(exchange.key) else {
         return miss(exchange, Reason::UriMiss);
     };
@@ -48,20 +42,27 @@ fn find(exchange: &mut Exchange<'_>) -> Step {
         return miss(exchange, Reason::Invalidated);
     }
     if entry.kind == Kind::VaryNames {
-        let names = vary_names(&entry);
-        exchange.key = vary::variant(&edge.settings.secret, exchange.primary, &names, request);
-        match edge.memory.get(exchange.key) {
+        let variants = Variants::of(&entry);
+        exchange.key = vary::variant(&edge.settings.secret, exchange.primary, variants.names(), request);
+        entry = match edge.memory.get(exchange.key) {
             Some(variant)
                 if edge.invalidations.allows(variant.stamp, &variant.marks) && exchange.allows_groups(&variant) =>
             {
-                entry = variant;
+                variant
             }
             Some(variant) => {
                 edge.memory.remove(&variant);
                 return miss(exchange, Reason::Invalidated);
             }
+            None if policy.mode.is_rfc() => match variants.in_language(edge, exchange.primary, request) {
+                Some(variant) => {
+                    exchange.key = variant.key;
+                    variant
+                }
+                None => return miss(exchange, Reason::VaryMiss),
+            },
             None => return miss(exchange, Reason::VaryMiss),
-        }
+        };
     }
     match entry.kind {
         Kind::Answer => {}
@@ -115,16 +116,6 @@ fn reuse(exchange: &mut Exchange<'_>, entry: Entry) -> Step {
 fn stale_hit(exchange: &mut Exchange<'_>, age_seconds: u64, reason: Reason) -> Step {
     exchange.hit = Some(HitFacts { age_seconds, ttl_seconds: 0, outcome: Outcome::Stale, reason });
     Step::Hit
-}
-
-/// The names kept in an entry of kind `VaryNames`.
-fn vary_names(entry: &Entry) -> Vec<String> {
-    match entry.body() {
-        bodega_store::Body::Inline(bytes) => {
-            String::from_utf8_lossy(bytes).split('\n').filter(|name| !name.is_empty()).map(ToOwned::to_owned).collect()
-        }
-        bodega_store::Body::Slices(_) => Vec::new(),
-    }
 }
 
 fn miss(exchange: &mut Exchange<'_>, reason: Reason) -> Step {
