@@ -182,7 +182,7 @@ fn strip_scheme(target: &str) -> Option<&str> {
 }
 
 /// A host with an optional port (RFC 3986 section 3.2), narrowed to what names of hosts are made of:
-/// no user information (RFC 9110 section 4.2.4), no empty host, no sub-delimiters.
+/// no user information (RFC 9110 section 4.2.4), no empty host or label, no escapes, no sub-delimiters.
 fn authority(value: &[u8]) -> Result<&str, HeadError> {
     const WRONG: HeadError = HeadError::malformed("a malformed Host");
     let (host_ok, rest) = match value {
@@ -195,13 +195,20 @@ fn authority(value: &[u8]) -> Result<&str, HeadError> {
         _ => {
             let end = value.iter().position(|&byte| byte == b':').unwrap_or(value.len());
             let host = &value[..end];
-            let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'%');
-            (!host.is_empty() && host.iter().all(is_name), &value[end..])
+            let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~');
+            let no_empty_label =
+                host.first().is_some_and(|&byte| byte != b'.') && !host.windows(2).any(|two| two == b"..");
+            (no_empty_label && host.iter().all(is_name), &value[end..])
         }
     };
     let port_ok = match rest {
         [] => true,
-        [b':', port @ ..] => port.len() <= 5 && port.iter().all(u8::is_ascii_digit),
+        [b':', port @ ..] => {
+            // Five digits at most, so that the sum stays small.
+            port.len() <= 5
+                && port.iter().all(u8::is_ascii_digit)
+                && port.iter().fold(0, |sum, &byte| sum * 10 + u32::from(byte - b'0')) <= u32::from(u16::MAX)
+        }
         _ => false,
     };
     if !host_ok || !port_ok {

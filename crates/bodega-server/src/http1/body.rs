@@ -78,11 +78,17 @@ impl Incoming {
         self.0.lock().n_bytes
     }
 
+    /// Whether it can still be read to its end, so that the next request is found behind it.
+    pub(crate) fn is_in_step(&self) -> bool {
+        let state = self.0.lock();
+        !state.failed && (state.is_done() || !state.expects_continue)
+    }
+
     /// What was read ahead, once the body has been read to its end; `None` if the connection must be closed.
     pub(crate) async fn finish(self) -> Option<Input> {
         let mut drained = 0;
-        if self.0.lock().expects_continue && !self.0.lock().is_done() {
-            // The body was never asked for; whether the client sends it all the same cannot be known.
+        if !self.is_in_step() {
+            // Malformed; or never asked for, and whether the client sends it all the same cannot be known.
             return None;
         }
         loop {

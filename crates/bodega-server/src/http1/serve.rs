@@ -208,8 +208,10 @@ fn take_parsed(
     match begun {
         Begun::Ready(answer) => {
             let has_body = !matches!(framing, BodyFraming::None | BodyFraming::Length(0));
-            // A body that nobody will read ends the connection, rather than being taken for the next request.
-            let asked = Asked { keep_alive: asked.keep_alive && !has_body, ..asked };
+            // A body that nobody will read ends the connection, rather than being taken for the next request; so does
+            // what a client sends through a tunnel, or in another protocol, before it hears that there is none.
+            let has_more = has_body || head.upgrade || head.method == "CONNECT";
+            let asked = Asked { keep_alive: asked.keep_alive && !has_more, ..asked };
             let line = thread.log.as_ref().map(|log| log.line(&view, &answer));
             Taken::Ready { answer, asked, n_bytes, line }
         }
@@ -257,8 +259,10 @@ async fn wait(
         stream: incoming.stream(),
     });
     let answer = complete(journey, body).await;
-    // A drain may have begun meanwhile: the client is told not to send another request here.
-    let asked = Asked { keep_alive: asked.keep_alive && !thread.is_draining(), ..asked };
+    // A drain may have begun meanwhile, or the body be beyond reading: the client is told not to send another request
+    // here.
+    let in_step = incoming.as_ref().is_none_or(Incoming::is_in_step);
+    let asked = Asked { keep_alive: asked.keep_alive && in_step && !thread.is_draining(), ..asked };
     let line = line.map(|line| line.answered(&answer));
     let (outcome, reason) = (answer.outcome, answer.reason);
     let mut written = output.answer(answer, asked, false).await;
