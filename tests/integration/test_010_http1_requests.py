@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import email.utils
 import subprocess
+import threading
 import time
 from pathlib import Path
 
@@ -267,6 +268,65 @@ def test_an_interim_answer_of_the_origin_is_not_taken_for_the_answer(serve: Serv
     with Wire(edge.url) as wire:
         assert wire.get("/a").body == b"whole"
         assert wire.get("/a").is_hit
+
+
+@pytest.mark.parametrize("policy", ["web", "none"])
+def test_hints_arrive_before_the_origin_has_its_answer(serve: Serve, origin: Origin, policy: str) -> None:
+    gate = threading.Event()
+    fields = {"Link": "</a.css>; rel=preload", "Keep-Alive": "timeout=5", "Connection": "X-Hop", "X-Hop": "1"}
+    origin.on("/a", Answer(b"whole", headers=KEPT, interim=[100, 102, (103, fields)], before=gate))
+    edge = serve(site(origin, policy=policy))
+    with Wire(edge.url) as wire:
+        heads = [wire.send(request("/a")).head(), wire.head()]
+        assert [(head.version, head.status) for head in heads] == [("HTTP/1.1", 102), ("HTTP/1.1", 103)]
+        assert [head.fields for head in heads] == [(), (("Link", "</a.css>; rel=preload"),)]
+        gate.set()
+        answer = wire.head()
+        assert (answer.status, "Link" in answer, wire.exactly(5)) == (200, False, b"whole")
+        if policy == "web":
+            assert wire.send(request("/a")).head().is_hit
+
+
+def test_only_who_leads_a_fill_gets_hints(serve: Serve, origin: Origin) -> None:
+    gate = threading.Event()
+    origin.on("/a", Answer(b"whole", headers=KEPT, interim=[103], before=gate))
+    edge = serve(origin)
+    with Wire(edge.url) as leader, Wire(edge.url) as joiner:
+        assert leader.send(request("/a")).head().status == 103
+        joiner.send(request("/a"))
+        get(edge.url, "/behind")
+        gate.set()
+        assert [leader.head().status, joiner.head().status] == [200, 200]
+    assert [each.target for each in origin.requests] == ["/a", "/behind"]
+
+
+def test_an_http_1_0_client_gets_no_hints(serve: Serve, origin: Origin) -> None:
+    # RFC 9110 section 15.2: it would take them for the answer.
+    origin.on("/a", Answer(b"whole", headers=KEPT, interim=[102, 103]))
+    edge = serve(origin)
+    with Wire(edge.url) as wire:
+        assert wire.send(b"GET /a HTTP/1.0\r\nHost: e\r\n\r\n").head().status == 200
+
+
+def test_hints_do_not_get_between_a_body_and_its_client(serve: Serve, origin: Origin) -> None:
+    # The origin sends its hints when the whole body is there, which the edge has to ask the client for.
+    origin.on("/a", Answer(b"whole", interim=[103]))
+    edge = serve(site(origin, policy="none"))
+    with Wire(edge.url) as wire:
+        wire.send(request("/a", "Content-Length: 4", "Expect: 100-continue", method="POST"))
+        assert wire.head().status == 100
+        assert wire.send(b"body").head().status == 103
+        assert wire.reply().body == b"whole"
+        assert wire.get("/a").body == b"whole"
+    assert [each.body for each in origin.requests] == [b"body", b""]
+
+
+def test_hints_without_end_are_an_error_after_the_eighth(serve: Serve, origin: Origin) -> None:
+    origin.on("/a", Answer(b"whole", interim=[103] * 17))
+    edge = serve(origin)
+    with Wire(edge.url) as wire:
+        wire.send(request("/a"))
+        assert [wire.head().status for _ in range(9)] == [103] * 8 + [502]
 
 
 def test_a_client_that_half_closes_still_gets_its_answer(serve: Serve, origin: Origin) -> None:

@@ -14,6 +14,7 @@ use crate::answer::Answer;
 use crate::edge::Worker;
 use crate::fetch::{FetchAnswer, FetchError, RequestBody};
 use crate::fill::LiveHead;
+use crate::interim::{self, InterimReceiver, InterimSender};
 use crate::keying::Keying;
 use crate::partial::{Held, Plan};
 use crate::reader::FillReader;
@@ -195,6 +196,8 @@ pub struct Journey {
     pub(crate) passes: bool,
     /// What is asked for instead of the whole.
     pub(crate) plan: Option<Plan>,
+    /// Where interim answers go, if the client can take any.
+    pub(crate) interim: Option<InterimSender>,
 }
 
 impl Journey {
@@ -211,7 +214,16 @@ impl Journey {
             rounds: 0,
             passes: false,
             plan: None,
+            interim: None,
         }
+    }
+
+    /// Where interim answers come out, for a client that can take them (RFC 9110 section 15.2: no HTTP/1.0 client).
+    #[must_use]
+    pub fn interim(&mut self) -> InterimReceiver {
+        let (sender, receiver) = interim::channel(self.pending.behavior.clone());
+        self.interim = Some(sender);
+        receiver
     }
 }
 

@@ -9,6 +9,8 @@ use std::task::{Context, Poll};
 use bodega_semantics::{Fields, Reason};
 use bytes::Bytes;
 
+use crate::interim::InterimSender;
+
 /// One request to an origin, ready to be sent: end-to-end fields only, already edited and filtered.
 /// The implementation adds `Host` (by the origin's own setting), framing and, for S3, the signature.
 pub struct FetchRequest {
@@ -24,6 +26,8 @@ pub struct FetchRequest {
     pub body: Option<RequestBody>,
     /// Whether something stored may stand in for the answer: then an origin that is known to fail is not waited for.
     pub has_fallback: bool,
+    /// Where the origin's interim answers go (1xx but 100 and 101), without hop-by-hop fields. `None`: nowhere.
+    pub interim: Option<InterimSender>,
 }
 
 /// The body of a request on its way to an origin.

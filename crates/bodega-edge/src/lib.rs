@@ -15,6 +15,7 @@ pub mod fetch;
 pub mod fill;
 pub mod fillers;
 mod groups;
+pub mod interim;
 pub mod invalidate;
 mod joining;
 mod keying;

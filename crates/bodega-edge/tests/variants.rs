@@ -17,6 +17,7 @@ fn variant(language: usize) -> Scripted {
     fields.push("Cache-Control", b"max-age=60");
     fields.push("Vary", b"Accept-Language");
     Scripted {
+        interim: Vec::new(),
         status: 200,
         fields,
         body: Bytes::from(format!("variant {language}")),

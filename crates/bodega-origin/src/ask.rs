@@ -40,7 +40,8 @@ pub(crate) async fn alone(lane: Lane, request: FetchRequest) -> Result<FetchAnsw
 
 /// Makes a request the trial, while something else answers it: nobody waits for an origin that may still hang, least of
 /// all everybody who joined one fill. Its answer is dropped; it is a safe request, and the next one may be answered.
-pub(crate) fn try_aside(lane: Lane, trial: Asking, request: FetchRequest, group: Option<Arc<Group>>) {
+pub(crate) fn try_aside(lane: Lane, trial: Asking, mut request: FetchRequest, group: Option<Arc<Group>>) {
+    request.interim = None;
     tokio::spawn(async move {
         let failover = group.as_ref().map_or(&[][..], |group| &group.settings.failover);
         drop(ask(lane, trial, request, failover).await);

@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use bodega_edge::fetch::{FetchAnswer, FetchError};
+use bodega_edge::interim::InterimSender;
 use bodega_http1::RequestKind;
 
 use crate::body::{Arrival, answer};
@@ -22,6 +23,8 @@ pub(crate) struct Outgoing {
     pub(crate) kind: RequestKind,
     pub(crate) is_safe: bool,
     pub(crate) upload: Option<Upload>,
+    /// Where interim answers go.
+    pub(crate) interim: Option<InterimSender>,
 }
 
 /// Sends a request whose head `write_head` writes, anew for each connection.
@@ -80,7 +83,7 @@ async fn once(
     };
     write_head(&mut connection.output);
     let limits = &lane.origin().settings.limits;
-    let head = exchange(&mut connection, &mut outgoing.upload, outgoing.kind, limits).await?;
+    let head = exchange(&mut connection, outgoing, limits).await?;
     Ok((head, connection))
 }
 

@@ -7,6 +7,7 @@ use std::io;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use bodega_edge::interim::InterimSender;
 use bodega_http1::{
     AnswerFraming, EMPTY_FIELD, Field, HeadErrorKind, Limits, MAX_FIELDS, Parsed, RequestKind, parse_response,
 };
@@ -16,6 +17,7 @@ use bodega_snapshot::OriginLimits;
 use bytes::Buf;
 use tokio::time::Instant;
 
+use crate::attempts::Outgoing;
 use crate::connection::{Connection, HEAD_BYTES};
 use crate::failure::{Failure, Stage, seconds};
 use crate::upload::{SendError, Upload};
@@ -33,22 +35,22 @@ pub(crate) struct AnswerHead {
     pub(crate) idle_timeout: Option<Duration>,
 }
 
-/// Sends the head that lies in `connection.output` and the body of `upload`, and reads the head of the answer.
+/// Sends the head that lies in `connection.output` and the body of `outgoing`, and reads the head of the answer.
 ///
 /// # Errors
 /// When the origin did not take the request or give an answer; the connection must then be dropped.
 pub(crate) async fn exchange(
     connection: &mut Connection,
-    upload: &mut Option<Upload>,
-    kind: RequestKind,
+    outgoing: &mut Outgoing,
     limits: &OriginLimits,
 ) -> Result<AnswerHead, Failure> {
     let peer = connection.peer;
     let started = Instant::now();
     let mut exchange = Exchange {
         connection,
-        upload,
-        kind,
+        upload: &mut outgoing.upload,
+        kind: outgoing.kind,
+        interim: outgoing.interim.as_ref(),
         limits,
         sent_at: None,
         started,
@@ -63,6 +65,8 @@ struct Exchange<'a> {
     connection: &'a mut Connection,
     upload: &'a mut Option<Upload>,
     kind: RequestKind,
+    /// Where interim answers go.
+    interim: Option<&'a InterimSender>,
     limits: &'a OriginLimits,
     started: Instant,
     sent_at: Option<Instant>,
@@ -143,6 +147,9 @@ impl Exchange<'_> {
             if head.status == 101 || self.n_interim > MAX_INTERIM {
                 let what = format!("gave an answer that was not asked for (status {})", head.status);
                 return Err(Failure::new(Reason::OriginMalformed, Stage::Final, what));
+            }
+            if let Some(interim) = self.interim {
+                interim.send(head.status, end_to_end(&WithoutLength(head.fields)));
             }
             self.connection.input.advance(n_bytes);
             if self.connection.input.is_empty() {

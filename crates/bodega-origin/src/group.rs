@@ -134,5 +134,6 @@ fn again(request: &FetchRequest) -> FetchRequest {
         fields: request.fields.clone(),
         body: None,
         has_fallback: request.has_fallback,
+        interim: request.interim.clone(),
     }
 }

@@ -26,15 +26,19 @@ struct Wanted {
 /// # Errors
 /// When no attempt brought an answer.
 pub(crate) async fn fetch(lane: &Lane, turn: Turn, request: FetchRequest) -> Result<FetchAnswer, FetchError> {
-    let FetchRequest { method, path_and_query, client_authority, fields, body, has_fallback: _ } = request;
+    let FetchRequest { method, path_and_query, client_authority, fields, body, has_fallback: _, interim } = request;
     let is_clean = |text: &str| text.bytes().all(|byte| byte.is_ascii_graphic());
     if !is_clean(&method) || !is_clean(&path_and_query) || !is_clean(&client_authority) {
         return Err(FetchError::internal("a request line that cannot be sent"));
     }
     let length = body.as_ref().map(|body| body.content_length);
     let wanted = Wanted { method, path_and_query, client_authority, fields, length };
-    let outgoing =
-        Outgoing { kind: kind_of(&wanted.method), is_safe: is_safe(&wanted.method), upload: body.map(Upload::new) };
+    let outgoing = Outgoing {
+        kind: kind_of(&wanted.method),
+        is_safe: is_safe(&wanted.method),
+        upload: body.map(Upload::new),
+        interim,
+    };
     attempts::send(lane, turn, outgoing, |out| write_head(out, lane.origin(), &wanted)).await
 }
 

@@ -150,6 +150,7 @@ fn request(method: &str, path_and_query: &str) -> FetchRequest {
         fields: Fields::new(),
         body: None,
         has_fallback: false,
+        interim: None,
     }
 }
 

@@ -50,6 +50,7 @@ async fn get(worker: &impl Fetch, origin: &str) -> String {
         fields: Fields::new(),
         body: None,
         has_fallback: false,
+        interim: None,
     };
     let mut answer = worker.fetch(origin, request).await.unwrap();
     let mut body = Vec::new();

@@ -1,6 +1,6 @@
 //! Header edits of a behavior.
 
-use bodega_semantics::Fields;
+use bodega_semantics::{Fields, Head};
 
 /// Fields that are removed, then fields that are set.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -26,6 +26,18 @@ impl Edits {
         }
         for (name, value) in &self.set {
             fields.set(name, value.as_bytes());
+        }
+    }
+
+    /// Changes `fields` of a head that comes before the answer: what is set is set only in place of what is there.
+    pub fn apply_to_present(&self, fields: &mut Fields) {
+        for name in &self.remove {
+            fields.remove(name);
+        }
+        for (name, value) in &self.set {
+            if fields.has(name) {
+                fields.set(name, value.as_bytes());
+            }
         }
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bodega_edge::exchange::{Journey, OwnedRequest};
 use bodega_edge::fetch::{OnePiece, RequestBody, next_chunk};
+use bodega_edge::interim::{Came, Interim};
 use bodega_edge::{Answer, AnswerHead, Begun, BodyPlan, Edge, EdgeSettings, RequestView, Worker, begin, complete};
 use bodega_eviction::s3fifo::S3Fifo;
 use bodega_semantics::key::KeySecret;
@@ -59,6 +60,8 @@ pub struct Got {
     pub status: u16,
     /// The fields.
     pub fields: Fields,
+    /// What came before the answer.
+    pub interim: Vec<Interim>,
     /// As much of the body as came.
     pub body: Vec<u8>,
     /// Whether it broke off.
@@ -121,6 +124,11 @@ impl Bench {
 
     /// Sends a request and returns the answer with its body still to be read.
     pub async fn begin(&self, request: &TestRequest) -> Answer {
+        self.begin_noting(request, &mut Vec::new()).await
+    }
+
+    /// The same, and notes what came before the answer.
+    pub async fn begin_noting(&self, request: &TestRequest, before: &mut Vec<Interim>) -> Answer {
         let fields: Vec<Field<'_>> = request
             .headers
             .iter()
@@ -146,20 +154,30 @@ impl Bench {
         match begin(&self.worker, &snapshot, &view) {
             Begun::Ready(answer) => answer,
             Begun::Pending(pending) => {
-                let journey = Journey::new(Arc::clone(&self.worker), OwnedRequest::copy_of(&view), pending);
+                let mut journey = Journey::new(Arc::clone(&self.worker), OwnedRequest::copy_of(&view), pending);
                 let body = (!request.body.is_empty()).then(|| RequestBody {
                     content_length: Some(request.body.len() as u64),
                     stream: Box::new(OnePiece(Some(Bytes::from(request.body.clone())))),
                 });
-                complete(journey, body).await
+                let interim = journey.interim();
+                let mut answering = Box::pin(complete(journey, body));
+                let answer = loop {
+                    match interim.next_before(answering.as_mut()).await {
+                        Came::Interim(interim) => before.push(interim),
+                        Came::Final(answer) => break answer,
+                    }
+                };
+                before.extend(std::iter::from_fn(|| interim.take()));
+                answer
             }
         }
     }
 
     /// Sends a request and reads the whole answer.
     pub async fn send(&self, request: &TestRequest) -> Got {
-        let answer = self.begin(request).await;
-        self.read(answer).await
+        let mut interim = Vec::new();
+        let answer = self.begin_noting(request, &mut interim).await;
+        Got { interim, ..self.read(answer).await }
     }
 
     /// Reads the rest of an answer.
@@ -181,6 +199,7 @@ impl Bench {
         let mut got = Got {
             status: answer.status,
             fields,
+            interim: Vec::new(),
             body: Vec::new(),
             broken: false,
             outcome: answer.outcome,

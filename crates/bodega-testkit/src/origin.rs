@@ -6,6 +6,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bodega_edge::fetch::{BodyStream, Fetch, FetchAnswer, FetchError, FetchFuture, FetchRequest, next_chunk};
+use bodega_edge::interim::{Interim, InterimSender};
 use bodega_semantics::{Fields, Head, Reason};
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -31,6 +32,8 @@ pub struct Asked {
 /// What the origin answers.
 #[derive(Clone, Debug)]
 pub struct Scripted {
+    /// What comes before the answer.
+    pub interim: Vec<Interim>,
     /// The status code.
     pub status: u16,
     /// The fields.
@@ -49,6 +52,7 @@ pub struct Scripted {
 
 /// An answer that a test gives by hand, piece by piece.
 pub struct ByHand {
+    interim: mpsc::UnboundedSender<Interim>,
     head: Option<oneshot::Sender<HeadByHand>>,
     pieces: Option<mpsc::UnboundedSender<Result<Bytes, FetchError>>>,
 }
@@ -57,7 +61,11 @@ type HeadByHand = Result<(u16, Fields, Option<u64>), FetchError>;
 
 enum Plan {
     Scripted(Scripted),
-    ByHand(oneshot::Receiver<HeadByHand>, mpsc::UnboundedReceiver<Result<Bytes, FetchError>>),
+    ByHand(
+        mpsc::UnboundedReceiver<Interim>,
+        oneshot::Receiver<HeadByHand>,
+        mpsc::UnboundedReceiver<Result<Bytes, FetchError>>,
+    ),
 }
 
 /// The origin.
@@ -90,8 +98,9 @@ impl ScriptedOrigin {
     pub fn will_answer_by_hand(&self) -> ByHand {
         let (head, head_receiver) = oneshot::channel();
         let (pieces, piece_receiver) = mpsc::unbounded_channel();
-        self.state.lock().plans.push_back(Plan::ByHand(head_receiver, piece_receiver));
-        ByHand { head: Some(head), pieces: Some(pieces) }
+        let (interim, interim_receiver) = mpsc::unbounded_channel();
+        self.state.lock().plans.push_back(Plan::ByHand(interim_receiver, head_receiver, piece_receiver));
+        ByHand { interim, head: Some(head), pieces: Some(pieces) }
     }
 
     /// How many answers nobody has asked for yet.
@@ -108,15 +117,17 @@ impl ScriptedOrigin {
 }
 
 impl ByHand {
+    /// Sends an interim head.
+    pub fn interim(&self, status: u16, fields: &[(&str, &str)]) {
+        // Whoever asked may be gone.
+        let _ = self.interim.send(Interim { status, fields: lines(fields) });
+    }
+
     /// Sends the head.
     pub fn head(&mut self, status: u16, fields: &[(&str, &str)], content_length: Option<u64>) {
-        let mut lines = Fields::new();
-        for (name, value) in fields {
-            lines.push(name, value.as_bytes());
-        }
         if let Some(head) = self.head.take() {
             // Whoever asked may be gone.
-            let _ = head.send(Ok((status, lines, content_length)));
+            let _ = head.send(Ok((status, lines(fields), content_length)));
         }
     }
 
@@ -179,17 +190,41 @@ impl Fetch for ScriptedOrigin {
                 ))),
                 Some(Plan::Scripted(answer)) => {
                     shared.clock.advance(answer.takes);
+                    answer.interim.iter().for_each(|interim| pass(request.interim.as_ref(), interim.clone()));
                     scripted(&request.method, answer)
                 }
-                Some(Plan::ByHand(head, pieces)) => match head.await {
-                    Ok(Ok((status, fields, content_length))) => {
-                        Ok(FetchAnswer { status, fields, content_length, body: Box::new(Pieces(pieces)) })
+                Some(Plan::ByHand(mut interim, mut head, pieces)) => {
+                    let head = loop {
+                        tokio::select! {
+                            biased;
+                            Some(interim) = interim.recv() => pass(request.interim.as_ref(), interim),
+                            head = &mut head => break head,
+                        }
+                    };
+                    match head {
+                        Ok(Ok((status, fields, content_length))) => {
+                            Ok(FetchAnswer { status, fields, content_length, body: Box::new(Pieces(pieces)) })
+                        }
+                        Ok(Err(error)) => Err(error),
+                        Err(_) => Err(FetchError::internal("the test dropped its answer")),
                     }
-                    Ok(Err(error)) => Err(error),
-                    Err(_) => Err(FetchError::internal("the test dropped its answer")),
-                },
+                }
             }
         })
+    }
+}
+
+fn lines(fields: &[(&str, &str)]) -> Fields {
+    let mut lines = Fields::new();
+    for (name, value) in fields {
+        lines.push(name, value.as_bytes());
+    }
+    lines
+}
+
+fn pass(to: Option<&InterimSender>, interim: Interim) {
+    if let Some(to) = to {
+        to.send(interim.status, interim.fields);
     }
 }
 

@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::time::Duration;
 
+use bodega_edge::interim::Interim;
 use bodega_edge::invalidate::Selector;
 use bodega_semantics::{Fields, Head, Reason};
 use bodega_snapshot::Snapshot;
@@ -105,6 +106,18 @@ struct AnswerText {
     /// The clock moves on between the question and the answer.
     #[serde(default)]
     takes_seconds: u32,
+    /// What comes before the answer.
+    #[serde(default)]
+    interim: Vec<InterimText>,
+}
+
+/// An interim head of the origin.
+#[derive(Deserialize, Clone)]
+#[serde(deny_unknown_fields)]
+struct InterimText {
+    status: u16,
+    #[serde(default)]
+    headers: BTreeMap<String, OneOrMore>,
 }
 
 const fn ok() -> u16 {
@@ -163,6 +176,17 @@ struct ExpectGot {
     outcomes: Option<BTreeMap<String, usize>>,
     reason: Option<String>,
     headers: BTreeMap<String, String>,
+    absent: Vec<String>,
+    interim: Option<Vec<ExpectInterim>>,
+}
+
+#[derive(Deserialize, Clone)]
+#[serde(deny_unknown_fields)]
+struct ExpectInterim {
+    status: u16,
+    #[serde(default)]
+    headers: BTreeMap<String, String>,
+    #[serde(default)]
     absent: Vec<String>,
 }
 
@@ -380,26 +404,32 @@ fn request(step: &ClientStep) -> TestRequest {
 }
 
 fn scripted(answer: &AnswerText) -> Result<Scripted, String> {
-    let mut fields = Fields::new();
-    for (name, values) in &answer.headers {
-        match values {
-            OneOrMore::One(value) => fields.push(name, value.as_bytes()),
-            OneOrMore::More(values) => values.iter().for_each(|value| fields.push(name, value.as_bytes())),
-        }
-    }
+    let interim = |text: &InterimText| Interim { status: text.status, fields: lines(&text.headers) };
     let fails = match &answer.fails {
         None => None,
         Some(name) => Some(Reason::from_name(name).ok_or_else(|| format!("no reason is named {name:?}"))?),
     };
     Ok(Scripted {
+        interim: answer.interim.iter().map(interim).collect(),
         status: answer.status,
-        fields,
+        fields: lines(&answer.headers),
         body: Bytes::from(answer.body.repeat(answer.repeat)),
         names_length: answer.length,
         breaks_after: answer.breaks_after,
         fails,
         takes: Duration::from_secs(answer.takes_seconds.into()),
     })
+}
+
+fn lines(headers: &BTreeMap<String, OneOrMore>) -> Fields {
+    let mut fields = Fields::new();
+    for (name, values) in headers {
+        match values {
+            OneOrMore::One(value) => fields.push(name, value.as_bytes()),
+            OneOrMore::More(values) => values.iter().for_each(|value| fields.push(name, value.as_bytes())),
+        }
+    }
+    fields
 }
 
 fn check_got(wrong: &mut String, place: &str, expect: &ExpectGot, all: &[Got]) {
@@ -445,7 +475,22 @@ fn check_got(wrong: &mut String, place: &str, expect: &ExpectGot, all: &[Got]) {
         {
             say("reason", &got.reason.name(), reason);
         }
+        if let Some(interim) = &expect.interim {
+            check_interim(wrong, place, interim, &got.interim);
+        }
         check_fields(wrong, place, &expect.headers, &expect.absent, &got.fields);
+    }
+}
+
+fn check_interim(wrong: &mut String, place: &str, expected: &[ExpectInterim], got: &[Interim]) {
+    let statuses: Vec<u16> = got.iter().map(|interim| interim.status).collect();
+    let wanted: Vec<u16> = expected.iter().map(|interim| interim.status).collect();
+    if statuses != wanted {
+        let _ = writeln!(wrong, "{place}: interim {statuses:?} instead of {wanted:?}");
+    }
+    for (expected, got) in expected.iter().zip(got) {
+        let place = format!("{place}, interim {}", got.status);
+        check_fields(wrong, &place, &expected.headers, &expected.absent, &got.fields);
     }
 }
 
@@ -528,6 +573,7 @@ stored_entries = 1
             ("outcome = \"hit\", ", "absent = [\"age\"], ", "client 2: age is there: \"0\""),
             ("outcome = \"hit\", ", "broken = true, ", "client 2: broken false instead of true"),
             ("outcome = \"hit\", ", "length = 4, ", "client 2: length 3 instead of 4"),
+            ("outcome = \"hit\", ", "interim = [{ status = 103 }], ", "client 2: interim [] instead of [103]"),
             (
                 "outcome = \"hit\", ",
                 "outcomes = { miss = 1 }, ",

@@ -54,8 +54,8 @@ class Answer:
         status: 200 to 599.
         headers: Header fields, a mapping or pairs. A `Content-Length` here is sent as it is.
         framing: ``"length"``, ``"chunked"``, or ``"close"`` for a body that ends with the connection.
+        interim: Heads that come before all else: a status, 103 for instance, or one with header fields.
         before: Waited for before the head is sent.
-        interim: Statuses of answers before the answer: 103, for instance.
         break_after: Cut the connection after so many bytes of the body.
         close: Say `Connection: close`, and do so.
         raw: Sent in place of everything else, byte for byte; then the connection is closed.
@@ -68,8 +68,8 @@ class Answer:
     status: int = 200
     headers: dict[str, str] | Sequence[tuple[str, str]] = field(default_factory=dict)
     framing: Literal["length", "chunked", "close"] = "length"
+    interim: Sequence[int | tuple[int, dict[str, str]]] = ()
     before: threading.Event | None = None
-    interim: Sequence[int] = ()
     break_after: int | None = None
     close: bool = False
     raw: bytes | None = None
@@ -85,6 +85,11 @@ class Answer:
     def size_bytes(self) -> int:
         """How long the whole body is."""
         return sum(len(piece) for piece in self.pieces if isinstance(piece, bytes))
+
+    @property
+    def interim_heads(self) -> Iterable[tuple[int, dict[str, str]]]:
+        """The heads before all else, each with its fields."""
+        return ((head, {}) if isinstance(head, int) else head for head in self.interim)
 
     @property
     def header_pairs(self) -> Iterable[tuple[str, str]]:

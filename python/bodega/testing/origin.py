@@ -280,6 +280,9 @@ class _Connection:
 
     def answer(self, request: Received, answer: Answer) -> bool:
         """Write an answer; return whether the connection goes on."""
+        for status, fields in answer.interim_heads:
+            lines = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
+            self._socket.sendall(_status_line(status) + lines.encode("latin-1") + b"\r\n")
         if answer.before is not None:
             self._wait(answer.before)
         if answer.reset:
@@ -291,8 +294,6 @@ class _Connection:
         if answer.raw is not None:
             self._socket.sendall(answer.raw)
             return False
-        for status in answer.interim:
-            self._socket.sendall(_status_line(status) + b"\r\n")
         self._socket.sendall(self._head(answer))
         has_body = request.method != "HEAD" and answer.status not in (204, 304)
         if has_body and not self._body(answer):

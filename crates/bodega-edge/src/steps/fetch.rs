@@ -17,6 +17,7 @@ pub(crate) async fn run(journey: &mut Journey) -> Step {
     let purpose = if journey.passes { Purpose::Pass } else { Purpose::Alone };
     let mut fetch = upstream::request(&edge.settings, &behavior, &journey.request, purpose);
     fetch.body = journey.body.take();
+    fetch.interim.clone_from(&journey.interim);
     let outcome = if journey.passes { Outcome::Pass } else { Outcome::Miss };
     let may_be_kept = posted::may_be_kept(&behavior, &journey.request);
     let (request_time, stamp) = (journey.worker.now(), edge.invalidations.sequence());

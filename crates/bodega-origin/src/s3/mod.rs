@@ -76,7 +76,7 @@ pub(crate) async fn fetch(s3: &S3, lane: &Lane, turn: Turn, request: FetchReques
         }
         out.extend_from_slice(b"\r\n");
     };
-    let outgoing = Outgoing { kind: kind_of(&method), is_safe: true, upload: None };
+    let outgoing = Outgoing { kind: kind_of(&method), is_safe: true, upload: None, interim: None };
     let answer = attempts::send(lane, turn, outgoing, write_head).await?;
     answer::tidy(answer, &s3.bucket, name, is_head).await
 }

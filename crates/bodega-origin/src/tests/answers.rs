@@ -62,7 +62,7 @@ async fn an_answer_to_head_has_a_length_and_no_body() {
 }
 
 #[tokio::test]
-async fn interim_answers_are_skipped_and_redirects_passed_on() {
+async fn interim_answers_are_not_the_answer_and_redirects_are_passed_on() {
     let answer = "HTTP/1.1 103 Early Hints\r\nLink: <a>\r\n\r\nHTTP/1.1 100 Continue\r\n\r\n\
                   HTTP/1.1 302 Found\r\nLocation: /b\r\nContent-Length: 0\r\n\r\n";
     let server = Server::answering(answer).await;

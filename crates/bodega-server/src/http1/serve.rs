@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use bodega_edge::exchange::{Journey, OwnedRequest};
 use bodega_edge::fetch::RequestBody;
+use bodega_edge::interim::{Came, InterimReceiver};
 use bodega_edge::{Answer, AnswerHead, Begun, BodyPlan, Finished, RequestView, begin, complete, finish, refusal};
 use bodega_http1::write::reason_phrase;
 use bodega_http1::{
@@ -234,13 +235,14 @@ async fn wait(
     waiting: Waiting,
     (started, sent_before): (Instant, u64),
 ) -> Exchanged {
-    let Waiting { journey, framing, asked, n_bytes, expects_continue, line } = waiting;
+    let Waiting { mut journey, framing, asked, n_bytes, expects_continue, line } = waiting;
     input.consume(n_bytes);
     // What waits for the origin lets those before it go out.
     if output.flush().await.is_err() {
         return Exchanged::Broken;
     }
     connection.enter(Phase::Work, thread.connections.tick());
+    let interim = if asked.is_http10 { InterimReceiver::default() } else { journey.interim() };
     let incoming = (framing != BodyFraming::None).then(|| {
         Incoming::new(
             Arc::clone(thread),
@@ -258,7 +260,18 @@ async fn wait(
         },
         stream: incoming.stream(),
     });
-    let answer = complete(journey, body).await;
+    let answer = {
+        let mut answering = std::pin::pin!(complete(journey, body));
+        loop {
+            match interim.next_before(answering.as_mut()).await {
+                Came::Interim(interim) => output.interim(&interim).await,
+                Came::Final(answer) => break answer,
+            }
+        }
+    };
+    while let Some(interim) = interim.take() {
+        output.interim(&interim).await;
+    }
     // A drain may have begun meanwhile, or the body be beyond reading: the client is told not to send another request
     // here.
     let in_step = incoming.as_ref().is_none_or(Incoming::is_in_step);

@@ -7,6 +7,7 @@ use std::io::{self, IoSlice};
 
 use bodega_edge::assembled::Assembled;
 use bodega_edge::fetch::next_chunk;
+use bodega_edge::interim::Interim;
 use bodega_edge::reader::{FillReader, Next};
 use bodega_edge::{Answer, AnswerHead, BodyPlan};
 use bodega_http1::chunked::write_chunk_header;
@@ -80,6 +81,14 @@ impl Output<'_> {
             return Written::Broken(Reason::ClientGone);
         }
         if keep_alive { Written::Keep } else { Written::Close }
+    }
+
+    /// Sends an interim head. A client that does not take it will not take the answer either: that is seen then.
+    pub(crate) async fn interim(&mut self, interim: &Interim) {
+        write_status_line(&mut self.pending, interim.status);
+        self.pending.extend_from_slice(interim.fields.as_block());
+        self.pending.extend_from_slice(b"\r\n");
+        let _ = self.flush().await;
     }
 
     fn head(&mut self, answer: &Answer, asked: Asked, keep_alive: bool, chunked: bool) {
