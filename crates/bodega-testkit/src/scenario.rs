@@ -224,7 +224,15 @@ pub fn run_text(text: &str, mode: Option<Mode>) -> Result<(), String> {
 
 fn read(path: &Path) -> Result<Scenario, String> {
     let text = std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
-    parse(&text).map_err(|error| format!("{}:\n{error}", path.display()))
+    let scenario = parse(&text).map_err(|error| format!("{}:\n{error}", path.display()))?;
+    let folder = path.parent().and_then(Path::file_name).unwrap_or_default();
+    if scenario.rfc.is_none() && folder.to_string_lossy().starts_with("rfc") {
+        return Err(format!(
+            "{}:\na scenario of an RFC says which section it tests: rfc = \"9111 4.2.3\"",
+            path.display()
+        ));
+    }
+    Ok(scenario)
 }
 
 fn parse(text: &str) -> Result<Scenario, String> {
