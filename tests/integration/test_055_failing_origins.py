@@ -100,12 +100,21 @@ def test_what_is_stored_never_answers_for_an_answer(serve: Serve, origin: Origin
     assert (reply.status, reply.body) == (status, b"no")
 
 
-@pytest.mark.parametrize("directive", ["must-revalidate", "proxy-revalidate", "no-cache", "s-maxage=0"])
+@pytest.mark.parametrize(
+    "control",
+    [
+        f"{STALE['Cache-Control']}, must-revalidate",
+        f"{STALE['Cache-Control']}, proxy-revalidate",
+        f"{STALE['Cache-Control']}, no-cache",
+        # Includes what `proxy-revalidate` says, unless the answer names a window of its own.
+        "s-maxage=0",
+    ],
+)
 @pytest.mark.parametrize("failure", ["refused", "503"])
 def test_what_must_be_validated_never_answers_for_an_origin_that_fails(
-    serve: Serve, origin: Origin, directive: str, failure: str
+    serve: Serve, origin: Origin, control: str, failure: str
 ) -> None:
-    headers = {"Cache-Control": f"{STALE['Cache-Control']}, {directive}", "ETag": '"a"'}
+    headers = {"Cache-Control": control, "ETag": '"a"'}
     origin.on("/a", [Answer(b"first", headers=headers), Answer(b"sorry", status=503)])
     edge = serve(before(HttpOrigin(origin.url, health=NEVER)))
     assert get(edge.url, "/a").body == b"first"
@@ -115,6 +124,14 @@ def test_what_must_be_validated_never_answers_for_an_origin_that_fails(
         reply = get(edge.url, "/a")
         assert reply.status == (502 if failure == "refused" else 503)
         assert b"first" not in reply.body
+
+
+def test_a_window_beside_s_maxage_counts(serve: Serve, origin: Origin) -> None:
+    headers = {"Cache-Control": f"{STALE['Cache-Control']}, s-maxage=0", "ETag": '"a"'}
+    origin.on("/a", [Answer(b"first", headers=headers), Answer(b"sorry", status=503)])
+    edge = serve(before(HttpOrigin(origin.url, health=NEVER)))
+    assert get(edge.url, "/a").body == b"first"
+    assert_stale(get(edge.url, "/a"))
 
 
 def test_nobody_waits_twice_for_an_origin_that_hangs_where_something_is_stored(serve: Serve, origin: Origin) -> None:
