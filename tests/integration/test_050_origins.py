@@ -154,6 +154,48 @@ def test_a_malformed_answer_is_502_and_not_kept(serve: Serve, origin: Origin, ra
     assert get(edge.url, "/b").status == 200
 
 
+UNKNOWN_CODING = b"HTTP/1.1 200 OK\r\nCache-Control: max-age=3600\r\nTransfer-Encoding: %s\r\n%s\r\nwhole"
+
+
+def test_an_answer_under_an_unknown_coding_is_502_in_safe_mode(serve: Serve, origin: Origin) -> None:
+    origin.on("/a", Answer(raw=UNKNOWN_CODING % (b"a", b"")))
+    edge = serve(site(origin, policy="web"))
+    assert_made_by_the_edge(get(edge.url, "/a"), 502, "http_protocol_error")
+    assert edge.stats().n_entries == 0
+
+
+def test_a_body_under_an_unknown_coding_ends_with_the_connection_in_rfc_mode(serve: Serve, origin: Origin) -> None:
+    origin.on("/a", Answer(raw=UNKNOWN_CODING % (b"a", b"Connection: keep-alive\r\n")))
+    edge = serve(site(origin, policy="rfc"))
+    first = get(edge.url, "/a")
+    assert (first.status, first.body, first.is_hit) == (200, b"whole", False)
+    again = get(edge.url, "/a")
+    assert (again.status, again.body, again.is_hit) == (200, b"whole", True)
+    assert again["Content-Length"] == "5"
+    assert "Transfer-Encoding" not in again
+    assert get(edge.url, "/b").body == b"/b"
+    assert origin.n_connections == 2
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        UNKNOWN_CODING % (b"a", b"Content-Length: 5\r\n"),
+        UNKNOWN_CODING % (b"a, chunked", b""),
+        UNKNOWN_CODING % (b"chunked, a", b""),
+        UNKNOWN_CODING % (b"chunked", b"Transfer-Encoding: chunked\r\n"),
+        UNKNOWN_CODING % (b"a", b"Transfer-Encoding: chunked\r\n"),
+        UNKNOWN_CODING % (b"gzip", b""),
+        (UNKNOWN_CODING % (b"a", b"")).replace(b"1.1", b"1.0"),
+    ],
+)
+def test_what_could_be_read_in_two_ways_is_502_in_rfc_mode_too(serve: Serve, origin: Origin, raw: bytes) -> None:
+    origin.on("/a", Answer(raw=raw))
+    edge = serve(site(origin, policy="rfc"))
+    assert_made_by_the_edge(get(edge.url, "/a"), 502, "http_protocol_error")
+    assert edge.stats().n_entries == 0
+
+
 def test_an_answer_that_ends_within_its_head_is_502(serve: Serve, origin: Origin) -> None:
     origin.on("/a", Answer(raw=b"HTTP/1.1 200 OK\r\nContent-Le"))
     edge = serve(origin)

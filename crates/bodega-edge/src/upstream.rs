@@ -96,6 +96,7 @@ pub(crate) fn request(
         fields,
         body: None,
         has_fallback: false,
+        takes_unknown_codings: policy.mode.is_rfc(),
         interim: None,
     }
 }

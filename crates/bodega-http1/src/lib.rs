@@ -17,7 +17,7 @@ pub use bodega_semantics::Field;
 pub use chunked::{ChunkDecoder, ChunkError, Step};
 pub use error::{HeadError, HeadErrorKind};
 pub use request_head::{BodyFraming, RequestHead, parse_request};
-pub use response_head::{AnswerFraming, RequestKind, ResponseHead, parse_response};
+pub use response_head::{AnswerFraming, Codings, RequestKind, ResponseHead, parse_response};
 
 /// A field slot before parsing: fill an array with it and lend it to `parse_request` or `parse_response`.
 pub const EMPTY_FIELD: Field<'static> = Field { name: "", value: b"" };

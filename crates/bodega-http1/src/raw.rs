@@ -2,16 +2,19 @@
 //! that decide framing and persistence, read in the one pass that copies the fields out.
 
 use bodega_semantics::Field;
-use bodega_semantics::fields::list_members;
+use bodega_semantics::fields::{is_token_byte, list_members};
 
 use crate::error::{HeadError, HeadErrorKind};
-use crate::{MAX_FIELDS, Version};
+use crate::{Codings, MAX_FIELDS, Version};
 
 /// The fields that decide where a message ends and what becomes of its connection.
 #[derive(Default)]
 pub(crate) struct Framing<'b> {
     pub(crate) content_length: Option<u64>,
     pub(crate) chunked: bool,
+    /// A coding that nobody knows, where `codings` lets it be.
+    pub(crate) unknown_coding: bool,
+    codings: Codings,
     pub(crate) close: bool,
     pub(crate) keep_alive: bool,
     pub(crate) connection_upgrade: bool,
@@ -25,17 +28,18 @@ pub(crate) fn read_fields<'b, 'f>(
     parsed: &[httparse::Header<'b>],
     fields: &'f mut [Field<'b>],
     max_fields: usize,
+    codings: Codings,
 ) -> Result<(&'f [Field<'b>], Framing<'b>), HeadError> {
     if parsed.len() > max_fields.min(MAX_FIELDS) || parsed.len() > fields.len() {
         return Err(TOO_MANY_FIELDS);
     }
-    let mut framing = Framing::default();
+    let mut framing = Framing { codings, ..Framing::default() };
     for (slot, header) in fields.iter_mut().zip(parsed) {
         *slot = Field { name: header.name, value: header.value };
         framing.note(header.name, header.value)?;
     }
     // RFC 9112 section 6.3: both together is how requests are smuggled.
-    if framing.chunked && framing.content_length.is_some() {
+    if framing.is_coded() && framing.content_length.is_some() {
         return Err(HeadError::malformed("both Content-Length and Transfer-Encoding"));
     }
     let fields: &'f [Field<'b>] = fields;
@@ -58,10 +62,13 @@ impl<'b> Framing<'b> {
             }
             17 if name.eq_ignore_ascii_case("transfer-encoding") => {
                 // Repeated, listed or unknown codings: each is a way to disagree about the end of the body.
-                if self.chunked || !value.eq_ignore_ascii_case(b"chunked") {
+                let only_chunked = !self.is_coded() && value.eq_ignore_ascii_case(b"chunked");
+                let only_unknown = !self.chunked && self.codings == Codings::UntilClose && are_unknown_codings(value);
+                if !only_chunked && !only_unknown {
                     return Err(HeadError::malformed("a Transfer-Encoding other than chunked"));
                 }
-                self.chunked = true;
+                self.chunked = only_chunked;
+                self.unknown_coding = only_unknown;
             }
             _ => {}
         }
@@ -79,6 +86,11 @@ impl<'b> Framing<'b> {
         }
     }
 
+    /// Whether there is a transfer coding.
+    pub(crate) fn is_coded(&self) -> bool {
+        self.chunked || self.unknown_coding
+    }
+
     /// Whether the connection may carry another message (RFC 9112 section 9.3).
     pub(crate) fn persists(&self, version: Version) -> bool {
         !self.close && (version == Version::Http11 || self.keep_alive)
@@ -87,6 +99,18 @@ impl<'b> Framing<'b> {
 
 fn set_once<T>(slot: &mut Option<T>, value: T, repeated: &'static str) -> Result<(), HeadError> {
     if slot.replace(value).is_some() { Err(HeadError::malformed(repeated)) } else { Ok(()) }
+}
+
+/// Whether these are codings of which nothing is known, in plain words. What looks like `chunked` to any other parser is
+/// none of them, nor are the others of RFC 9112 section 7: without the field their bytes would be other content.
+fn are_unknown_codings(value: &[u8]) -> bool {
+    let mut members = list_members(std::iter::once(value)).peekable();
+    members.peek().is_some()
+        && members.all(|member| {
+            member.iter().all(|&byte| is_token_byte(byte))
+                && !member.windows(b"chunked".len()).any(|part| part.eq_ignore_ascii_case(b"chunked"))
+                && !KNOWN_CODINGS.iter().any(|known| member.eq_ignore_ascii_case(known))
+        })
 }
 
 /// Digits and nothing else, within 64 bits.
@@ -136,6 +160,7 @@ pub(crate) fn version(minor: Option<u8>) -> Result<Version, HeadError> {
     }
 }
 
+const KNOWN_CODINGS: [&[u8]; 5] = [b"compress", b"x-compress", b"deflate", b"gzip", b"x-gzip"];
 pub(crate) const TOO_LARGE: HeadError = HeadError::new(HeadErrorKind::TooLarge, "a head over the limit of bytes");
 const TOO_MANY_FIELDS: HeadError = HeadError::new(HeadErrorKind::TooLarge, "more fields than the limit");
 /// 18 digits always fit into 64 bits, and are more than any storage holds.

@@ -7,7 +7,7 @@ use std::mem::MaybeUninit;
 use bodega_semantics::{Field, Head};
 
 use crate::error::{HeadError, HeadErrorKind};
-use crate::{Limits, MAX_FIELDS, Parsed, Version, raw};
+use crate::{Codings, Limits, MAX_FIELDS, Parsed, Version, raw};
 
 /// How the body of a request is framed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,7 +91,7 @@ pub fn parse_request<'b, 'f>(
     }
     raw::check_line_ends(&window[..n_bytes])?;
     let version = raw::version(request.version)?;
-    let (fields, framing) = raw::read_fields(request.headers, fields, limits.max_fields)?;
+    let (fields, framing) = raw::read_fields(request.headers, fields, limits.max_fields, Codings::Strict)?;
 
     let field_host = framing.host.map(authority).transpose()?;
     // RFC 9112 section 3.2: exactly one Host in HTTP/1.1, even beside an absolute target.

@@ -19,6 +19,17 @@ pub enum RequestKind {
     Other,
 }
 
+/// Which transfer codings an answer may have.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Codings {
+    /// None, or `chunked` alone.
+    #[default]
+    Strict,
+    /// One that nobody has registered as well. RFC 9112 section 6.3: where `chunked` is not the final coding, the body
+    /// of an answer ends with the connection.
+    UntilClose,
+}
+
 /// Where the body of an answer ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AnswerFraming {
@@ -66,6 +77,7 @@ impl Head for ResponseHead<'_, '_> {
 pub fn parse_response<'b, 'f>(
     bytes: &'b [u8],
     request: RequestKind,
+    codings: Codings,
     fields: &'f mut [Field<'b>],
     limits: &Limits,
 ) -> Result<Parsed<ResponseHead<'b, 'f>>, HeadError> {
@@ -89,8 +101,8 @@ pub fn parse_response<'b, 'f>(
     if !(100..=599).contains(&status) {
         return Err(HeadError::malformed("a status outside 100 to 599"));
     }
-    let (fields, framing) = raw::read_fields(response.headers, fields, limits.max_fields)?;
-    if framing.chunked && version == Version::Http10 {
+    let (fields, framing) = raw::read_fields(response.headers, fields, limits.max_fields, codings)?;
+    if framing.is_coded() && version == Version::Http10 {
         return Err(HeadError::malformed("Transfer-Encoding in HTTP/1.0"));
     }
     let (body, framing_persists) = answer_framing(status, request, &framing)?;
@@ -115,12 +127,12 @@ fn answer_framing(
     let named_length = framing.content_length.is_some_and(|length| length > 0);
     match status {
         // RFC 9110 section 8.6 and RFC 9112 section 6.1: neither field may stand in these.
-        100..=199 if framing.chunked || named_length => Err(HeadError::malformed("an interim answer with a body")),
+        100..=199 if framing.is_coded() || named_length => Err(HeadError::malformed("an interim answer with a body")),
         100..=199 => Ok((AnswerFraming::None, true)),
         // Whether such a body follows all the same is anyone's guess: answer, then close.
-        204 => Ok((AnswerFraming::None, !framing.chunked && !named_length)),
-        304 => Ok((AnswerFraming::None, true)),
-        _ if request == RequestKind::Head => Ok((AnswerFraming::None, true)),
+        204 => Ok((AnswerFraming::None, !framing.is_coded() && !named_length)),
+        304 => Ok((AnswerFraming::None, !framing.unknown_coding)),
+        _ if request == RequestKind::Head => Ok((AnswerFraming::None, !framing.unknown_coding)),
         _ => Ok(match framing.content_length {
             Some(length) => (AnswerFraming::Length(length), true),
             None if framing.chunked => (AnswerFraming::Chunked, true),

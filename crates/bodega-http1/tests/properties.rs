@@ -23,6 +23,8 @@ const HEAD_PIECES: &[&[u8]] = &[
     b"Content-Length: \r\n",
     b"Transfer-Encoding: chunked\r\n",
     b"Transfer-Encoding: gzip, chunked\r\n",
+    b"Transfer-Encoding: a\r\n",
+    b"Transfer-Encoding: a, chunked\r\n",
     b"Transfer-Encoding : chunked\r\n",
     b"Connection: keep-alive, close\r\n",
     b"Connection: upgrade\r\n",

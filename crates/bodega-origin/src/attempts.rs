@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bodega_edge::fetch::{FetchAnswer, FetchError};
 use bodega_edge::interim::InterimSender;
-use bodega_http1::RequestKind;
+use bodega_http1::{Codings, RequestKind};
 
 use crate::body::{Arrival, answer};
 use crate::connect::connect;
@@ -23,6 +23,7 @@ pub(crate) struct Outgoing {
     pub(crate) kind: RequestKind,
     pub(crate) is_safe: bool,
     pub(crate) upload: Option<Upload>,
+    pub(crate) codings: Codings,
     /// Where interim answers go.
     pub(crate) interim: Option<InterimSender>,
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bodega_edge::interim::InterimSender;
 use bodega_http1::{
-    AnswerFraming, EMPTY_FIELD, Field, HeadErrorKind, Limits, MAX_FIELDS, Parsed, RequestKind, parse_response,
+    AnswerFraming, Codings, EMPTY_FIELD, Field, HeadErrorKind, Limits, MAX_FIELDS, Parsed, RequestKind, parse_response,
 };
 use bodega_semantics::forwarding::end_to_end;
 use bodega_semantics::{Fields, Head, Reason};
@@ -50,6 +50,7 @@ pub(crate) async fn exchange(
         connection,
         upload: &mut outgoing.upload,
         kind: outgoing.kind,
+        codings: outgoing.codings,
         interim: outgoing.interim.as_ref(),
         limits,
         sent_at: None,
@@ -65,6 +66,7 @@ struct Exchange<'a> {
     connection: &'a mut Connection,
     upload: &'a mut Option<Upload>,
     kind: RequestKind,
+    codings: Codings,
     /// Where interim answers go.
     interim: Option<&'a InterimSender>,
     limits: &'a OriginLimits,
@@ -118,7 +120,8 @@ impl Exchange<'_> {
     fn parse(&mut self) -> Result<Option<AnswerHead>, Failure> {
         loop {
             let mut fields = [EMPTY_FIELD; MAX_FIELDS];
-            let parsed = parse_response(&self.connection.input, self.kind, &mut fields, &Limits::default());
+            let parsed =
+                parse_response(&self.connection.input, self.kind, self.codings, &mut fields, &Limits::default());
             let (head, n_bytes) = match parsed {
                 Ok(Parsed::Partial) => return Ok(None),
                 Ok(Parsed::Complete(head, n_bytes)) => (head, n_bytes),

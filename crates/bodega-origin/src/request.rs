@@ -1,7 +1,7 @@
 //! A request as an HTTP origin gets it: base path, `Host` by the origin's setting, framing.
 
 use bodega_edge::fetch::{FetchAnswer, FetchError, FetchRequest};
-use bodega_http1::{RequestKind, write};
+use bodega_http1::{Codings, RequestKind, write};
 use bodega_semantics::Fields;
 use bodega_snapshot::{HostHeader, OriginKind};
 
@@ -26,7 +26,8 @@ struct Wanted {
 /// # Errors
 /// When no attempt brought an answer.
 pub(crate) async fn fetch(lane: &Lane, turn: Turn, request: FetchRequest) -> Result<FetchAnswer, FetchError> {
-    let FetchRequest { method, path_and_query, client_authority, fields, body, has_fallback: _, interim } = request;
+    let FetchRequest { method, path_and_query, client_authority, fields, body, interim, .. } = request;
+    let codings = if request.takes_unknown_codings { Codings::UntilClose } else { Codings::Strict };
     let is_clean = |text: &str| text.bytes().all(|byte| byte.is_ascii_graphic());
     if !is_clean(&method) || !is_clean(&path_and_query) || !is_clean(&client_authority) {
         return Err(FetchError::internal("a request line that cannot be sent"));
@@ -37,6 +38,7 @@ pub(crate) async fn fetch(lane: &Lane, turn: Turn, request: FetchRequest) -> Res
         kind: kind_of(&wanted.method),
         is_safe: is_safe(&wanted.method),
         upload: body.map(Upload::new),
+        codings,
         interim,
     };
     attempts::send(lane, turn, outgoing, |out| write_head(out, lane.origin(), &wanted)).await

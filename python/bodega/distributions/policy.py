@@ -64,8 +64,9 @@ class CachePolicy:
         default=None,
         metadata=about(
             ChoiceShape(("safe", "rfc")),
-            "\"safe\": the edge is the origin's agent; a client's `Cache-Control` is not heeded, and answers with "
-            '`Set-Cookie` or failures that say nothing are not stored. "rfc": RFC 9111 by the letter.',
+            "\"safe\": the edge is the origin's agent; a client's `Cache-Control` is not heeded, answers with "
+            "`Set-Cookie` or failures that say nothing are not stored, and an answer under an unknown transfer coding "
+            'is refused. "rfc": RFC 9111 by the letter.',
             default="inherited",
         ),
     )

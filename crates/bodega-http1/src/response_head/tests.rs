@@ -4,8 +4,12 @@ use crate::EMPTY_FIELD;
 type Summary = (u16, AnswerFraming, Option<u64>, bool);
 
 fn parse(bytes: &[u8], request: RequestKind) -> Result<Option<Summary>, &'static str> {
+    parse_with(Codings::Strict, bytes, request)
+}
+
+fn parse_with(codings: Codings, bytes: &[u8], request: RequestKind) -> Result<Option<Summary>, &'static str> {
     let mut fields = [EMPTY_FIELD; MAX_FIELDS];
-    match parse_response(bytes, request, &mut fields, &Limits::default()) {
+    match parse_response(bytes, request, codings, &mut fields, &Limits::default()) {
         Ok(Parsed::Complete(head, _)) => Ok(Some((head.status, head.framing, head.content_length, head.keep_alive))),
         Ok(Parsed::Partial) => Ok(None),
         Err(error) => Err(error.message()),
@@ -16,7 +20,7 @@ fn parse(bytes: &[u8], request: RequestKind) -> Result<Option<Summary>, &'static
 fn a_plain_answer_is_read_whole() {
     let bytes = b"HTTP/1.1 200 All Right\r\nContent-Length: 2\r\nSet-Cookie: a\r\nSet-Cookie: b\r\n\r\nok";
     let mut fields = [EMPTY_FIELD; 8];
-    let parsed = parse_response(bytes, RequestKind::Other, &mut fields, &Limits::default());
+    let parsed = parse_response(bytes, RequestKind::Other, Codings::Strict, &mut fields, &Limits::default());
     let Ok(Parsed::Complete(head, n_bytes)) = parsed else { panic!("not read") };
     assert_eq!((head.status, head.reason, head.version), (200, "All Right", Version::Http11));
     assert_eq!(head.all("set-cookie").collect::<Vec<_>>(), [b"a", b"b"]);
@@ -87,7 +91,60 @@ fn a_head_over_the_limit_is_refused_whether_it_ends_or_not() {
     let whole = format!("HTTP/1.1 200 OK\r\nX: {}\r\n\r\n", "y".repeat(64));
     for end in [65, whole.len()] {
         let mut fields = [EMPTY_FIELD; 4];
-        let parsed = parse_response(&whole.as_bytes()[..end], RequestKind::Other, &mut fields, &limits);
+        let parsed =
+            parse_response(&whole.as_bytes()[..end], RequestKind::Other, Codings::Strict, &mut fields, &limits);
         assert!(parsed.is_err(), "at {end}");
+    }
+}
+
+#[test]
+fn a_body_under_an_unknown_coding_ends_with_the_connection_where_that_is_taken() {
+    use AnswerFraming::{None as Nothing, UntilClose};
+    use RequestKind::{Head, Other};
+    for coding in ["a", "A-b", "a, b", "a,, b", "identity"] {
+        for (line, request, expected) in [
+            ("HTTP/1.1 200 OK", Other, (200, UntilClose, None, false)),
+            ("HTTP/1.1 200 OK", Head, (200, Nothing, None, false)),
+            ("HTTP/1.1 304 Not Modified", Other, (304, Nothing, None, false)),
+            ("HTTP/1.1 204 No Content", Other, (204, Nothing, None, false)),
+        ] {
+            let bytes = format!("{line}\r\nTransfer-Encoding: {coding}\r\nConnection: keep-alive\r\n\r\n");
+            assert_eq!(parse_with(Codings::UntilClose, bytes.as_bytes(), request), Ok(Some(expected)), "{bytes}");
+            assert!(parse(bytes.as_bytes(), request).is_err(), "{bytes}");
+        }
+    }
+    let chunked = b"HTTP/1.1 200 OK\r\ntransfer-encoding: Chunked\r\n\r\n";
+    assert_eq!(parse_with(Codings::UntilClose, chunked, Other), parse(chunked, Other));
+}
+
+#[test]
+fn codings_that_another_parser_could_take_for_chunks_are_refused_even_there() {
+    let cases = [
+        ("HTTP/1.1 200 OK", "Transfer-Encoding: a\r\nContent-Length: 3\r\n"),
+        ("HTTP/1.1 200 OK", "Content-Length: 0\r\nTransfer-Encoding: a\r\n"),
+        ("HTTP/1.0 200 OK", "Transfer-Encoding: a\r\n"),
+        ("HTTP/1.1 103 Early Hints", "Transfer-Encoding: a\r\n"),
+        ("HTTP/1.1 200 OK", "Transfer-Encoding: a, chunked\r\n"),
+        ("HTTP/1.1 200 OK", "Transfer-Encoding: chunked, a\r\n"),
+        ("HTTP/1.1 200 OK", "Transfer-Encoding: chunked, chunked\r\n"),
+        ("HTTP/1.1 200 OK", "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n"),
+        ("HTTP/1.1 200 OK", "Transfer-Encoding: a\r\nTransfer-Encoding: chunked\r\n"),
+        ("HTTP/1.1 200 OK", "Transfer-Encoding: chunked\r\nTransfer-Encoding: a\r\n"),
+        ("HTTP/1.1 200 OK", "Transfer-Encoding: xchunked\r\n"),
+        ("HTTP/1.1 200 OK", "Transfer-Encoding: CHUNKEDa\r\n"),
+        ("HTTP/1.1 200 OK", "Transfer-Encoding: chunked;a=b\r\n"),
+        ("HTTP/1.1 200 OK", "Transfer-Encoding: \"chunked\"\r\n"),
+        ("HTTP/1.1 200 OK", "Transfer-Encoding: a;b=c\r\n"),
+        ("HTTP/1.1 200 OK", "Transfer-Encoding: a b\r\n"),
+        ("HTTP/1.1 200 OK", "Transfer-Encoding: \r\n"),
+        ("HTTP/1.1 200 OK", "Transfer-Encoding: ,\r\n"),
+        ("HTTP/1.1 200 OK", "Transfer-Encoding: gzip\r\n"),
+        ("HTTP/1.1 200 OK", "Transfer-Encoding: a, X-GZIP\r\n"),
+        ("HTTP/1.1 200 OK", "Transfer-Encoding: deflate\r\n"),
+        ("HTTP/1.1 200 OK", "Transfer-Encoding: compress\r\n"),
+    ];
+    for (line, lines) in cases {
+        let bytes = format!("{line}\r\n{lines}\r\n");
+        assert!(parse_with(Codings::UntilClose, bytes.as_bytes(), RequestKind::Other).is_err(), "{bytes}");
     }
 }

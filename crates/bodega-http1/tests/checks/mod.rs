@@ -3,8 +3,8 @@
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a check fails by panicking")]
 
 use bodega_http1::{
-    AnswerFraming, BodyFraming, ChunkDecoder, EMPTY_FIELD, Field, Limits, MAX_FIELDS, Parsed, RequestKind, Version,
-    parse_request, parse_response, write,
+    AnswerFraming, BodyFraming, ChunkDecoder, Codings, EMPTY_FIELD, Field, Limits, MAX_FIELDS, Parsed, RequestKind,
+    Version, parse_request, parse_response, write,
 };
 
 /// Small, so that generated heads reach them.
@@ -59,27 +59,48 @@ pub(crate) fn request(bytes: &[u8]) {
 
 /// The same for the head of an answer, to both kinds of request.
 pub(crate) fn response(bytes: &[u8]) {
-    for kind in [RequestKind::Other, RequestKind::Head] {
-        let mut fields = [EMPTY_FIELD; MAX_FIELDS];
-        let Ok(Parsed::Complete(head, n_bytes)) = parse_response(bytes, kind, &mut fields, &LIMITS) else {
-            for end in 0..bytes.len() {
-                let mut fields = [EMPTY_FIELD; MAX_FIELDS];
-                let part = parse_response(&bytes[..end], kind, &mut fields, &LIMITS);
-                assert!(!matches!(part, Ok(Parsed::Complete(..))));
-            }
-            continue;
-        };
-        for end in 0..n_bytes {
-            let mut fields = [EMPTY_FIELD; MAX_FIELDS];
-            assert!(matches!(parse_response(&bytes[..end], kind, &mut fields, &LIMITS), Ok(Parsed::Partial)));
+    for codings in [Codings::Strict, Codings::UntilClose] {
+        for kind in [RequestKind::Other, RequestKind::Head] {
+            response_to(bytes, kind, codings);
         }
-        assert!((100..=599).contains(&head.status));
-        check_fields(&bytes[..n_bytes], head.fields);
-        assert!(!(has(head.fields, "content-length") && has(head.fields, "transfer-encoding")));
-        let bodiless = head.status < 200 || matches!(head.status, 204 | 304) || kind == RequestKind::Head;
-        assert_eq!(head.framing == AnswerFraming::None, bodiless);
-        // Only the end of the connection ends such a body: nothing may follow it.
-        assert!(!(head.framing == AnswerFraming::UntilClose && head.keep_alive));
+    }
+}
+
+fn response_to(bytes: &[u8], kind: RequestKind, codings: Codings) {
+    let mut fields = [EMPTY_FIELD; MAX_FIELDS];
+    let Ok(Parsed::Complete(head, n_bytes)) = parse_response(bytes, kind, codings, &mut fields, &LIMITS) else {
+        for end in 0..bytes.len() {
+            let mut fields = [EMPTY_FIELD; MAX_FIELDS];
+            let part = parse_response(&bytes[..end], kind, codings, &mut fields, &LIMITS);
+            assert!(!matches!(part, Ok(Parsed::Complete(..))));
+        }
+        return;
+    };
+    for end in 0..n_bytes {
+        let mut fields = [EMPTY_FIELD; MAX_FIELDS];
+        let part = parse_response(&bytes[..end], kind, codings, &mut fields, &LIMITS);
+        assert!(matches!(part, Ok(Parsed::Partial)));
+    }
+    assert!((100..=599).contains(&head.status));
+    check_fields(&bytes[..n_bytes], head.fields);
+    assert!(!(has(head.fields, "content-length") && has(head.fields, "transfer-encoding")));
+    let bodiless = head.status < 200 || matches!(head.status, 204 | 304) || kind == RequestKind::Head;
+    assert_eq!(head.framing == AnswerFraming::None, bodiless);
+    // Only the end of the connection ends such a body: nothing may follow it.
+    assert!(!(head.framing == AnswerFraming::UntilClose && head.keep_alive));
+    let codes = count(head.fields, "transfer-encoding");
+    let is_chunked =
+        field(head.fields, "transfer-encoding").is_some_and(|value| value.eq_ignore_ascii_case(b"chunked"));
+    assert_eq!(head.framing == AnswerFraming::Chunked, is_chunked && !bodiless);
+    if codes > 0 && !is_chunked {
+        assert_eq!((codings, head.keep_alive), (Codings::UntilClose, false));
+    }
+    if codings == Codings::UntilClose && (codes == 0 || is_chunked) {
+        // Being patient changes nothing of an answer that is read strictly.
+        let mut fields = [EMPTY_FIELD; MAX_FIELDS];
+        let strict = parse_response(bytes, kind, Codings::Strict, &mut fields, &LIMITS);
+        let Ok(Parsed::Complete(strict, _)) = strict else { panic!("refused where less is refused") };
+        assert_eq!((strict.framing, strict.keep_alive), (head.framing, head.keep_alive));
     }
 }
 

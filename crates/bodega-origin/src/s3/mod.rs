@@ -11,7 +11,7 @@ mod date;
 mod sign;
 
 use bodega_edge::fetch::{FetchAnswer, FetchError, FetchRequest};
-use bodega_http1::write;
+use bodega_http1::{Codings, write};
 use bodega_semantics::{Head, Reason};
 use bodega_snapshot::Credentials as Source;
 
@@ -76,7 +76,8 @@ pub(crate) async fn fetch(s3: &S3, lane: &Lane, turn: Turn, request: FetchReques
         }
         out.extend_from_slice(b"\r\n");
     };
-    let outgoing = Outgoing { kind: kind_of(&method), is_safe: true, upload: None, interim: None };
+    let outgoing =
+        Outgoing { kind: kind_of(&method), is_safe: true, upload: None, codings: Codings::Strict, interim: None };
     let answer = attempts::send(lane, turn, outgoing, write_head).await?;
     answer::tidy(answer, &s3.bucket, name, is_head).await
 }

@@ -1,4 +1,4 @@
-use bodega_semantics::Head;
+use bodega_semantics::{Head, Reason};
 
 use super::*;
 
@@ -183,4 +183,18 @@ async fn an_address_of_version_6_is_an_origin_too() {
         stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await.unwrap();
     });
     assert_eq!(get_body(&worker(settings(address))).await.unwrap(), b"ok");
+}
+
+#[tokio::test]
+async fn a_connection_that_spoke_an_unknown_coding_is_not_used_again() {
+    let server = Server::answering("HTTP/1.1 200 OK\r\nTransfer-Encoding: a\r\nX: y\r\n\r\n").await;
+    let worker = server.worker();
+    for n_connections in 1..4 {
+        let request = FetchRequest { takes_unknown_codings: true, ..request("HEAD", "/") };
+        let answer = worker.fetch("site", request).await.unwrap();
+        assert_eq!(answer.fields.as_block(), b"X: y\r\n");
+        assert_eq!(body(answer).await.unwrap(), b"");
+        assert_eq!(server.n_connections(), n_connections);
+    }
+    assert_eq!(get_body(&worker).await.unwrap_err().reason, Reason::OriginMalformed);
 }
