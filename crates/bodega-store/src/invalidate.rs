@@ -3,26 +3,30 @@
 //! An event takes the next number of the edge's own sequence. Its generation is raised *before* the sequence is
 //! published, so that whoever reads the new number is after the purge, and whoever reads the old one is stamped
 //! too old to be used: a race invalidates too much, never too little.
-//! URLs share a table of fixed size: a collision, too, invalidates too much.
+//! URLs and groups have tables of fixed size, which err to the same side.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bodega_semantics::key::UrlMarks;
 use parking_lot::Mutex;
 
-const TABLE_SLOTS: usize = 1 << 16;
-const GROUP_SLOTS: usize = 1 << 12;
+use crate::generations::{Generations, MAX_NUMBER};
 
-/// The generations of one edge. Constant memory (544 KiB), whatever is purged.
+/// Sets of eight places: 65,536 URLs.
+const URL_SETS: usize = 1 << 13;
+/// 4,096 groups.
+const GROUP_SETS: usize = 1 << 9;
+
+/// The generations of one edge. Constant memory (612 KiB), whatever is purged.
 pub struct Invalidations {
     sequence: AtomicU64,
     all: AtomicU64,
     /// The highest generation of any URL: entries stamped with it or later need no look at the table.
     newest_url: AtomicU64,
-    urls: Box<[AtomicU64]>,
+    urls: Generations,
     /// The highest generation of any group, and those of the groups.
     newest_group: AtomicU64,
-    groups: Box<[AtomicU64]>,
+    groups: Generations,
     writer: Mutex<()>,
 }
 
@@ -40,9 +44,9 @@ impl Invalidations {
             sequence: AtomicU64::new(1),
             all: AtomicU64::new(0),
             newest_url: AtomicU64::new(0),
-            urls: (0..TABLE_SLOTS).map(|_| AtomicU64::new(0)).collect(),
+            urls: Generations::new(URL_SETS),
             newest_group: AtomicU64::new(0),
-            groups: (0..GROUP_SLOTS).map(|_| AtomicU64::new(0)).collect(),
+            groups: Generations::new(GROUP_SETS),
             writer: Mutex::new(()),
         }
     }
@@ -59,8 +63,7 @@ impl Invalidations {
     pub fn allows(&self, stamp: u64, marks: &UrlMarks) -> bool {
         stamp >= self.all.load(Ordering::Acquire)
             && (stamp >= self.newest_url.load(Ordering::Acquire)
-                || (stamp >= self.urls[slot(marks.path)].load(Ordering::Acquire)
-                    && stamp >= self.urls[slot(marks.url)].load(Ordering::Acquire)))
+                || (stamp >= self.urls.of(marks.path) && stamp >= self.urls.of(marks.url)))
     }
 
     /// Whether no group at all has been invalidated since `stamp`: then nobody needs to know the groups of anything.
@@ -73,13 +76,13 @@ impl Invalidations {
     /// Whether something stamped `stamp` may still be used, as far as the group of this `mark` is concerned.
     #[must_use]
     pub fn allows_group(&self, stamp: u64, mark: u64) -> bool {
-        stamp >= self.groups[group_slot(mark)].load(Ordering::Acquire)
+        stamp >= self.groups.of(mark)
     }
 
     /// Invalidates what is of the group of this `mark`. Returns the event's number.
     pub fn invalidate_group(&self, mark: u64) -> u64 {
         self.apply(|number| {
-            self.groups[group_slot(mark)].store(number, Ordering::Release);
+            self.groups.raise(mark, number);
             self.newest_group.store(number, Ordering::Release);
         })
     }
@@ -92,7 +95,7 @@ impl Invalidations {
     /// Invalidates what carries `mark` as path or URL identity. Returns the event's number.
     pub fn invalidate_mark(&self, mark: u64) -> u64 {
         self.apply(|number| {
-            self.urls[slot(mark)].store(number, Ordering::Release);
+            self.urls.raise(mark, number);
             self.newest_url.store(number, Ordering::Release);
         })
     }
@@ -101,19 +104,13 @@ impl Invalidations {
         let _one_at_a_time = self.writer.lock();
         let number = self.sequence.load(Ordering::Relaxed) + 1;
         raise(number);
+        if number >= MAX_NUMBER {
+            // The tables hold no larger numbers.
+            self.all.store(number, Ordering::Release);
+        }
         self.sequence.store(number, Ordering::Release);
         number
     }
-}
-
-#[expect(clippy::cast_possible_truncation, reason = "only the low bits choose the slot")]
-fn slot(mark: u64) -> usize {
-    mark as usize & (TABLE_SLOTS - 1)
-}
-
-#[expect(clippy::cast_possible_truncation, reason = "only the low bits choose the slot")]
-fn group_slot(mark: u64) -> usize {
-    mark as usize & (GROUP_SLOTS - 1)
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 
 mod allocator;
 pub mod entry;
+mod generations;
 pub mod invalidate;
 pub mod memory;
 pub mod slice;
