@@ -36,6 +36,21 @@ class Request:
     origin: Seen | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Response:
+    """Bytes of an origin."""
+
+    name: str
+    why: str
+    rfc: str
+    sent: bytes
+    method: str = "GET"
+    closes: bool = False
+    after: bytes = b""
+    expect: int | Literal["broken"] = 502
+    body: str = ""
+
+
 def requests(wanted: Callable[[Request], bool]) -> list[Any]:
     """Return requests as parameters of a test; a misspelt key is an error."""
     found = []
@@ -47,10 +62,21 @@ def requests(wanted: Callable[[Request], bool]) -> list[Any]:
     return found
 
 
+def responses() -> list[Any]:
+    """Return responses as parameters of a test."""
+    found = []
+    for subject, entry in _entries("responses", "response"):
+        response = Response(**{**entry, "after": entry.get("after", "").encode("latin-1")})
+        found.append(pytest.param(response, id=f"{subject}: {response.name}"))
+    return found
+
+
 def _entries(folder: str, table: str) -> Iterator[tuple[str, dict[str, Any]]]:
     for path in sorted((CORPUS / folder).glob("*.toml")):
         for entry in tomllib.loads(path.read_text())[table]:
             text = entry.pop("bytes")
             if fill := entry.pop("fill", None):
                 text = text.replace("{fill}", fill["text"] * fill["times"])
+                if "body" in entry:
+                    entry["body"] = entry["body"].replace("{fill}", fill["text"] * fill["times"])
             yield path.stem, {**entry, "sent": text.encode("latin-1")}

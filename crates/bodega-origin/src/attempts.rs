@@ -8,6 +8,7 @@ use std::time::Duration;
 use bodega_edge::fetch::{FetchAnswer, FetchError};
 use bodega_edge::interim::InterimSender;
 use bodega_http1::{Codings, RequestKind};
+use bodega_semantics::Head;
 
 use crate::body::{Arrival, answer};
 use crate::connect::connect;
@@ -26,6 +27,37 @@ pub(crate) struct Outgoing {
     pub(crate) codings: Codings,
     /// Where interim answers go.
     pub(crate) interim: Option<InterimSender>,
+    has_range: bool,
+    has_condition: bool,
+}
+
+impl Outgoing {
+    pub(crate) fn new(method: &str, fields: &impl Head, upload: Option<Upload>) -> Self {
+        Self {
+            kind: if method == "HEAD" { RequestKind::Head } else { RequestKind::Other },
+            is_safe: is_safe(method),
+            upload,
+            codings: Codings::Strict,
+            interim: None,
+            has_range: fields.has("range"),
+            has_condition: fields.has("if-none-match") || fields.has("if-modified-since"),
+        }
+    }
+
+    /// Whether an answer of this status can be one to this request. Else it is perhaps one to another, and what else
+    /// comes on its connection may be too.
+    fn may_get(&self, status: u16) -> bool {
+        match status {
+            206 => self.has_range,
+            304 => self.has_condition,
+            _ => true,
+        }
+    }
+}
+
+/// RFC 9110 section 9.2.1. `PUT` and `DELETE` are idempotent too, but doing them twice is the client's decision.
+pub(crate) fn is_safe(method: &str) -> bool {
+    matches!(method, "GET" | "HEAD" | "OPTIONS")
 }
 
 /// Sends a request whose head `write_head` writes, anew for each connection.
@@ -46,7 +78,8 @@ pub(crate) async fn send(
     loop {
         let is_pooled = pooled.is_some();
         let failure = match once(lane, pooled.take(), &mut outgoing, &write_head).await {
-            Ok((head, connection)) => {
+            Ok((mut head, connection)) => {
+                head.keep_alive &= outgoing.may_get(head.status);
                 let upload = outgoing.upload.take_if(|upload| !upload.is_sent());
                 return Ok(answer(head, Arrival { connection, lane: lane.clone(), turn, upload }));
             }

@@ -33,7 +33,7 @@ pub(crate) fn answer(head: AnswerHead, mut arrival: Arrival) -> FetchAnswer {
     let AnswerHead { status, fields, content_length, framing, keep_alive, idle_timeout } = head;
     arrival.connection.expect_close_after(idle_timeout);
     let framing = match framing {
-        AnswerFraming::None => Framing::Length(0),
+        AnswerFraming::None => Framing::Nothing,
         AnswerFraming::Length(length) => Framing::Length(length),
         AnswerFraming::Chunked => Framing::Chunked(ChunkDecoder::new()),
         AnswerFraming::UntilClose => Framing::UntilClose,
@@ -57,6 +57,8 @@ struct AnswerBody {
 }
 
 enum Framing {
+    /// The answer ended with its head.
+    Nothing,
     /// Bytes still to come.
     Length(u64),
     Chunked(ChunkDecoder),
@@ -115,7 +117,11 @@ impl AnswerBody {
     fn whole(&mut self) -> Option<Bytes> {
         let arrival = self.arrival.as_mut()?;
         let n_there = arrival.connection.input.len() as u64;
-        let is_there = matches!(self.framing, Framing::Length(left) if left <= n_there);
+        let is_there = match self.framing {
+            Framing::Nothing => true,
+            Framing::Length(left) => left == n_there,
+            Framing::Chunked(_) | Framing::UntilClose => false,
+        };
         if !is_there || arrival.upload.is_some() {
             return None;
         }
@@ -190,14 +196,20 @@ impl Framing {
     fn room(&self) -> usize {
         match self {
             Self::Length(left) => usize::try_from(*left).unwrap_or(LARGE).clamp(SMALL, LARGE),
-            Self::Chunked(_) | Self::UntilClose => MEDIUM,
+            Self::Nothing | Self::Chunked(_) | Self::UntilClose => MEDIUM,
         }
     }
 }
 
 /// Takes from `input` what belongs to the body.
+///
+/// More than that is an error where it is seen (RFC 9112 section 6.3): either the length is wrong and the body cut
+/// short, or the origin has answered something else as well. After an answer without a body it is only the connection
+/// that cannot be trusted: bodies that follow the head all the same are a common mistake, and nothing is missing.
 fn find(framing: &mut Framing, input: &mut BytesMut) -> Result<Found, &'static str> {
     match framing {
+        Framing::Nothing => Ok(Found::End(Bytes::new())),
+        Framing::Length(left) if *left < input.len() as u64 => Err(MORE),
         Framing::Length(left) => {
             let n = usize::try_from(*left).map_or(input.len(), |left| left.min(input.len()));
             *left -= n as u64;
@@ -232,6 +244,7 @@ fn find_chunks(decoder: &mut ChunkDecoder, input: &mut BytesMut) -> Result<Found
         };
         let data = data.freeze();
         return Ok(match (step.done, data.is_empty()) {
+            (true, _) if !input.is_empty() => return Err(MORE),
             (true, _) => Found::End(data),
             (false, true) => Found::Nothing,
             (false, false) => Found::Piece(data),
@@ -248,6 +261,8 @@ fn take(input: &mut BytesMut, n: usize) -> Bytes {
     bytes::Buf::advance(input, n);
     piece
 }
+
+const MORE: &str = "bytes follow its end";
 
 /// Up to here copying costs less than holding on to a buffer.
 const SMALL: usize = 8 * 1024;

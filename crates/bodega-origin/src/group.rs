@@ -13,9 +13,9 @@ use bodega_snapshot::OriginGroup as Settings;
 use tokio::time::Instant;
 
 use crate::ask::{self, ask, is_down, try_aside};
+use crate::attempts::is_safe;
 use crate::health::{Asking, Failing};
 use crate::pool::Lane;
-use crate::request::is_safe;
 
 /// One group, as all threads share it.
 pub(crate) struct Group {

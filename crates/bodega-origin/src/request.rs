@@ -1,7 +1,7 @@
 //! A request as an HTTP origin gets it: base path, `Host` by the origin's setting, framing.
 
 use bodega_edge::fetch::{FetchAnswer, FetchError, FetchRequest};
-use bodega_http1::{Codings, RequestKind, write};
+use bodega_http1::{Codings, write};
 use bodega_semantics::Fields;
 use bodega_snapshot::{HostHeader, OriginKind};
 
@@ -33,24 +33,11 @@ pub(crate) async fn fetch(lane: &Lane, turn: Turn, request: FetchRequest) -> Res
         return Err(FetchError::internal("a request line that cannot be sent"));
     }
     let length = body.as_ref().map(|body| body.content_length);
+    let mut outgoing = Outgoing::new(&method, &fields, body.map(Upload::new));
+    outgoing.codings = codings;
+    outgoing.interim = interim;
     let wanted = Wanted { method, path_and_query, client_authority, fields, length };
-    let outgoing = Outgoing {
-        kind: kind_of(&wanted.method),
-        is_safe: is_safe(&wanted.method),
-        upload: body.map(Upload::new),
-        codings,
-        interim,
-    };
     attempts::send(lane, turn, outgoing, |out| write_head(out, lane.origin(), &wanted)).await
-}
-
-/// RFC 9110 section 9.2.1. `PUT` and `DELETE` are idempotent too, but doing them twice is the client's decision.
-pub(crate) fn is_safe(method: &str) -> bool {
-    matches!(method, "GET" | "HEAD" | "OPTIONS")
-}
-
-pub(crate) fn kind_of(method: &str) -> RequestKind {
-    if method == "HEAD" { RequestKind::Head } else { RequestKind::Other }
 }
 
 fn write_head(out: &mut Vec<u8>, origin: &Origin, wanted: &Wanted) {

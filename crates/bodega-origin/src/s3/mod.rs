@@ -11,14 +11,13 @@ mod date;
 mod sign;
 
 use bodega_edge::fetch::{FetchAnswer, FetchError, FetchRequest};
-use bodega_http1::{Codings, write};
+use bodega_http1::write;
 use bodega_semantics::{Head, Reason};
 use bodega_snapshot::Credentials as Source;
 
 use crate::attempts::{self, Outgoing};
 use crate::gate::Turn;
 use crate::pool::Lane;
-use crate::request::kind_of;
 use credentials::Credentials;
 use date::AmzDate;
 use sign::{Request, Signer};
@@ -76,8 +75,7 @@ pub(crate) async fn fetch(s3: &S3, lane: &Lane, turn: Turn, request: FetchReques
         }
         out.extend_from_slice(b"\r\n");
     };
-    let outgoing =
-        Outgoing { kind: kind_of(&method), is_safe: true, upload: None, codings: Codings::Strict, interim: None };
+    let outgoing = Outgoing::new(&method, &fields, None);
     let answer = attempts::send(lane, turn, outgoing, write_head).await?;
     answer::tidy(answer, &s3.bucket, name, is_head).await
 }

@@ -21,7 +21,7 @@ async fn an_answer_comes_without_its_hop_by_hop_fields_and_the_connection_is_kep
 
 #[tokio::test]
 async fn each_framing_gives_the_body_and_decides_about_the_connection() {
-    let cases: [(&str, &str, &[u8], bool); 9] = [
+    let cases: [(&str, &str, &[u8], bool); 7] = [
         ("length", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", b"ok", true),
         ("no bytes", "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", b"", true),
         (
@@ -31,11 +31,9 @@ async fn each_framing_gives_the_body_and_decides_about_the_connection() {
             true,
         ),
         ("no body", "HTTP/1.1 204 No Content\r\n\r\n", b"", true),
-        ("not modified", "HTTP/1.1 304 Not Modified\r\nContent-Length: 7\r\n\r\n", b"", true),
         ("close", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok", b"ok", false),
         ("until close", "HTTP/1.1 200 OK\r\n\r\nok", b"ok", false),
         ("HTTP/1.0", "HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok", b"ok", false),
-        ("more than its length", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokHTTP/1.1 500", b"ok", false),
     ];
     for (what, answer, expected, is_kept) in cases {
         let is_closed_by_server = what == "until close";
@@ -46,6 +44,29 @@ async fn each_framing_gives_the_body_and_decides_about_the_connection() {
         assert_eq!(worker.lane("site").unwrap().n_idle(), usize::from(is_kept), "{what}");
         assert_eq!(get_body(&worker).await.unwrap(), expected, "{what}, again");
         assert_eq!(server.n_connections(), if is_kept { 1 } else { 2 }, "{what}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_fits_another_request_ends_its_connection() {
+    let not_modified = "HTTP/1.1 304 Not Modified\r\nContent-Length: 7\r\n\r\n";
+    let part = "HTTP/1.1 206 Partial Content\r\nContent-Range: bytes 0-1/4\r\nContent-Length: 2\r\n\r\nok";
+    for (answer, field, value) in [
+        (not_modified, "If-None-Match", "\"a\""),
+        (not_modified, "If-Modified-Since", "Sun, 06 Nov 1994 08:49:37 GMT"),
+        (part, "Range", "bytes=0-1"),
+    ] {
+        let server = Server::answering(answer).await;
+        let worker = server.worker();
+        let idle_after = async |asked: FetchRequest| {
+            let answer = worker.fetch("site", asked).await.unwrap();
+            body(answer).await.unwrap();
+            worker.lane("site").unwrap().n_idle()
+        };
+        assert_eq!(idle_after(request("GET", "/")).await, 0, "{answer:.20}, unasked");
+        let mut asked = request("GET", "/");
+        asked.fields.push(field, value.as_bytes());
+        assert_eq!(idle_after(asked).await, 1, "{answer:.20}, {field}");
     }
 }
 

@@ -22,6 +22,30 @@ async fn a_body_that_breaks_off_is_an_error_and_never_an_end() {
 }
 
 #[tokio::test]
+async fn bytes_behind_the_end_are_an_error_where_a_body_could_be_cut_short() {
+    let forged = "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nforged";
+    let whole = [
+        "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
+    ];
+    for whole in whole {
+        let server = Server::answering_once(format!("{whole}{forged}")).await;
+        let worker = server.worker();
+        let error = get_body(&worker).await.unwrap_err();
+        assert_eq!((error.reason, error.may_retry), (Reason::OriginMalformed, false), "{whole:.60}");
+        assert_eq!(worker.lane("site").unwrap().n_idle(), 0);
+    }
+    // Nothing is missing of an answer without a body; what follows it is for nobody.
+    for head in ["HTTP/1.1 204 No Content\r\n\r\n", "HTTP/1.1 304 Not Modified\r\n\r\n"] {
+        let server = Server::answering_once(format!("{head}{forged}")).await;
+        let worker = server.worker();
+        assert_eq!(get_body(&worker).await.unwrap(), b"", "{head}");
+        assert_eq!(worker.lane("site").unwrap().n_idle(), 0);
+    }
+}
+
+#[tokio::test]
 async fn a_broken_body_says_what_came_before() {
     let server = Server::answering_once("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhell").await;
     let error = get_body(&server.worker()).await.unwrap_err();
