@@ -129,6 +129,64 @@ def test_who_waits_too_long_for_a_connection_is_503(serve: Serve, origin: Origin
         assert under_way.reply().status == 200
 
 
+FOR_ONE_CONNECTION = (
+    b"HTTP/1.1 200 OK\r\nCache-Control: max-age=3600\r\nConnection: keep-alive, X-Hop, ETag, Cache-Control\r\n"
+    b'X-Hop: 1\r\nX-Stays: 1\r\nETag: "a"\r\nKeep-Alive: timeout=5\r\nProxy-Connection: keep-alive\r\n'
+    b"Proxy-Authenticate: Basic\r\nProxy-Authentication-Info: a\r\nUpgrade: h2c\r\nTE: trailers\r\n"
+    b"Trailer: X-Checksum, Set-Cookie\r\nTransfer-Encoding: chunked\r\n\r\n"
+    b"5\r\nwhole\r\n0\r\nX-Checksum: 1\r\nSet-Cookie: a=1\r\nCache-Control: no-store\r\n\r\n"
+)
+HOP_BY_HOP = (
+    "X-Hop",
+    "Keep-Alive",
+    "Proxy-Connection",
+    "Proxy-Authenticate",
+    "Proxy-Authentication-Info",
+    "Upgrade",
+    "TE",
+    "Trailer",
+    "Connection",
+)
+
+
+@pytest.mark.parametrize("policy", ["web", "rfc", "none"])
+def test_what_is_for_one_connection_is_neither_passed_on_nor_kept(serve: Serve, origin: Origin, policy: str) -> None:
+    origin.on("/a", Answer(raw=FOR_ONE_CONNECTION))
+    edge = serve(site(origin, policy=policy))
+    with Wire(edge.url) as wire:
+        for is_hit in (False, policy != "none"):
+            reply = wire.get("/a")
+            assert (reply.body, reply.is_hit, reply["X-Stays"]) == (b"whole", is_hit, "1")
+            assert (reply["ETag"], reply["Cache-Control"]) == ('"a"', "max-age=3600")
+            assert [name for name in (*HOP_BY_HOP, "X-Checksum", "Set-Cookie") if name in reply] == []
+
+
+def test_trailers_of_a_request_do_not_reach_the_origin(serve: Serve, origin: Origin) -> None:
+    # RFC 9110 section 6.5.1: merged into the head they would be fields that nobody has checked.
+    edge = serve(site(origin, policy="none"))
+    with Wire(edge.url) as wire:
+        wire.send(
+            b"POST /a HTTP/1.1\r\nHost: e\r\nTrailer: X-Checksum\r\nTransfer-Encoding: chunked\r\n\r\n"
+            b"3\r\nabc\r\n0\r\nX-Checksum: 1\r\nAuthorization: Basic eA==\r\n\r\n"
+        )
+        assert wire.reply().status == 200
+        assert wire.get("/b").body == b"/b"
+    sent = origin.requests[0]
+    assert sent.body == b"abc"
+    assert [sent.header(name) for name in ("X-Checksum", "Authorization", "Trailer", "TE")] == [None] * 4
+
+
+def test_options_counts_down_and_ends_at_the_edge(serve: Serve, origin: Origin) -> None:
+    edge = serve(origin)
+    with Wire(edge.url) as wire:
+        assert wire.get("*", "Max-Forwards: 2", method="OPTIONS").body == b"*"
+        assert wire.get("*", "Max-Forwards: 1", method="OPTIONS").body == b"*"
+        ended = wire.get("*", "Max-Forwards: 0", method="OPTIONS")
+    assert (ended.status, ended["Allow"]) == (204, "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")
+    asked = [(each.method, each.target, each.header("Max-Forwards")) for each in origin.requests]
+    assert asked == [("OPTIONS", "*", "1"), ("OPTIONS", "*", "0")]
+
+
 UNKNOWN_CODING = b"HTTP/1.1 200 OK\r\nCache-Control: max-age=3600\r\nTransfer-Encoding: %s\r\n%s\r\nwhole"
 
 

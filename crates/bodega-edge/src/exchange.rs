@@ -203,7 +203,9 @@ pub struct Journey {
 impl Journey {
     /// Takes up where `begin` stopped.
     #[must_use]
-    pub fn new(worker: Arc<Worker>, request: OwnedRequest, pending: Pending) -> Self {
+    pub fn new(worker: Arc<Worker>, mut request: OwnedRequest, pending: Pending) -> Self {
+        let in_key = pending.behavior.as_ref().map_or(&[][..], |behavior| &behavior.policy.key.headers);
+        forwarding::remove_named(&mut request.fields, in_key);
         Self {
             worker,
             request: Arc::new(request),

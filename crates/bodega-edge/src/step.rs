@@ -31,6 +31,8 @@ pub enum Step {
     Revalidate,
     /// Forward without the store.
     Pass,
+    /// Answer `OPTIONS` in the place of an origin.
+    Options,
     /// Ask the origin for this client alone.
     Fetch,
     /// Turn what was found into an answer: conditions, ranges, edits.
@@ -46,12 +48,13 @@ pub enum Step {
 /// Which step may follow which.
 pub const NEXT: &[(Step, &[Step])] = &[
     (Step::Receive, &[Step::Classify, Step::Refuse]),
-    (Step::Classify, &[Step::Lookup, Step::Pass, Step::Redirect, Step::Refuse]),
+    (Step::Classify, &[Step::Lookup, Step::Pass, Step::Options, Step::Redirect, Step::Refuse]),
     (Step::Lookup, &[Step::Hit, Step::Miss, Step::Revalidate, Step::Fetch, Step::Refuse]),
     (Step::Hit, &[Step::Finish]),
     (Step::Miss, &[Step::Deliver, Step::Fetch, Step::Refuse, Step::Miss]),
     (Step::Revalidate, &[Step::Deliver, Step::Fetch, Step::Refuse]),
     (Step::Pass, &[Step::Fetch]),
+    (Step::Options, &[Step::Finish, Step::Refuse]),
     (Step::Fetch, &[Step::Deliver, Step::Refuse]),
     (Step::Deliver, &[Step::Finish]),
     (Step::Redirect, &[Step::Finish]),
@@ -78,6 +81,7 @@ pub fn begin(worker: &Arc<Worker>, snapshot: &Arc<Snapshot>, request: &RequestVi
             Step::Classify => steps::classify::run(&mut exchange),
             Step::Lookup => steps::lookup::run(&mut exchange),
             Step::Hit => steps::hit::run(&mut exchange),
+            Step::Options => steps::options::run(&mut exchange),
             Step::Redirect => steps::redirect::run(&mut exchange),
             Step::Refuse => steps::refuse::run(&mut exchange),
             Step::Finish => match exchange.take_answer() {
@@ -108,9 +112,13 @@ pub async fn complete(mut journey: Journey, body: Option<RequestBody>) -> Answer
                 Some(answer) => return answer,
                 None => Step::Refuse,
             },
-            Step::Refuse | Step::Receive | Step::Classify | Step::Lookup | Step::Hit | Step::Redirect => {
-                steps::refuse::run_late(&mut journey)
-            }
+            Step::Refuse
+            | Step::Receive
+            | Step::Classify
+            | Step::Lookup
+            | Step::Hit
+            | Step::Options
+            | Step::Redirect => steps::refuse::run_late(&mut journey),
         };
         debug_assert!(may_follow(step, next) || step == Step::Finish, "{step:?} to {next:?} is not in the table");
         step = next;

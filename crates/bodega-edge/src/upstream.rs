@@ -4,6 +4,7 @@
 //! negotiate the form of an answer go on by themselves, since an origin that heeds them says so with `Vary`.
 //! A request that carries a forwarded field outside the key may get an answer made for its user: `user_fields`.
 
+use bodega_semantics::forwarding::Hops;
 use bodega_semantics::key::{self, cookie_value, union_query};
 use bodega_semantics::policy::QueryRule;
 use bodega_semantics::{Fields, Head, Policy, forwarding, path};
@@ -87,6 +88,11 @@ pub(crate) fn request(
     forwarding::add_forwarded(&mut fields, &from.fields, from.peer, scheme, &from.authority, trusted);
     forwarding::append_via(&mut fields, &from.fields, from.version, &settings.name);
     forwarding::append_cdn_loop(&mut fields, &from.fields, &settings.name, &settings.instance);
+    if from.method == "OPTIONS"
+        && let Hops::Left(n_hops) = forwarding::hops(&from.fields)
+    {
+        fields.set("Max-Forwards", n_hops.to_string().as_bytes());
+    }
     behavior.request_edits.apply(&mut fields);
     let method = if purpose == Purpose::Store { "GET".to_owned() } else { from.method.clone() };
     FetchRequest {
@@ -181,10 +187,14 @@ fn without_prefix<'p>(path: &'p str, prefix: &str) -> &'p str {
 }
 
 fn path_and_query(behavior: &Behavior, from: &OwnedRequest, purpose: Purpose) -> String {
+    if from.path == "*" {
+        // RFC 9112 section 3.2.4: the server as a whole; no prefix makes a path of it.
+        return from.path.clone();
+    }
     let path = without_prefix(&from.path, &behavior.strip_prefix);
     let mut target = String::with_capacity(behavior.add_prefix.len() + path.len() + 1);
     target.push_str(behavior.add_prefix.trim_end_matches('/'));
-    if !path.starts_with('/') && path != "*" {
+    if !path.starts_with('/') {
         target.push('/');
     }
     target.push_str(path);

@@ -1,5 +1,5 @@
 //! What a gateway takes out of a request and an answer, and what it adds: hop-by-hop fields (RFC 9110 section 7.6.1),
-//! `Via` (7.6.3), `Forwarded` (RFC 7239) with its older relatives, `CDN-Loop` (RFC 8586).
+//! `Max-Forwards` (7.6.2), `Via` (7.6.3), `Forwarded` (RFC 7239) with its older relatives, `CDN-Loop` (RFC 8586).
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -20,11 +20,13 @@ const HOP_BY_HOP: [&str; 10] = [
 ];
 /// Fields that `Connection` may not take away, since they are for everybody on the way (RFC 9110 section 7.6.1):
 /// without them a request means something else to the origin, or a private answer seems fit for all.
-const NOT_TO_BE_NAMED: [&str; 30] = [
+const NOT_TO_BE_NAMED: [&str; 37] = [
     "age",
     "authorization",
     "bodega-cache-control",
     "cache-control",
+    "cache-group-invalidation",
+    "cache-groups",
     "cdn-cache-control",
     "cdn-loop",
     "content-encoding",
@@ -45,12 +47,17 @@ const NOT_TO_BE_NAMED: [&str; 30] = [
     "if-unmodified-since",
     "last-modified",
     "location",
+    "max-forwards",
     "pragma",
     "range",
     "set-cookie",
     "vary",
     "via",
     "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-port",
+    "x-forwarded-proto",
+    "x-real-ip",
 ];
 /// Fields in which a request says who forwarded it.
 const FORWARDED: [&str; 6] =
@@ -74,6 +81,47 @@ pub fn end_to_end<H: Head + ?Sized>(head: &H) -> Fields {
         }
     }
     fields
+}
+
+/// Takes out what `Connection` names and `Connection` itself, but what is in the cache key.
+///
+/// Done before anything is made of a request that goes on, so that the fields its answer is stored under are the ones
+/// the origin saw. Else a client could name a field that answers vary by, and have others get an answer made without it.
+pub fn remove_named(fields: &mut Fields, in_key: &[String]) {
+    if !fields.has("connection") {
+        return;
+    }
+    let named: Vec<Vec<u8>> = list_members(fields.all("connection")).map(<[u8]>::to_vec).collect();
+    fields.retain(|field| {
+        let is = |name: &str| field.name.eq_ignore_ascii_case(name);
+        let is_named = named.iter().any(|name| field.name.as_bytes().eq_ignore_ascii_case(name));
+        let stays = NOT_TO_BE_NAMED.iter().any(|name| is(name)) || in_key.iter().any(|name| is(name));
+        !is("connection") && (stays || !is_named)
+    });
+}
+
+/// How much further an `OPTIONS` request may go (RFC 9110 section 7.6.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hops {
+    /// As far as it likes.
+    Any,
+    /// No further: who has it answers it.
+    None,
+    /// To the next, who is told this.
+    Left(u32),
+}
+
+/// Reads `Max-Forwards`. What cannot be read was meant as a bound all the same: then the request goes no further.
+pub fn hops<H: Head + ?Sized>(head: &H) -> Hops {
+    if !head.has("max-forwards") {
+        return Hops::Any;
+    }
+    let Some(value) = head.only("max-forwards") else { return Hops::None };
+    if value.is_empty() || !value.iter().all(u8::is_ascii_digit) {
+        return Hops::None;
+    }
+    let most = std::str::from_utf8(value).ok().and_then(|digits| digits.parse().ok()).unwrap_or(u32::MAX);
+    most.checked_sub(1).map_or(Hops::None, Hops::Left)
 }
 
 /// Sets who forwarded the request. What a trusted proxy said is kept and added to; anybody else's word is
@@ -247,6 +295,43 @@ mod tests {
         assert!(cdn_loop_contains(&sent, "bodega", "ab12"));
         assert!(!cdn_loop_contains(&sent, "bodega", "cd34"));
     }
+    #[test]
+    fn what_connection_names_goes_first_but_not_what_is_in_the_key() {
+        for (connection, in_key, left) in [
+            ("X-A", &[][..], "Cookie: 1\r\nTE: x\r\n"),
+            ("x-a, close, cookie, connection", &[][..], "Cookie: 1\r\nTE: x\r\n"),
+            ("X-A", &["x-a".to_owned()][..], "X-A: 1\r\nCookie: 1\r\nTE: x\r\n"),
+            ("te", &[][..], "X-A: 1\r\nCookie: 1\r\n"),
+            ("", &[][..], "X-A: 1\r\nCookie: 1\r\nTE: x\r\n"),
+        ] {
+            let mut request = fields(&[("X-A", "1"), ("Connection", connection), ("Cookie", "1"), ("TE", "x")]);
+            remove_named(&mut request, in_key);
+            assert_eq!(text(Some(request.as_block())), left, "{connection}");
+        }
+    }
+
+    #[test]
+    fn a_limit_of_hops_is_read_as_rfc_9110_section_7_6_2_says() {
+        for (lines, expected) in [
+            (&[][..], Hops::Any),
+            (&["0"][..], Hops::None),
+            (&["000"][..], Hops::None),
+            (&["1"][..], Hops::Left(0)),
+            (&["010"][..], Hops::Left(9)),
+            (&["4294967295"][..], Hops::Left(u32::MAX - 1)),
+            (&["99999999999999999999999999"][..], Hops::Left(u32::MAX - 1)),
+            (&[""][..], Hops::None),
+            (&["-1"][..], Hops::None),
+            (&["+1"][..], Hops::None),
+            (&["1, 2"][..], Hops::None),
+            (&["many"][..], Hops::None),
+            (&["3", "3"][..], Hops::None),
+        ] {
+            let lines: Vec<(&str, &str)> = lines.iter().map(|value| ("Max-Forwards", *value)).collect();
+            assert_eq!(hops(&fields(&lines)), expected, "{lines:?}");
+        }
+    }
+
     #[test]
     fn connection_cannot_make_a_private_answer_public() {
         let answer = fields(&[

@@ -44,7 +44,7 @@ vocabulary! {
         Pass = "pass",
         /// Answered by a redirect the configuration names.
         Redirect = "redirect",
-        /// Answered by a fixed answer the configuration names.
+        /// Answered by a fixed answer the configuration names, or by the edge for itself.
         Answer = "answer",
         /// Not served: malformed, not allowed, or over a limit.
         Refused = "refused",
@@ -98,6 +98,8 @@ vocabulary! {
         NoBehavior = "no-behavior",
         /// The client's network is not allowed.
         Network = "network",
+        /// `Max-Forwards` lets the request go no further: the edge answers for itself.
+        MaxForwards = "max-forwards",
         /// A method that a gateway refuses (CONNECT, TRACE).
         MethodRefused = "method-refused",
         /// A protocol upgrade was asked for.

@@ -1,6 +1,7 @@
 //! Host, method and path to a distribution and one of its behaviors.
 
 use bodega_semantics::Reason;
+use bodega_semantics::forwarding::{self, Hops};
 use bodega_snapshot::{Action, Behavior};
 
 use crate::exchange::Exchange;
@@ -25,6 +26,9 @@ pub(crate) fn run(exchange: &mut Exchange<'_>) -> Step {
     if step == Step::Pass && request.method == "POST" && behavior.policy.mode.is_rfc() {
         // Its answer may be one for GETs.
         exchange.identify();
+    }
+    if step == Step::Pass && request.method == "OPTIONS" && forwarding::hops(request) == Hops::None {
+        return Step::Options;
     }
     step
 }

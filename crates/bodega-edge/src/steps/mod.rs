@@ -7,6 +7,7 @@ pub(crate) mod finish;
 pub(crate) mod hit;
 pub(crate) mod lookup;
 pub(crate) mod miss;
+pub(crate) mod options;
 pub(crate) mod pass;
 pub(crate) mod receive;
 pub(crate) mod redirect;

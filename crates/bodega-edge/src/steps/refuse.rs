@@ -9,6 +9,7 @@ use crate::edge::Edge;
 use crate::exchange::{Exchange, Found, Journey};
 use crate::respond;
 use crate::step::Step;
+use crate::steps::options::METHODS;
 
 /// Refuses before anything was asked.
 pub(crate) fn run(exchange: &mut Exchange<'_>) -> Step {
@@ -49,7 +50,7 @@ pub fn refusal(edge: &Edge, method: &str, reason: Reason, detail: Option<&str>, 
         fields.push("Retry-After", seconds.to_string().as_bytes());
     }
     if reason == Reason::MethodRefused {
-        fields.push("Allow", b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
+        fields.push("Allow", METHODS.join(", ").as_bytes());
     }
     let body = respond::explain(status, what, &id);
     // A 5xx for what the client asked for is a refusal: nothing has failed.
