@@ -52,11 +52,13 @@ impl Selector {
         let rest = rest.split('#').next().unwrap_or_default();
         let (authority, target) = rest.find(['/', '?']).map_or((rest, "/"), |at| rest.split_at(at));
         let (path, query) = target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
-        if authority.is_empty() {
+        let host = key::normalize_host(authority).into_owned();
+        // A port or a dot alone is no host either: nothing would be forgotten, and nobody told.
+        if host.is_empty() {
             return Err(SelectorError(format!("selector {text:?} names no host")));
         }
         Ok(Self::Url {
-            host: key::normalize_host(authority).into_owned(),
+            host,
             path: if path.is_empty() { "/".to_owned() } else { path.to_owned() },
             query: query.map(ToOwned::to_owned),
         })

@@ -131,7 +131,7 @@ pub fn preferred_language<H: Head + ?Sized>(request: &H) -> Option<&[u8]> {
             _ => (best, is_alone) = (Some(member), true),
         }
     }
-    best.filter(|best| is_alone && best.thousandths > 0 && best.text != b"*").map(|best| best.text)
+    best.filter(|best| is_alone && best.thousandths > 0 && !matches!(best.text, b"" | b"*")).map(|best| best.text)
 }
 
 /// One of what a client would take.
@@ -253,6 +253,7 @@ mod tests {
             ("fr;q=0.5, en;q=0.7, de;q=0.7", None),
             ("*", None),
             ("de;q=0", None),
+            (";q=0.5", None),
             ("", None),
         ] {
             let request = fields(&[("Accept-Language", value)]);

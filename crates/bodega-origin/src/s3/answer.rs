@@ -95,3 +95,32 @@ fn is_amz(name: &str) -> bool {
 }
 
 const MAX_DOCUMENT_BYTES: usize = 16 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_code_is_the_first_that_is_closed_behind_itself() {
+        let cases: &[(&[u8], Option<&[u8]>)] = &[
+            (b"<Error><Code>AccessDenied</Code><Key>a</Key></Error>", Some(b"AccessDenied")),
+            (b"<Code></Code>", Some(b"")),
+            (b"<Code>a</Code><Code>b</Code>", Some(b"a")),
+            (b"</Code><Code>a</Code>", Some(b"a")),
+            (b"<Code>a<Code>b</Code>", Some(b"a<Code>b")),
+            (b"<Code>\xff\0</Code>", Some(b"\xff\0")),
+            (b"<Code>a", None),
+            (b"<Code>a</Code", None),
+            (b"</Code>", None),
+            (b"<Cod", None),
+            (b"", None),
+        ];
+        for (document, expected) in cases {
+            assert_eq!(code(document), *expected, "{}", String::from_utf8_lossy(document));
+        }
+        let whole = b"<Code>AccessDenied</Code>";
+        for end in 0..whole.len() {
+            assert_eq!(code(&whole[..end]), None, "cut at {end}");
+        }
+    }
+}

@@ -67,6 +67,7 @@ pub(crate) fn vary(bytes: &[u8]) {
         assert_eq!(variant, vary::variant(&SECRET, Key(1), &names, &Fields::copy_of(&request)));
     }
     if let Some(language) = vary::preferred_language(&request) {
+        assert!(!language.is_empty());
         assert!(request.all("accept-language").any(|line| line.windows(language.len()).any(|part| part == language)));
     }
 }
@@ -202,10 +203,9 @@ pub(crate) fn keys(bytes: &[u8]) {
 /// `Content-Range`, and what of a request a part lacks.
 pub(crate) fn content_ranges(bytes: &[u8]) {
     let mut of = lines(bytes);
-    let Some(run) = of.next().and_then(Run::parse) else {
-        assert_eq!(Run::of(&head(&["Content-Range"], bytes), None), None);
-        return;
-    };
+    let first = of.next().unwrap_or_default();
+    let Some(run) = Run::parse(first) else { return };
+    assert_eq!(Run::of(&head(&["Content-Range"], first), None), Some(run));
     assert!(run.span.first <= run.span.last && run.span.last < run.total);
     assert_eq!(Run::parse(&run.content_range()), Some(run));
     assert_eq!(run.is_whole(), run.span.n_bytes() == run.total);
