@@ -64,7 +64,14 @@ pub(crate) enum Resolved {
     /// The body streams.
     Live(Arc<LiveHead>),
     /// What is stored answers: refreshed by a 304, or stale because the origin failed.
-    Entry { entry: Entry, outcome: Outcome, reason: Reason, fwd_status: Option<u16> },
+    Entry {
+        entry: Entry,
+        outcome: Outcome,
+        reason: Reason,
+        fwd_status: Option<u16>,
+        /// False where a 304 has made it the leader's own.
+        is_for_all: bool,
+    },
     /// Not for sharing: whoever leads takes the answer, all others ask for themselves.
     Private,
     /// No answer.

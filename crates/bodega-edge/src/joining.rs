@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bodega_semantics::storable::RequestFacts;
-use bodega_semantics::{Outcome, Reason, deception, reuse, vary};
+use bodega_semantics::{Key, Outcome, Reason, deception, reuse, vary};
 use bodega_snapshot::Action;
 use bodega_store::Entry;
 use bodega_store::entry::Kind;
@@ -57,7 +57,8 @@ pub(crate) fn enter(journey: &mut Journey) -> Option<(Arc<Fill>, bool)> {
             if let Some(entry) = stored_meanwhile(journey) {
                 edge.collapse.leave(&fill);
                 let reason = pending.reason;
-                fill.resolve(Resolved::Entry { entry, outcome: Outcome::Collapsed, reason, fwd_status: None });
+                let outcome = Outcome::Collapsed;
+                fill.resolve(Resolved::Entry { entry, outcome, reason, fwd_status: None, is_for_all: true });
                 fill.end(Ok(()));
                 return Some((fill, false));
             }
@@ -67,7 +68,9 @@ pub(crate) fn enter(journey: &mut Journey) -> Option<(Arc<Fill>, bool)> {
             if let Some(plan) = &plan {
                 plan.add_to(&mut fetch, &request.fields);
             }
-            let previous = pending.entry.clone().or_else(|| plan.as_ref()?.previous());
+            // What has been forgotten since it was found would come back under this fill's stamp.
+            let is_held = |entry: &Entry| edge.invalidations.allows(entry.stamp, &entry.marks);
+            let previous = pending.entry.clone().or_else(|| plan.as_ref()?.previous()).filter(is_held);
             if let Some(previous) = &previous {
                 upstream::add_validators(&mut fetch, previous);
                 fetch.has_fallback = reuse::may_serve_on_error(&previous.terms, now);
@@ -116,6 +119,17 @@ fn stored_meanwhile(journey: &Journey) -> Option<Entry> {
     })
 }
 
+/// The key of this request's own variant, if a 304 has made of the entry that of another.
+fn other_variant(journey: &Journey, entry: &Entry) -> Option<Key> {
+    let Journey { worker, request, pending, .. } = journey;
+    if entry.kind != Kind::Answer || entry.key == pending.key {
+        return None;
+    }
+    let behavior = pending.behavior.as_ref()?;
+    let (own_key, _) = variants::place(&worker.edge, behavior, pending.primary, entry, &request.fields)?;
+    (own_key != entry.key).then_some(own_key)
+}
+
 /// Waits for the head and takes what is for this request.
 pub(crate) async fn follow(journey: &mut Journey, fill: &Arc<Fill>, leads: bool) -> Joined {
     // Registered before the wait, so that the writer of a body that is not kept knows of this reader.
@@ -153,10 +167,21 @@ pub(crate) async fn follow(journey: &mut Journey, fill: &Arc<Fill>, leads: bool)
             };
             Joined::Found
         }
-        Resolved::Entry { entry, outcome, reason, fwd_status } => {
-            if !leads && journey.pending.user_fields && !entry.terms.shared_explicit {
-                journey.pending.reason = Reason::UserRequest;
-                return Joined::Alone;
+        Resolved::Entry { entry, outcome, reason, fwd_status, is_for_all } => {
+            if !leads {
+                if !is_for_all {
+                    journey.pending.reason = Reason::Uncacheable;
+                    return Joined::Alone;
+                }
+                if journey.pending.user_fields && !entry.terms.shared_explicit {
+                    journey.pending.reason = Reason::UserRequest;
+                    return Joined::Alone;
+                }
+                if let Some(own_key) = other_variant(journey, &entry) {
+                    journey.pending.key = own_key;
+                    journey.pending.reason = Reason::VaryMiss;
+                    return Joined::OtherVariant;
+                }
             }
             // What was stored need not have expired: this client would not have it unasked.
             let asked_for = outcome == Outcome::Revalidated && journey.pending.reason == Reason::RequestDirective;

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use bodega_semantics::partial::Run;
 use bodega_semantics::storable::{self, RequestFacts, Storable, Terms};
-use bodega_semantics::vary::{self, Vary};
 use bodega_semantics::{Field, Fields, Head, Key, Outcome, Reason, Timestamp, date, deception, reuse};
 use bodega_snapshot::{Behavior, Snapshot};
 use bodega_store::entry::{INLINE_BYTES, Kind, NewEntry};
@@ -20,6 +19,7 @@ use crate::fill::{Fill, LiveHead, Resolved};
 use crate::partial::{self, Checked, Plan};
 use crate::sink::{AtOnce, FIRST_UNKNOWN_BYTES, Sink, come_at_once, too_large};
 use crate::upstream::{self, Purpose};
+use crate::variants;
 
 /// How long it is remembered that answers under a key are not for sharing.
 const UNCACHEABLE_MEMORY: Duration = Duration::from_secs(60);
@@ -97,9 +97,9 @@ pub(crate) async fn run(mut lead: Lead, mut fetch: FetchRequest, last: &mut Opti
         }
         if let Some(previous) = &lead.previous
             && matches!(answer.status, 500 | 502 | 503 | 504)
-            && reuse::may_serve_on_error(&previous.terms, response_time)
+            && lead.may_stand_in(previous, response_time)
         {
-            return lead.resolve_entry(previous.clone(), Outcome::Stale, Reason::IfError, Some(answer.status));
+            return lead.resolve_entry(previous.clone(), Outcome::Stale, Reason::IfError, Some(answer.status), true);
         }
         match lead.check(answer, request_time, response_time) {
             Checked::Whole(answer) => return lead.receive(answer, request_time, response_time).await,
@@ -119,17 +119,32 @@ impl Lead {
     pub(crate) fn fail(self, error: FetchError, now: Timestamp) {
         self.leave();
         match self.previous {
-            Some(ref previous) if reuse::may_serve_on_error(&previous.terms, now) => {
+            Some(ref previous) if self.may_stand_in(previous, now) => {
                 let previous = previous.clone();
-                self.resolve_entry(previous, Outcome::Stale, Reason::IfError, None);
+                self.resolve_entry(previous, Outcome::Stale, Reason::IfError, None, true);
             }
             _ => self.fill.resolve(Resolved::Failed(error)),
         }
     }
 
-    pub(crate) fn resolve_entry(&self, entry: Entry, outcome: Outcome, reason: Reason, fwd_status: Option<u16>) {
+    /// Whether what is stored may answer in place of an origin that failed: not what has been forgotten meanwhile.
+    fn may_stand_in(&self, previous: &Entry, now: Timestamp) -> bool {
+        let (invalidations, since) = (&self.worker.edge.invalidations, self.fill.stamp);
+        reuse::may_serve_on_error(&previous.terms, now)
+            && invalidations.allows(since, &previous.marks)
+            && (!previous.has_groups || invalidations.allows_every_group(since))
+    }
+
+    pub(crate) fn resolve_entry(
+        &self,
+        entry: Entry,
+        outcome: Outcome,
+        reason: Reason,
+        fwd_status: Option<u16>,
+        is_for_all: bool,
+    ) {
         self.leave();
-        self.fill.resolve(Resolved::Entry { entry, outcome, reason, fwd_status });
+        self.fill.resolve(Resolved::Entry { entry, outcome, reason, fwd_status, is_for_all });
         self.fill.end(Ok(()));
     }
 
@@ -214,23 +229,9 @@ impl Lead {
     }
 
     /// The key under which an answer with these fields is stored, and the names it varies by.
-    /// `None`: it varies by something nobody can compare (`Vary: *`).
+    /// `None`: it varies by something nobody can compare.
     pub(crate) fn variation(&self, fields: &Fields) -> Option<(Key, Vec<String>)> {
-        match vary::parse(fields) {
-            Vary::Star => None,
-            Vary::None => Some((self.primary, Vec::new())),
-            Vary::Names(mut names) => {
-                // Nothing can depend on what the origin has not been told. By the letter, `Vary` counts all the same.
-                if !self.behavior.policy.mode.is_rfc() {
-                    names.retain(|name| upstream::reaches_origin(&self.behavior, name));
-                }
-                if names.is_empty() {
-                    return Some((self.primary, names));
-                }
-                let secret = &self.worker.edge.settings.secret;
-                Some((vary::variant(secret, self.primary, &names, &self.request.fields), names))
-            }
-        }
+        variants::place(&self.worker.edge, &self.behavior, self.primary, fields, &self.request.fields)
     }
 
     /// Stores unless something that began later is there already, or it was invalidated meanwhile.

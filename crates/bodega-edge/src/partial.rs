@@ -167,8 +167,9 @@ pub(crate) fn plan(journey: &Journey) -> Option<Plan> {
         return None;
     }
     let key = match wanted {
-        None => pending.key,
-        Some(_) => {
+        None if !covers => pending.key,
+        // What is asked about a stored part answers only those who ask for the same of it.
+        _ => {
             let secret = &worker.edge.settings.secret;
             vary::variant(secret, partial::key(pending.key), ["range", "if-range"], &request.fields)
         }
@@ -208,7 +209,7 @@ impl Plan {
 
     /// Whether it is a fill of a part, which answers nobody who asks for the whole.
     pub(crate) fn is_for_part(&self) -> bool {
-        self.wanted.is_some()
+        self.wanted.is_some() || matches!(self.ask, Ask::Changed)
     }
 
     /// Makes `fetch`, which asks for the whole, ask for a part.
@@ -265,6 +266,8 @@ impl Lead {
                 let held = held.clone();
                 match self.join(&held, span, &answer, request_time, response_time) {
                     Some((terms, key, names, fields)) => {
+                        // What came of a user's request stays that, whoever completes it.
+                        self.facts.has_user_fields |= held.entry.for_user;
                         let run = Run { span: held.run.span.with(&span), total: held.run.total };
                         let body = Joined::new(&held, span, held_goes_first, answer.body);
                         let answer = FetchAnswer {

@@ -15,6 +15,7 @@ use crate::fetch::FetchAnswer;
 use crate::fill::Fill;
 use crate::joining;
 use crate::lead::{EndGuard, Lead};
+use crate::upstream;
 
 /// Whether a request may bring an answer for others.
 pub(crate) fn may_be_kept(behavior: &Behavior, request: &OwnedRequest) -> bool {
@@ -68,7 +69,10 @@ pub(crate) async fn keep(
         origin: Arc::clone(origin),
         request: Arc::clone(&journey.request),
         primary: pending.primary,
-        facts: RequestFacts::get(pending.user_fields),
+        // It went on with all that the client sent, not just with what a GET sends.
+        facts: RequestFacts::get(
+            pending.user_fields || upstream::passes_user_fields(&behavior.policy, &journey.request),
+        ),
         previous: None,
         offered: Vec::new(),
         asks_whether: false,

@@ -1,6 +1,7 @@
 //! The stored body under another head: after a 304, and under a new configuration.
 
 use bodega_semantics::conditional::weak_match;
+use bodega_semantics::partial;
 use bodega_semantics::storable::{self, RequestFacts, Storable, Terms};
 use bodega_semantics::{Fields, Head, Outcome, Reason, Timestamp, date, deception};
 use bodega_snapshot::{Behavior, Snapshot};
@@ -92,16 +93,20 @@ impl Lead {
         let for_user = self.facts.has_user_fields || previous.for_user;
         let facts = RequestFacts::get(for_user);
         let decided = self.decide(&facts, previous.status, &with_age, request_time, response_time);
-        // The new answer may vary by other fields; a part stays where parts are looked for.
+        // The new answer may vary by other fields. A part stays where parts are looked for, if that is still right.
         let place = match previous.kind {
-            Kind::Part => Some((previous.key, Vec::new())),
+            Kind::Part => self
+                .variation(&fields)
+                .filter(|(key, _)| partial::key(*key) == previous.key)
+                .map(|_| (previous.key, Vec::new())),
             _ => self.variation(&fields),
         };
         let (terms, place) = match decided {
             Storable::Yes(terms) => (terms, place),
-            // The origin no longer wants it stored: this once it answers those who asked, then it is gone.
+            // The origin no longer wants it stored: this once it answers the one who asked, then it is gone.
             Storable::No(_) => (Terms { born: response_time, expires: response_time, ..previous.terms }, None),
         };
+        let is_for_all = place.is_some();
         let status_line = status_line(previous);
         let under = |key| {
             previous.with_head(&NewEntry {
@@ -135,7 +140,7 @@ impl Lead {
             }
             None => self.worker.edge.memory.remove(previous),
         }
-        self.resolve_entry(entry, Outcome::Revalidated, self.reason_of_revalidation(previous), Some(304));
+        self.resolve_entry(entry, Outcome::Revalidated, self.reason_of_revalidation(previous), Some(304), is_for_all);
     }
 
     /// Which stored answer a 304 confirms (RFC 9111 section 4.3.4): the one with its entity tag; without a tag the only

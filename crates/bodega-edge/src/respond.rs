@@ -121,11 +121,11 @@ pub(crate) fn from_live<H: Head + ?Sized>(
 }
 
 /// The same with the fields that are for this client alone, where it gets the answer itself.
-pub(crate) fn with_own_fields(mut answer: Answer, withheld: &Fields) -> Answer {
+pub(crate) fn with_own_fields(mut answer: Answer, head: &LiveHead) -> Answer {
     if let AnswerHead::Built(fields) = &mut answer.head
-        && (200..300).contains(&answer.status)
+        && (answer.status == head.status || answer.status == 206)
     {
-        for field in withheld.fields() {
+        for field in head.withheld.fields() {
             fields.push(field.name, field.value);
         }
     }

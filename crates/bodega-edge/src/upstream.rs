@@ -68,6 +68,27 @@ pub(crate) fn reaches_origin(behavior: &Behavior, name: &str) -> bool {
         || if name == "cookie" { !(key.cookies.is_empty() && forward.cookies.is_empty()) } else { forward.all_headers }
 }
 
+/// Whether the origin gets a field of this name (lower case) as the edge makes it for each client: nothing that a later
+/// request says can be compared with it.
+pub(crate) fn is_made_for_each(behavior: &Behavior, name: &str) -> bool {
+    const MADE: [&str; 6] =
+        ["cdn-loop", "forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto"];
+    let edits = &behavior.request_edits;
+    let is_edited =
+        edits.set.iter().map(|(name, _)| name).chain(&edits.remove).any(|edited| edited.eq_ignore_ascii_case(name));
+    !is_edited && (MADE.contains(&name) || (name == "host" && !behavior.policy.key.host))
+}
+
+/// Whether a request that goes on as it came carries what may make the answer its user's: credentials, cookies, and
+/// parameters that the key does not hold.
+pub(crate) fn passes_user_fields(policy: &Policy, request: &OwnedRequest) -> bool {
+    let names_user = |name: &str| request.fields.has(name) && !policy.key.headers.iter().any(|keyed| keyed == name);
+    let raw = request.query.as_deref().unwrap_or_default();
+    names_user("authorization")
+        || names_user("cookie")
+        || key::filter_query(&policy.key.query, false, raw).len() < raw.len()
+}
+
 /// The request for the origin.
 pub(crate) fn request(
     settings: &EdgeSettings,

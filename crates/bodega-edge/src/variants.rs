@@ -4,18 +4,50 @@
 //! variant. Nothing on the way of a hit reads the records: the names alone lead to the variant's key.
 
 use bodega_semantics::storable::Terms;
-use bodega_semantics::vary;
+use bodega_semantics::vary::{self, Vary};
 use bodega_semantics::{Fields, Head, Key, Timestamp};
+use bodega_snapshot::Behavior;
 use bodega_store::entry::Kind;
 use bodega_store::{Body, Entry};
 
 use crate::edge::Edge;
 use crate::lead::Lead;
+use crate::upstream;
 
 /// The most variants of one URL. One more takes the place of the one that was stored first.
 const MAX_VARIANTS: usize = 128;
 /// The most validators that one request offers to the origin.
 const MAX_OFFERED: usize = 8;
+
+/// The key under which the answer to `request` is stored if it has these fields, and the names it varies by.
+/// `None`: it varies by something nobody can compare: `*`, or what the edge itself tells the origin of each client.
+pub(crate) fn place<R, Q>(
+    edge: &Edge,
+    behavior: &Behavior,
+    primary: Key,
+    response: &R,
+    request: &Q,
+) -> Option<(Key, Vec<String>)>
+where
+    R: Head + ?Sized,
+    Q: Head + ?Sized,
+{
+    match vary::parse(response) {
+        Vary::Star => None,
+        Vary::None => Some((primary, Vec::new())),
+        Vary::Names(names) if names.iter().any(|name| upstream::is_made_for_each(behavior, name)) => None,
+        Vary::Names(mut names) => {
+            // Nothing can depend on what the origin has not been told. By the letter, `Vary` counts all the same.
+            if !behavior.policy.mode.is_rfc() {
+                names.retain(|name| upstream::reaches_origin(behavior, name));
+            }
+            if names.is_empty() {
+                return Some((primary, names));
+            }
+            Some((vary::variant(&edge.settings.secret, primary, &names, request), names))
+        }
+    }
+}
 
 /// A record: the variant's key, and a hash of what was asked for but for the language.
 const RECORD_BYTES: usize = 16 + 8;

@@ -29,7 +29,7 @@ pub(crate) fn run(journey: &mut Journey) -> Step {
             let said = Said { fwd_status, stored, collapsed, ..said(outcome, reason) };
             let answer = respond::from_entry(&client, entry, said);
             match withheld {
-                Some(head) => respond::with_own_fields(answer, &head.withheld),
+                Some(head) => respond::with_own_fields(answer, &head),
                 None => answer,
             }
         }
@@ -41,7 +41,7 @@ pub(crate) fn run(journey: &mut Journey) -> Step {
             }
             let said = Said { collapsed: outcome == Outcome::Collapsed, ..said(outcome, reason) };
             let answer = respond::from_live(&client, reader, &head, said);
-            if outcome == Outcome::Miss { respond::with_own_fields(answer, &head.withheld) } else { answer }
+            if outcome == Outcome::Miss { respond::with_own_fields(answer, &head) } else { answer }
         }
         Found::Alone { answer, outcome } => {
             respond::from_origin(edge, behavior, &request.method, answer, said(outcome, reason))

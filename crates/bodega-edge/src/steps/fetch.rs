@@ -24,7 +24,9 @@ pub(crate) async fn run(journey: &mut Journey) -> Step {
     match journey.worker.fetch.fetch(origin, fetch).await {
         Ok(mut answer) => {
             // What was forgotten meanwhile by somebody else was not made after that.
-            let may_be_kept = may_be_kept && edge.invalidations.allows(stamp, &journey.pending.marks);
+            let may_be_kept = may_be_kept
+                && edge.invalidations.allows(stamp, &journey.pending.marks)
+                && edge.invalidations.allows_every_group(stamp);
             edge.heed_change(&journey.request, &answer);
             if may_be_kept {
                 match posted::keep(journey, &behavior, origin, answer, request_time).await {
