@@ -219,9 +219,8 @@ impl Plan {
             return;
         };
         match self.ask {
-            Ask::Wanted => self.add_wanted(fetch, request),
-            // The validators are added as for a whole.
-            Ask::Changed => self.add_wanted(fetch, &Fields::new()),
+            // The validators of what is stored are added as for a whole.
+            Ask::Wanted | Ask::Changed => self.add_wanted(fetch, request),
             Ask::Rest { span: Span { first, last }, .. } => {
                 let last = (last + 1 < held.run.total).then_some(last);
                 set_range(fetch, Requested::From { first, last });
