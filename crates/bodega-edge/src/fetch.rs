@@ -26,9 +26,9 @@ pub struct FetchRequest {
     pub body: Option<RequestBody>,
     /// Whether something stored may stand in for the answer: then an origin that is known to fail is not waited for.
     pub has_fallback: bool,
-    /// Whether an answer under a transfer coding that nobody knows is taken, rather than refused: it ends with the
-    /// connection (RFC 9112 section 6.3).
-    pub takes_unknown_codings: bool,
+    /// Whether two things that are refused otherwise are taken as RFC 9112 section 6.3 says: a body under a transfer
+    /// coding that nobody knows ends with the connection, and bytes behind the length of a body end no more than that.
+    pub by_the_letter: bool,
     /// Where the origin's interim answers go (1xx but 100 and 101), without hop-by-hop fields. `None`: nowhere.
     pub interim: Option<InterimSender>,
 }

@@ -1,7 +1,8 @@
 //! The answer to a POST that later GETs may get. RFC 9110 section 9.3.3.
 //!
-//! Only by the letter (`mode = "rfc"`), and only if the origin says two things: how long it is fresh, and by
-//! `Content-Location` that it is what a GET of the same URL would get.
+//! Only if the origin says two things: how long it is fresh, and by `Content-Location` that it is what a GET of the same
+//! URL would get. A POST goes to the origin with all that it carries, so that its answer is one for a user if it names
+//! one.
 
 use std::sync::Arc;
 

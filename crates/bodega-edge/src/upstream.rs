@@ -123,7 +123,7 @@ pub(crate) fn request(
         fields,
         body: None,
         has_fallback: false,
-        takes_unknown_codings: policy.mode.is_rfc(),
+        by_the_letter: policy.mode.is_rfc(),
         interim: None,
     }
 }

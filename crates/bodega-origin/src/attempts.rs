@@ -81,7 +81,8 @@ pub(crate) async fn send(
             Ok((mut head, connection)) => {
                 head.keep_alive &= outgoing.may_get(head.status);
                 let upload = outgoing.upload.take_if(|upload| !upload.is_sent());
-                return Ok(answer(head, Arrival { connection, lane: lane.clone(), turn, upload }));
+                let ignores_more = outgoing.codings == Codings::UntilClose;
+                return Ok(answer(head, Arrival { connection, lane: lane.clone(), turn, upload, ignores_more }));
             }
             Err(failure) => failure,
         };

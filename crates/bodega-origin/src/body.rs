@@ -26,6 +26,8 @@ pub(crate) struct Arrival {
     pub(crate) turn: Turn,
     /// What is still to be sent of the request.
     pub(crate) upload: Option<Upload>,
+    /// Whether bytes behind the length of a body only end the connection.
+    pub(crate) ignores_more: bool,
 }
 
 /// The answer for the machine. A body that is there already needs no stream, and frees its connection at once.
@@ -34,7 +36,7 @@ pub(crate) fn answer(head: AnswerHead, mut arrival: Arrival) -> FetchAnswer {
     arrival.connection.expect_close_after(idle_timeout);
     let framing = match framing {
         AnswerFraming::None => Framing::Nothing,
-        AnswerFraming::Length(length) => Framing::Length(length),
+        AnswerFraming::Length(left) => Framing::Length { left, ignores_more: arrival.ignores_more },
         AnswerFraming::Chunked => Framing::Chunked(ChunkDecoder::new()),
         AnswerFraming::UntilClose => Framing::UntilClose,
     };
@@ -60,7 +62,10 @@ enum Framing {
     /// The answer ended with its head.
     Nothing,
     /// Bytes still to come.
-    Length(u64),
+    Length {
+        left: u64,
+        ignores_more: bool,
+    },
     Chunked(ChunkDecoder),
     UntilClose,
 }
@@ -119,7 +124,7 @@ impl AnswerBody {
         let n_there = arrival.connection.input.len() as u64;
         let is_there = match self.framing {
             Framing::Nothing => true,
-            Framing::Length(left) => left == n_there,
+            Framing::Length { left, ignores_more } => left == n_there || (ignores_more && left < n_there),
             Framing::Chunked(_) | Framing::UntilClose => false,
         };
         if !is_there || arrival.upload.is_some() {
@@ -195,7 +200,7 @@ impl Framing {
     /// How much room to read into: enough for the whole body, within bounds.
     fn room(&self) -> usize {
         match self {
-            Self::Length(left) => usize::try_from(*left).unwrap_or(LARGE).clamp(SMALL, LARGE),
+            Self::Length { left, .. } => usize::try_from(*left).unwrap_or(LARGE).clamp(SMALL, LARGE),
             Self::Nothing | Self::Chunked(_) | Self::UntilClose => MEDIUM,
         }
     }
@@ -209,8 +214,8 @@ impl Framing {
 fn find(framing: &mut Framing, input: &mut BytesMut) -> Result<Found, &'static str> {
     match framing {
         Framing::Nothing => Ok(Found::End(Bytes::new())),
-        Framing::Length(left) if *left < input.len() as u64 => Err(MORE),
-        Framing::Length(left) => {
+        Framing::Length { left, ignores_more: false } if *left < input.len() as u64 => Err(MORE),
+        Framing::Length { left, .. } => {
             let n = usize::try_from(*left).map_or(input.len(), |left| left.min(input.len()));
             *left -= n as u64;
             Ok(match (*left, n) {

@@ -134,7 +134,7 @@ fn again(request: &FetchRequest) -> FetchRequest {
         fields: request.fields.clone(),
         body: None,
         has_fallback: request.has_fallback,
-        takes_unknown_codings: request.takes_unknown_codings,
+        by_the_letter: request.by_the_letter,
         interim: request.interim.clone(),
     }
 }

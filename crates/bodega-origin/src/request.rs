@@ -27,7 +27,7 @@ struct Wanted {
 /// When no attempt brought an answer.
 pub(crate) async fn fetch(lane: &Lane, turn: Turn, request: FetchRequest) -> Result<FetchAnswer, FetchError> {
     let FetchRequest { method, path_and_query, client_authority, fields, body, interim, .. } = request;
-    let codings = if request.takes_unknown_codings { Codings::UntilClose } else { Codings::Strict };
+    let codings = if request.by_the_letter { Codings::UntilClose } else { Codings::Strict };
     let is_clean = |text: &str| text.bytes().all(|byte| byte.is_ascii_graphic());
     if !is_clean(&method) || !is_clean(&path_and_query) || !is_clean(&client_authority) {
         return Err(FetchError::internal("a request line that cannot be sent"));

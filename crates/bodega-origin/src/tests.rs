@@ -150,7 +150,7 @@ fn request(method: &str, path_and_query: &str) -> FetchRequest {
         fields: Fields::new(),
         body: None,
         has_fallback: false,
-        takes_unknown_codings: false,
+        by_the_letter: false,
         interim: None,
     }
 }

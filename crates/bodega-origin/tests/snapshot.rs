@@ -50,7 +50,7 @@ async fn get(worker: &impl Fetch, origin: &str) -> String {
         fields: Fields::new(),
         body: None,
         has_fallback: false,
-        takes_unknown_codings: false,
+        by_the_letter: false,
         interim: None,
     };
     let mut answer = worker.fetch(origin, request).await.unwrap();

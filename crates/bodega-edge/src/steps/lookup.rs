@@ -33,7 +33,6 @@ fn find(exchange: &mut Exchange<'_>) -> Step {
     exchange.identify();
     let request = exchange.request;
     let edge = &exchange.worker.edge;
-    let policy = &*behavior.policy;
     let Some(mut entry) = edge.memory.get(exchange.key) else {
         return miss(exchange, Reason::UriMiss);
     };
@@ -54,14 +53,13 @@ fn find(exchange: &mut Exchange<'_>) -> Step {
                 edge.memory.remove(&variant);
                 return miss(exchange, Reason::Invalidated);
             }
-            None if policy.mode.is_rfc() => match variants.in_language(edge, exchange.primary, request) {
+            None => match variants.in_language(edge, exchange.primary, request) {
                 Some(variant) => {
                     exchange.key = variant.key;
                     variant
                 }
                 None => return miss(exchange, Reason::VaryMiss),
             },
-            None => return miss(exchange, Reason::VaryMiss),
         };
     }
     match entry.kind {

@@ -211,7 +211,7 @@ async fn a_connection_that_spoke_an_unknown_coding_is_not_used_again() {
     let server = Server::answering("HTTP/1.1 200 OK\r\nTransfer-Encoding: a\r\nX: y\r\n\r\n").await;
     let worker = server.worker();
     for n_connections in 1..4 {
-        let request = FetchRequest { takes_unknown_codings: true, ..request("HEAD", "/") };
+        let request = FetchRequest { by_the_letter: true, ..request("HEAD", "/") };
         let answer = worker.fetch("site", request).await.unwrap();
         assert_eq!(answer.fields.as_block(), b"X: y\r\n");
         assert_eq!(body(answer).await.unwrap(), b"");

@@ -36,6 +36,13 @@ async fn bytes_behind_the_end_are_an_error_where_a_body_could_be_cut_short() {
         assert_eq!((error.reason, error.may_retry), (Reason::OriginMalformed, false), "{whole:.60}");
         assert_eq!(worker.lane("site").unwrap().n_idle(), 0);
     }
+    // By the letter the length is where the body ends (RFC 9112 section 6.3), and only the connection does not go on.
+    let server = Server::answering_once(format!("{}{forged}", whole[1])).await;
+    let worker = server.worker();
+    let request = FetchRequest { by_the_letter: true, ..request("GET", "/") };
+    let answer = worker.fetch(&Arc::from("site"), request).await.unwrap();
+    assert_eq!(body(answer).await.unwrap(), b"ok");
+    assert_eq!(worker.lane("site").unwrap().n_idle(), 0);
     // Nothing is missing of an answer without a body; what follows it is for nobody.
     for head in ["HTTP/1.1 204 No Content\r\n\r\n", "HTTP/1.1 304 Not Modified\r\n\r\n"] {
         let server = Server::answering_once(format!("{head}{forged}")).await;
