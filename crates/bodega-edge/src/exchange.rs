@@ -119,34 +119,53 @@ pub struct Exchange<'a> {
     pub(crate) answer: Option<Answer>,
 }
 
-/// The normalised host: lower case, without port, in a buffer of its own so that the way of a hit allocates nothing.
+/// The normalised host, and its port where that is not the scheme's own: lower case, in a buffer of its own so that the
+/// way of a hit allocates nothing.
 #[derive(Clone)]
 pub(crate) struct Host {
-    bytes: [u8; MAX_HOST_BYTES],
+    bytes: [u8; MAX_HOST_BYTES + MAX_PORT_BYTES],
+    /// The host alone.
     n_bytes: u8,
+    /// The colon and the port.
+    n_port: u8,
 }
 
 /// A DNS name has at most 253 characters (RFC 1035 section 2.3.4).
 const MAX_HOST_BYTES: usize = 254;
+/// `:65535`
+const MAX_PORT_BYTES: usize = 6;
 
 impl Host {
-    pub(crate) const EMPTY: Self = Self { bytes: [0; MAX_HOST_BYTES], n_bytes: 0 };
+    pub(crate) const EMPTY: Self = Self { bytes: [0; MAX_HOST_BYTES + MAX_PORT_BYTES], n_bytes: 0, n_port: 0 };
 
     /// The host of `authority`; `None` if it is too long to be one.
-    pub(crate) fn of(authority: &str) -> Option<Self> {
+    pub(crate) fn of(authority: &str, https: bool) -> Option<Self> {
         let host = without_port(authority);
+        let port = match &authority[host.len()..] {
+            "" | ":" => "",
+            ":443" if https => "",
+            ":80" if !https => "",
+            port => port,
+        };
         let host = host.strip_suffix('.').unwrap_or(host);
-        if host.len() > MAX_HOST_BYTES {
+        if host.len() > MAX_HOST_BYTES || port.len() > MAX_PORT_BYTES {
             return None;
         }
-        let mut bytes = [0; MAX_HOST_BYTES];
+        let mut bytes = [0; MAX_HOST_BYTES + MAX_PORT_BYTES];
         bytes[..host.len()].copy_from_slice(host.as_bytes());
         bytes[..host.len()].make_ascii_lowercase();
-        Some(Self { bytes, n_bytes: u8::try_from(host.len()).ok()? })
+        bytes[host.len()..host.len() + port.len()].copy_from_slice(port.as_bytes());
+        Some(Self { bytes, n_bytes: u8::try_from(host.len()).ok()?, n_port: u8::try_from(port.len()).ok()? })
     }
 
     pub(crate) fn as_str(&self) -> &str {
         std::str::from_utf8(&self.bytes[..usize::from(self.n_bytes)]).unwrap_or_default()
+    }
+
+    /// With its port: the origin is told it, and may build links with it that nobody else should get.
+    pub(crate) fn with_port(&self) -> &str {
+        let n_bytes = usize::from(self.n_bytes) + usize::from(self.n_port);
+        std::str::from_utf8(&self.bytes[..n_bytes]).unwrap_or_default()
     }
 }
 
@@ -307,7 +326,7 @@ impl<'a> Exchange<'a> {
     /// Finds the request's key, and whether it may get an answer made for its user.
     pub(crate) fn identify(&mut self) {
         let (Some(behavior), Some(distribution)) = (self.behavior, self.distribution) else { return };
-        let keying = Keying::of(distribution, behavior, self.host.as_str(), &self.paths, self.request.query);
+        let keying = Keying::of(distribution, behavior, &self.host, &self.paths, self.request.query);
         self.primary = keying.key(&self.worker.edge.settings.secret, self.request);
         self.key = self.primary;
         self.user_fields = upstream::has_user_fields(&behavior.policy, self.request, self.request.query);
@@ -318,7 +337,7 @@ impl<'a> Exchange<'a> {
         let (Some(behavior), Some(distribution)) = (self.behavior, self.distribution) else {
             return UrlMarks { path: 0, url: 0 };
         };
-        let keying = Keying::of(distribution, behavior, self.host.as_str(), &self.paths, self.request.query);
+        let keying = Keying::of(distribution, behavior, &self.host, &self.paths, self.request.query);
         keying.marks(&self.worker.edge.settings.secret)
     }
 

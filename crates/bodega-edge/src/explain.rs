@@ -42,7 +42,7 @@ pub struct ExplainedKey {
     /// Equal for two requests if and only if an edge under this configuration takes them for one. An edge's own keys
     /// are made with a secret, so that nobody can search for two that collide.
     pub fingerprint: u128,
-    /// The host, or the distribution's name.
+    /// The host with an unusual port, or the distribution's name.
     pub host: String,
     /// The path in its normal form.
     pub path: String,
@@ -98,7 +98,7 @@ fn fill_in(
         return Err(Reason::MethodRefused);
     }
     let paths = Paths::of(&request.path).ok_or(Reason::UnsafePath)?;
-    let host = Host::of(&request.authority).ok_or(Reason::UnknownHost)?;
+    let host = Host::of(&request.authority, request.https).ok_or(Reason::UnknownHost)?;
     let distribution = snapshot.distribution(host.as_str()).ok_or(Reason::UnknownHost)?;
     explained.distribution = Some(distribution.name.clone());
     let behavior = distribution.behavior(&request.method, paths.matched()).ok_or(Reason::NoBehavior)?;
@@ -117,11 +117,11 @@ fn fill_in(
     if let Some(reason) = reason {
         return Err(reason);
     }
-    let keying = Keying::of(distribution, behavior, host.as_str(), &paths, request.query.as_deref());
+    let keying = Keying::of(distribution, behavior, &host, &paths, request.query.as_deref());
     let rules = &behavior.policy.key;
     explained.key = Some(ExplainedKey {
         fingerprint: keying.key(&COMPARING, &request.fields).0,
-        host: keying.host.to_owned(),
+        host: keying.authority.to_owned(),
         path: keying.path.to_owned(),
         query: keying.query.into_owned(),
         headers: rules

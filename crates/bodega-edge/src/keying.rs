@@ -7,11 +7,15 @@ use bodega_semantics::path::Paths;
 use bodega_semantics::{Head, Key};
 use bodega_snapshot::{Behavior, Distribution};
 
+use crate::exchange::Host;
+
 /// What a key is made of, beside the fields of the request.
 pub(crate) struct Keying<'a> {
     pub(crate) behavior: &'a Behavior,
     /// The host, or the distribution's name where the host is not in the key.
     pub(crate) host: &'a str,
+    /// The same with a port that is not the scheme's own. Invalidations know no ports.
+    pub(crate) authority: &'a str,
     pub(crate) path: &'a str,
     pub(crate) query: Cow<'a, str>,
 }
@@ -20,21 +24,22 @@ impl<'a> Keying<'a> {
     pub(crate) fn of(
         distribution: &'a Distribution,
         behavior: &'a Behavior,
-        host: &'a str,
+        host: &'a Host,
         paths: &'a Paths<'_>,
         query: Option<&'a str>,
     ) -> Self {
         let rules = &behavior.policy.key;
         Self {
             behavior,
-            host: if rules.host { host } else { &distribution.name },
+            host: if rules.host { host.as_str() } else { &distribution.name },
+            authority: if rules.host { host.with_port() } else { &distribution.name },
             path: &paths.normal,
             query: key::keyed_query(rules, query.unwrap_or_default()),
         }
     }
 
     pub(crate) fn key<H: Head + ?Sized>(&self, secret: &KeySecret, request: &H) -> Key {
-        let parts = KeyParts { scope: self.behavior.scope, host: self.host, path: self.path, query: &self.query };
+        let parts = KeyParts { scope: self.behavior.scope, host: self.authority, path: self.path, query: &self.query };
         key::key(secret, &parts, &self.behavior.policy.key, request)
     }
 

@@ -48,7 +48,7 @@ fn what_is_in_the_key_and_what_is_sent() {
     let explained = explained(&bench(), "GET", "/%61/caf%c3%a9?w=%7e&utm=x", &headers);
     assert_eq!((explained.host.as_str(), explained.does, explained.reason), ("example.com", "lookup", None));
     let key = explained.key.unwrap();
-    assert_eq!((&*key.host, &*key.path, &*key.query), ("example.com", "/a/caf%C3%A9", "w=~"));
+    assert_eq!((&*key.host, &*key.path, &*key.query), ("example.com:8080", "/a/caf%C3%A9", "w=~"));
     assert_eq!(key.headers, [("accept-language".to_owned(), "de".to_owned())]);
     assert_eq!(key.cookies, [("currency".to_owned(), "EUR".to_owned())]);
     assert!(key.names_user);
