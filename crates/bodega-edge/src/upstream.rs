@@ -7,7 +7,7 @@
 use bodega_semantics::forwarding::Hops;
 use bodega_semantics::key::{self, cookie_value, union_query};
 use bodega_semantics::policy::QueryRule;
-use bodega_semantics::{Fields, Head, Policy, forwarding, path};
+use bodega_semantics::{Fields, Head, Policy, cache_control, forwarding, path};
 use bodega_snapshot::Behavior;
 use bodega_store::Entry;
 
@@ -165,14 +165,17 @@ fn cacheable_fields(policy: &Policy, from: &OwnedRequest, purpose: Purpose) -> F
     fields
 }
 
-/// For origins that say in `Vary` what matters to them. A client's word about caching goes on only where it is heeded.
+/// For origins that say in `Vary` what matters to them. A client's word about caching goes on only where it is heeded;
+/// that it would take something stale never does for others, who may wait for the same answer.
 fn all_but_cookies(policy: &Policy, from: &OwnedRequest, purpose: Purpose) -> Fields {
     let mut fields = forwarding::end_to_end(&from.fields);
+    let takes_stale = || cache_control::for_request(&from.fields).is_some_and(|said| said.max_stale.is_some());
+    let are_heeded = policy.mode.is_rfc() && (purpose == Purpose::Alone || !takes_stale());
     fields.retain(|field| {
         let is = |listed: &&str| field.name.eq_ignore_ascii_case(listed);
         !is(&"cookie")
             && (purpose == Purpose::Alone || !CONDITIONS.iter().any(is))
-            && (policy.mode.is_rfc() || !DIRECTIVES.iter().any(is))
+            && (are_heeded || !DIRECTIVES.iter().any(is))
     });
     add_cookies(&mut fields, policy, from);
     fields
