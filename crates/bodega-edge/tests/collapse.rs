@@ -571,3 +571,29 @@ async fn the_bound_holds_under_many_objects_of_many_sizes() {
     assert!(usage().n_evictions > 0 && usage().n_entries > 0);
     assert_eq!(usage().reserved_bytes, 0);
 }
+
+#[tokio::test(start_paused = true)]
+async fn who_insists_on_an_answer_of_its_own_time_joins_no_fill_that_has_its_head() {
+    let bench = Bench::new(&snapshot_json(&json!({"mode": "rfc"}), &json!({}), 1));
+    let mut first = bench.origin.will_answer_by_hand();
+    let mut second = bench.origin.will_answer_by_hand();
+    let leader = ask(&bench, "/x").await;
+    first.head(200, FRESH, Some(6));
+    first.piece(b"one");
+    settle().await;
+    let headers = vec![("Cache-Control".to_owned(), "no-cache".to_owned())];
+    let request = TestRequest { headers, ..TestRequest::get("/x") };
+    let insisting = tokio::spawn({
+        let bench = bench.clone();
+        async move { bench.begin(&request).await }
+    });
+    settle().await;
+    assert_eq!(bench.origin.asked().len(), 2);
+    second.head(200, FRESH, Some(3));
+    second.piece(b"new");
+    second.end();
+    assert_eq!(bench.read(insisting.await.unwrap()).await.body, b"new");
+    first.piece(b"one");
+    first.end();
+    assert_eq!(bench.read(leader.await.unwrap()).await.body, b"oneone");
+}
