@@ -33,6 +33,8 @@ pub struct EdgeSettings {
     pub instance: String,
     /// The proxies whose `X-Forwarded-*` and `Forwarded` are believed.
     pub is_trusted_proxy: Box<dyn Fn(IpAddr) -> bool + Send + Sync>,
+    /// The clients that may ask for the key of a request.
+    pub may_debug: Box<dyn Fn(IpAddr) -> bool + Send + Sync>,
     /// How much of a body that is not kept may be in memory at once.
     pub fill_window_bytes: u64,
     /// The secret of all keys.

@@ -11,6 +11,7 @@ use bodega_snapshot::{Behavior, Distribution, Snapshot};
 use bodega_store::Entry;
 
 use crate::answer::Answer;
+use crate::debug;
 use crate::edge::Worker;
 use crate::fetch::{FetchAnswer, FetchError, RequestBody};
 use crate::fill::LiveHead;
@@ -315,11 +316,13 @@ impl<'a> Exchange<'a> {
         }
     }
 
-    /// Whether the request has conditions or a range, which a prebuilt head cannot answer.
+    /// Whether the request has conditions, a range or a wish to see its key, which a prebuilt head cannot answer.
     pub(crate) fn asks_for_part_or_condition(&self) -> bool {
         self.request.fields.iter().any(|field| {
             let name = field.name.as_bytes();
-            (name.len() > 3 && name[..3].eq_ignore_ascii_case(b"if-")) || name.eq_ignore_ascii_case(b"range")
+            (name.len() > 3 && name[..3].eq_ignore_ascii_case(b"if-"))
+                || name.eq_ignore_ascii_case(b"range")
+                || name.eq_ignore_ascii_case(debug::FIELD.as_bytes())
         })
     }
 

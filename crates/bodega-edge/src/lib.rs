@@ -8,6 +8,7 @@ pub mod answer;
 pub mod assembled;
 mod changed;
 mod collapse;
+mod debug;
 pub mod edge;
 pub mod exchange;
 pub mod explain;

@@ -11,6 +11,7 @@ use bodega_semantics::{Fields, Head, Policy, cache_control, forwarding, path};
 use bodega_snapshot::Behavior;
 use bodega_store::Entry;
 
+use crate::debug;
 use crate::edge::EdgeSettings;
 use crate::exchange::OwnedRequest;
 use crate::fetch::FetchRequest;
@@ -104,6 +105,7 @@ pub(crate) fn request(
     fields.remove("host");
     fields.remove("content-length");
     fields.remove("expect");
+    fields.remove(debug::FIELD);
     let trusted = (settings.is_trusted_proxy)(from.peer);
     let scheme = if from.https { "https" } else { "http" };
     forwarding::add_forwarded(&mut fields, &from.fields, from.peer, scheme, &from.authority, trusted);

@@ -68,6 +68,12 @@ pub fn write_detail(out: &mut Vec<u8>, name: &str, detail: &str) {
     write_said_detail(out, Some(detail));
 }
 
+/// `; key="KEY"` behind a member (RFC 9211 section 2.7).
+pub fn write_key(out: &mut Vec<u8>, key: &str) {
+    out.extend_from_slice(b"; key=");
+    write_string(out, key);
+}
+
 /// The token of RFC 9211 section 2.2 for a reason.
 #[must_use]
 pub const fn fwd_token(reason: Reason) -> &'static str {
@@ -98,8 +104,13 @@ fn write_name(out: &mut Vec<u8>, name: &str) {
         out.extend_from_slice(name.as_bytes());
         return;
     }
+    write_string(out, name);
+}
+
+/// RFC 9651 section 3.3.3; what cannot stand in a string is left out.
+fn write_string(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
-    for byte in name.bytes().filter(|byte| matches!(byte, 0x20..=0x7e)) {
+    for byte in text.bytes().filter(|byte| matches!(byte, 0x20..=0x7e)) {
         if matches!(byte, b'"' | b'\\') {
             out.push(b'\\');
         }

@@ -35,6 +35,7 @@ pub fn explain_key(snapshot: &Snapshot, https: bool, request: InProcessRequest) 
         name: "bodega".to_owned(),
         instance: "key".to_owned(),
         is_trusted_proxy: Box::new(|_| false),
+        may_debug: Box::new(|_| false),
         fill_window_bytes: 0,
         secret: KeySecret([0; 16]),
         report: Box::new(|_, _, _| {}),

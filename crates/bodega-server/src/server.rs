@@ -1,7 +1,6 @@
 //! One edge, running: threads, listeners, admin, and the handles by which it is reloaded, drained and stopped.
 
 use std::fmt;
-use std::net::IpAddr;
 use std::os::fd::RawFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,7 +14,7 @@ use bodega_origin::Origins;
 use bodega_semantics::Reason;
 use bodega_semantics::key::KeySecret;
 use bodega_snapshot::Snapshot;
-use bodega_snapshot::options::EdgeOptions;
+use bodega_snapshot::options::{EdgeOptions, is_in};
 use bodega_store::Memory;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -300,15 +299,13 @@ fn settings(options: &EdgeOptions, events: &Events) -> Result<EdgeSettings, Star
     for bytes in [&mut secret[..], &mut instance[..]] {
         aws_lc_rs::rand::fill(bytes).map_err(|_| StartError::Setting("the system gave no random bytes".to_owned()))?;
     }
-    let trusted = options.trusted_proxies.clone();
+    let (proxies, debuggers) = (options.trusted_proxies.clone(), options.debug_networks.clone());
     let events = events.clone();
     Ok(EdgeSettings {
         name: options.name.clone(),
         instance: instance.iter().map(|byte| format!("{byte:02x}")).collect(),
-        is_trusted_proxy: Box::new(move |address: IpAddr| {
-            let address = address.to_canonical();
-            trusted.iter().any(|network| network.contains(&address))
-        }),
+        is_trusted_proxy: Box::new(move |address| is_in(&proxies, address)),
+        may_debug: Box::new(move |address| is_in(&debuggers, address)),
         fill_window_bytes: options.fill_window_bytes,
         secret: KeySecret(secret),
         report: Box::new(move |id, reason, message| {

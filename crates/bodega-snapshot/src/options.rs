@@ -1,5 +1,6 @@
 //! What is set for one machine and needs a restart to change: the `[edge]` table, as plain numbers.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -31,6 +32,8 @@ pub struct EdgeOptions {
     pub admin_tls_key: Option<String>,
     /// Whose `X-Forwarded-*` are believed.
     pub trusted_proxies: Vec<IpNet>,
+    /// Who may ask for the key of a request.
+    pub debug_networks: Vec<IpNet>,
     /// `-` or a path.
     pub access_log: Option<String>,
     /// `json` or `combined`.
@@ -68,6 +71,7 @@ struct Text {
     admin_tls_cert: Option<String>,
     admin_tls_key: Option<String>,
     trusted_proxies: Vec<String>,
+    debug_networks: Vec<String>,
     access_log: Option<String>,
     access_log_format: String,
     max_connections: usize,
@@ -94,6 +98,7 @@ impl Default for Text {
             admin_tls_cert: None,
             admin_tls_key: None,
             trusted_proxies: Vec::new(),
+            debug_networks: Vec::new(),
             access_log: None,
             access_log_format: "json".to_owned(),
             max_connections: 65_536,
@@ -159,12 +164,12 @@ impl EdgeOptions {
         if text.name.is_empty() || !text.name.bytes().all(bodega_semantics::fields::is_token_byte) {
             return Err(wrong("name", format!("{:?} must be one word of letters, digits and `-._`", text.name)));
         }
+        let networks = |name: &str, written: &[String]| {
+            written.iter().map(|network| checks::network(&format!("edge.{name}"), network)).collect::<Result<_, _>>()
+        };
         Ok(Self {
-            trusted_proxies: text
-                .trusted_proxies
-                .iter()
-                .map(|network| checks::network("edge.trusted_proxies", network))
-                .collect::<Result<_, _>>()?,
+            trusted_proxies: networks("trusted_proxies", &text.trusted_proxies)?,
+            debug_networks: networks("debug_networks", &text.debug_networks)?,
             header_timeout: seconds("header_timeout", text.header_timeout_seconds)?,
             idle_timeout: seconds("idle_timeout", text.idle_timeout_seconds)?,
             body_timeout: seconds("body_timeout", text.body_timeout_seconds)?,
@@ -191,6 +196,13 @@ impl EdgeOptions {
 
 /// Less than this holds no page worth keeping beside the index.
 const MIN_MEMORY_BYTES: u64 = 1 << 20;
+
+/// Whether an address is in one of the networks. A listener for both families sees IPv4 clients in their IPv6 form.
+#[must_use]
+pub fn is_in(networks: &[IpNet], address: IpAddr) -> bool {
+    let address = address.to_canonical();
+    networks.iter().any(|network| network.contains(&address))
+}
 
 #[cfg(test)]
 mod tests {

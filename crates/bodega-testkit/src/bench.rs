@@ -107,6 +107,7 @@ impl Bench {
             name: "bodega".to_owned(),
             instance: "test".to_owned(),
             is_trusted_proxy: Box::new(|address| address == IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1))),
+            may_debug: Box::new(|address| address == IpAddr::V4(Ipv4Addr::new(198, 51, 100, 7))),
             fill_window_bytes: FILL_WINDOW_BYTES,
             secret: KeySecret([7; 16]),
             report: Box::new(|_, _, _| {}),

@@ -37,6 +37,7 @@ class EdgeSettings:
         admin_tls_cert: Certificate chain (PEM) of the admin listener.
         admin_tls_key: Private key (PEM) of the admin listener.
         trusted_proxies: Networks whose `Forwarded` and `X-Forwarded-*` are believed.
+        debug_networks: Networks that are told the cache keys of their requests where they ask.
         access_log: A path, ``"-"`` for standard output, or ``"off"``.
         access_log_format: Its form.
         max_connections: Client connections in all.
@@ -108,6 +109,14 @@ class EdgeSettings:
         metadata=about(
             ListShape(TextShape(examples=("10.0.0.0/8",)), alone=True),
             "Networks whose `Forwarded` and `X-Forwarded-*` are believed; from all others they are overwritten.",
+            default="none",
+        ),
+    )
+    debug_networks: str | Sequence[str] = field(
+        default=(),
+        metadata=about(
+            ListShape(TextShape(examples=("10.0.0.0/8",)), alone=True),
+            "Networks whose requests with `Bodega-Debug: key` are told their cache key in `Cache-Status`.",
             default="none",
         ),
     )
@@ -188,12 +197,9 @@ class EdgeSettings:
             )
         if not checks.text(self.access_log, "access_log"):
             raise ConfigInvalid("an empty path names no file", hint='write a path, "-" or "off"', path=("access_log",))
-        members = enumerate(checks.as_tuple(self.trusted_proxies, "trusted_proxies"))
-        object.__setattr__(
-            self,
-            "trusted_proxies",
-            tuple(checks.network(member, "trusted_proxies", index) for index, member in members),
-        )
+        for name in ("trusted_proxies", "debug_networks"):
+            members = enumerate(checks.as_tuple(getattr(self, name), name))
+            object.__setattr__(self, name, tuple(checks.network(member, name, index) for index, member in members))
 
     def _check_listeners(self) -> None:
         addresses = checks.as_tuple(self.listen, "listen")

@@ -3,6 +3,7 @@
 use bodega_semantics::{Outcome, Reason};
 use bodega_snapshot::Action;
 
+use crate::debug;
 use crate::exchange::{Found, Journey};
 use crate::respond::{self, For, Said};
 use crate::resume::Resume;
@@ -51,5 +52,8 @@ pub(crate) fn run(journey: &mut Journey) -> Step {
             return Step::Refuse;
         }
     });
+    if let Some(answer) = &mut journey.answer {
+        debug::add_key(answer, edge, &journey.pending.snapshot, request);
+    }
     Step::Finish
 }

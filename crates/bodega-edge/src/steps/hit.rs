@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use bodega_semantics::{Outcome, Reason};
+use bodega_semantics::{Head, Outcome, Reason};
 use bodega_store::Entry;
 
 use crate::answer::{Answer, AnswerHead, BodyPlan};
 use crate::exchange::{Exchange, Journey, OwnedRequest};
-use crate::joining;
 use crate::respond::{self, For, Said};
 use crate::step::Step;
+use crate::{debug, joining};
 
 /// Answers with the entry that `lookup` found.
 pub(crate) fn run(exchange: &mut Exchange<'_>) -> Step {
@@ -49,7 +49,12 @@ pub(crate) fn run(exchange: &mut Exchange<'_>) -> Step {
             request: exchange.request,
             now: exchange.now,
         };
-        respond::from_entry(&client, entry, said)
+        let mut answer = respond::from_entry(&client, entry, said);
+        if exchange.request.has(debug::FIELD) {
+            let request = OwnedRequest::copy_of(exchange.request);
+            debug::add_key(&mut answer, &exchange.worker.edge, exchange.snapshot, &request);
+        }
+        answer
     });
     Step::Finish
 }

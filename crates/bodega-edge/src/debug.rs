@@ -1,0 +1,52 @@
+//! The key of a request in `Cache-Status`, for those who may know it (RFC 9211 section 2.7).
+//!
+//! `Bodega-Debug: key` asks for it. Nobody gets it but the networks of `debug_networks`: a key shows which parts of
+//! other people's requests are looked at.
+
+use bodega_semantics::{Fields, Head, cache_status, forwarding};
+use bodega_snapshot::Snapshot;
+
+use crate::answer::{Answer, AnswerHead};
+use crate::edge::Edge;
+use crate::exchange::OwnedRequest;
+use crate::explain;
+
+/// The field that asks, lower case. It goes to no origin.
+pub(crate) const FIELD: &str = "bodega-debug";
+/// Longer keys are cut; the fingerprint stands before the rest.
+const MAX_KEY_BYTES: usize = 1024;
+
+/// Adds the key, where it is asked for by somebody who may.
+pub(crate) fn add_key(answer: &mut Answer, edge: &Edge, snapshot: &Snapshot, request: &OwnedRequest) {
+    let asks = request.fields.first(FIELD).is_some_and(|value| value.eq_ignore_ascii_case(b"key"));
+    let AnswerHead::Built(fields) = &mut answer.head else { return };
+    if !asks || !may_debug(edge, request) {
+        return;
+    }
+    let Some(key) = explain::explain(snapshot, &edge.settings, request).key else { return };
+    let query = if key.query.is_empty() { String::new() } else { format!("?{}", key.query) };
+    let mut text = format!("{:032x} {}{}{query}", key.fingerprint, key.host, key.path);
+    for (name, value) in key.headers.iter().chain(&key.cookies) {
+        text.push_str(&format!(" {name}={value}"));
+    }
+    text.retain(|character| character.is_ascii());
+    text.truncate(MAX_KEY_BYTES);
+    append(fields, &text);
+}
+
+/// Puts the parameter behind the last member, which is this edge's.
+fn append(fields: &mut Fields, key: &str) {
+    let mut lines: Vec<Vec<u8>> = fields.all("cache-status").map(<[u8]>::to_vec).collect();
+    let Some(own) = lines.last_mut() else { return };
+    cache_status::write_key(own, key);
+    fields.remove("cache-status");
+    for line in lines {
+        fields.push("Cache-Status", &line);
+    }
+}
+
+fn may_debug(edge: &Edge, request: &OwnedRequest) -> bool {
+    let settings = &edge.settings;
+    let trusted = &settings.is_trusted_proxy;
+    (settings.may_debug)(forwarding::client_address(&request.fields, request.peer, trusted))
+}
