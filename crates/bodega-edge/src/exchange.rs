@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use bodega_semantics::cache_control::{CacheControl, Qualified};
-use bodega_semantics::key::UrlMarks;
+use bodega_semantics::key::{self, UrlMarks};
 use bodega_semantics::path::Paths;
 use bodega_semantics::{Field, Fields, Head, Key, Outcome, Reason, Timestamp, forwarding};
 use bodega_snapshot::{Behavior, Distribution, Snapshot};
@@ -141,14 +141,13 @@ impl Host {
 
     /// The host of `authority`; `None` if it is too long to be one.
     pub(crate) fn of(authority: &str, https: bool) -> Option<Self> {
-        let host = without_port(authority);
-        let port = match &authority[host.len()..] {
+        let (host, port) = key::split_authority(authority);
+        let port = match port {
             "" | ":" => "",
             ":443" if https => "",
             ":80" if !https => "",
             port => port,
         };
-        let host = host.strip_suffix('.').unwrap_or(host);
         if host.len() > MAX_HOST_BYTES || port.len() > MAX_PORT_BYTES {
             return None;
         }
@@ -167,14 +166,6 @@ impl Host {
     pub(crate) fn with_port(&self) -> &str {
         let n_bytes = usize::from(self.n_bytes) + usize::from(self.n_port);
         std::str::from_utf8(&self.bytes[..n_bytes]).unwrap_or_default()
-    }
-}
-
-fn without_port(authority: &str) -> &str {
-    // The colons inside an IPv6 literal are not a port's: `[::1]:8080`.
-    match authority.rfind(':') {
-        Some(colon) if !authority[colon..].contains(']') => &authority[..colon],
-        _ => authority,
     }
 }
 

@@ -6,7 +6,7 @@
 use fluent_uri::{Uri, UriRef};
 
 use crate::fields::Head;
-use crate::key::normalize_host;
+use crate::key::{normalize_host, split_authority};
 
 /// The URL a client asked for.
 #[derive(Clone, Copy, Debug)]
@@ -44,9 +44,9 @@ fn within(asked: &Asked<'_>, reference: &[u8]) -> Option<(String, Option<String>
 
 /// The port, perhaps the scheme's own. `None` for what is no port.
 fn port(authority: &str, scheme: &str) -> Option<u16> {
-    match authority.rsplit_once(':').filter(|(_, port)| !port.contains(']')) {
-        Some((_, port)) if !port.is_empty() => port.parse().ok(),
-        _ => Some(if scheme == "https" { 443 } else { 80 }),
+    match split_authority(authority).1 {
+        "" | ":" => Some(if scheme == "https" { 443 } else { 80 }),
+        port => port[1..].parse().ok(),
     }
 }
 

@@ -170,17 +170,23 @@ pub fn cookie_value<'h, H: Head + ?Sized>(head: &'h H, name: &str) -> Option<&'h
 /// A host as keys and invalidations have it: lower case, without port and without a final dot.
 #[must_use]
 pub fn normalize_host(authority: &str) -> Cow<'_, str> {
-    let host = match authority.rfind(':') {
-        // The colons inside an IPv6 literal are not a port's.
-        Some(colon) if !authority[colon..].contains(']') => &authority[..colon],
-        _ => authority,
-    };
-    let host = host.strip_suffix('.').unwrap_or(host);
+    let (host, _) = split_authority(authority);
     if host.bytes().any(|byte| byte.is_ascii_uppercase()) {
         Cow::Owned(host.to_ascii_lowercase())
     } else {
         Cow::Borrowed(host)
     }
+}
+
+/// The host without a final dot, in the case it came in, and what is behind it: nothing, or a colon and perhaps a port.
+#[must_use]
+pub fn split_authority(authority: &str) -> (&str, &str) {
+    let (host, port) = match authority.rfind(':') {
+        // The colons inside an IPv6 literal are not a port's: `[::1]:8080`.
+        Some(colon) if !authority[colon..].contains(']') => authority.split_at(colon),
+        _ => (authority, ""),
+    };
+    (host.strip_suffix('.').unwrap_or(host), port)
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use aws_lc_rs::constant_time::verify_slices_are_equal;
 use bodega_http1::write::{write_length, write_status_line};
 use bodega_http1::{BodyFraming, EMPTY_FIELD, MAX_FIELDS, Parsed, RequestHead, parse_request};
 use bodega_semantics::Head;
-use bodega_snapshot::options::EdgeOptions;
+use bodega_snapshot::options::{AdminToken, EdgeOptions};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -36,7 +36,7 @@ pub(crate) struct Admin {
 /// What every connection needs.
 struct Shared {
     reporter: Arc<Reporter>,
-    token: Option<String>,
+    token: Option<AdminToken>,
     /// The authorities a request may name; none for Unix sockets.
     authorities: Option<Vec<String>>,
 }

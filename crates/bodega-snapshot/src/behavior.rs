@@ -33,8 +33,6 @@ pub struct Behavior {
     /// A fingerprint of all that decides what an answer is: distribution, origin, prefixes, key rules, what is
     /// forwarded. It is part of every key, so that no old entry answers under changed rules.
     pub scope: u64,
-    /// Whether the key is the request's own bytes: no header, no cookie, and of the query nothing or all of it unsorted.
-    pub simple_key: bool,
 }
 
 /// What a behavior does.

@@ -1,5 +1,6 @@
 //! What is set for one machine and needs a restart to change: the `[edge]` table, as plain numbers.
 
+use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -25,7 +26,7 @@ pub struct EdgeOptions {
     /// The admin listener.
     pub admin: Option<String>,
     /// What admin requests must carry; a secret.
-    pub admin_token: Option<String>,
+    pub admin_token: Option<AdminToken>,
     /// A certificate chain for the admin listener.
     pub admin_tls_cert: Option<String>,
     /// Its key.
@@ -56,6 +57,24 @@ pub struct EdgeOptions {
     pub write_timeout: Duration,
     /// How much of a body that is not kept may be in memory at once.
     pub fill_window_bytes: u64,
+}
+
+/// A secret that no debug print shows.
+#[derive(Clone, PartialEq, Eq)]
+pub struct AdminToken(String);
+
+impl AdminToken {
+    /// What a request has to carry.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
+}
+
+impl fmt::Debug for AdminToken {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("hidden")
+    }
 }
 
 #[derive(Deserialize)]
@@ -180,7 +199,7 @@ impl EdgeOptions {
             threads: text.threads,
             memory_bytes: text.memory_bytes,
             admin: text.admin,
-            admin_token: text.admin_token,
+            admin_token: text.admin_token.map(AdminToken),
             admin_tls_cert: text.admin_tls_cert,
             admin_tls_key: text.admin_tls_key,
             access_log: text.access_log,
@@ -215,6 +234,15 @@ mod tests {
         assert_eq!(options.header_timeout, Duration::from_millis(2500));
         assert_eq!(options.name, "bodega");
         assert!(options.admin.is_none() && options.trusted_proxies.is_empty());
+    }
+
+    #[test]
+    fn a_debug_print_hides_the_admin_token() {
+        let options = EdgeOptions::from_json(r#"{"name": "edge-7", "admin_token": "hunter2hunter2hunter2"}"#).unwrap();
+        assert_eq!(options.admin_token.as_ref().map(AdminToken::as_bytes), Some(&b"hunter2hunter2hunter2"[..]));
+        let shown = format!("{options:?} {options:#?}");
+        assert!(shown.contains("edge-7") && shown.contains("admin_token: Some(hidden)"), "{shown}");
+        assert!(!shown.contains("hunter2"), "{shown}");
     }
 
     #[test]

@@ -202,26 +202,6 @@ fn edits_remove_and_set() {
 }
 
 #[test]
-fn a_simple_key_is_the_bytes_of_the_request() {
-    let shop = shop();
-    assert!(behavior(&shop, "shop.example.com", "GET", "/images/a").simple_key);
-    assert!(!behavior(&shop, "shop.example.com", "GET", "/").simple_key);
-    let query = |kind: &str, names: &[&str], sorted: bool| json!({"kind": kind, "names": names, "sorted": sorted});
-    for (at, value, simple) in [
-        ("query", query("all", &[], false), true),
-        ("query", query("all", &[], true), false),
-        ("query", query("none", &[], true), true),
-        ("query", query("deny", &["utm"], false), false),
-        ("headers", json!(["x-kind"]), false),
-        ("cookies", json!(["session"]), false),
-    ] {
-        let shop = shop_with(&format!("/policies/immutable/key/{at}"), value.clone());
-        let images = behavior(&shop, "shop.example.com", "GET", "/images/a");
-        assert_eq!(images.simple_key, simple, "{at} {value}");
-    }
-}
-
-#[test]
 fn the_scope_changes_with_key_rules_and_origin_and_not_with_lifetimes_and_limits() {
     let scope = |shop: &Snapshot| behavior(shop, "shop.example.com", "GET", "/images/a").scope;
     let before = scope(&shop());

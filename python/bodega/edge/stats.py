@@ -87,40 +87,45 @@ class EdgeStats:
 
     @classmethod
     def from_json(cls, text: str) -> EdgeStats:
-        """Read what the native core and the admin listener say."""
+        """Read what the native core and the admin listener say.
+
+        The edge may be of another minor version: what this one does not know is left out, and what that one does not
+        count is 0 or empty.
+        """
         said: dict[str, Any] = json.loads(text)
         levels = {
             level: LatencyStats(
-                int(each["count"]),
-                float(each["sum_seconds"]),
-                float(each["p50_seconds"] or 0.0),
-                float(each["p99_seconds"] or 0.0),
+                int(each.get("count", 0)),
+                float(each.get("sum_seconds", 0.0)),
+                float(each.get("p50_seconds") or 0.0),
+                float(each.get("p99_seconds") or 0.0),
             )
-            for level, each in said["latency"].items()
+            for level, each in said.get("latency", {}).items()
         }
+        requests, sizes, origin, store = (said.get(part, {}) for part in ("requests", "bytes", "origin", "store"))
         return cls(
-            region=said["region"],
-            name=said["name"],
-            revision=said["revision"],
-            uptime_seconds=said["uptime_seconds"],
-            draining=said["draining"],
-            connections=said["connections"],
-            n_requests=said["requests"]["total"],
-            by_outcome=said["requests"]["by_outcome"],
+            region=said.get("region", ""),
+            name=said.get("name", ""),
+            revision=said.get("revision", 0),
+            uptime_seconds=said.get("uptime_seconds", 0.0),
+            draining=said.get("draining", False),
+            connections=said.get("connections", 0),
+            n_requests=requests.get("total", 0),
+            by_outcome=requests.get("by_outcome", {}),
             latency=levels,
-            sent_bytes=said["bytes"]["sent"],
-            received_bytes=said["bytes"]["received"],
-            from_origin_bytes=said["bytes"]["from_origin"],
-            n_origin_requests=said["origin"]["requests"],
-            n_origin_errors=said["origin"]["errors"],
-            by_origin=said["origin"]["by_origin"],
-            failing=said["origin"]["failing"],
-            failovers=said["origin"]["failovers"],
-            n_entries=said["store"]["entries"],
-            used_bytes=said["store"]["used_bytes"],
-            capacity_bytes=said["store"]["capacity_bytes"],
-            n_evictions=said["store"]["evictions"],
-            sequence=said["sequence"],
+            sent_bytes=sizes.get("sent", 0),
+            received_bytes=sizes.get("received", 0),
+            from_origin_bytes=sizes.get("from_origin", 0),
+            n_origin_requests=origin.get("requests", 0),
+            n_origin_errors=origin.get("errors", 0),
+            by_origin=origin.get("by_origin", {}),
+            failing=origin.get("failing", {}),
+            failovers=origin.get("failovers", {}),
+            n_entries=store.get("entries", 0),
+            used_bytes=store.get("used_bytes", 0),
+            capacity_bytes=store.get("capacity_bytes", 0),
+            n_evictions=store.get("evictions", 0),
+            sequence=said.get("sequence", 0),
         )
 
     def count(self, level: str) -> int:

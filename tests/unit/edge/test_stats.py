@@ -39,6 +39,30 @@ def test_what_the_core_says_is_read() -> None:
     assert json.dumps(stats.to_dict())
 
 
+def test_an_edge_one_minor_version_older_or_newer_is_read() -> None:
+    """A newer command line raised KeyError at an edge that did not count failovers yet."""
+    document = json.loads(said(l1=(3, 0.003)))
+    del document["origin"]["failing"], document["origin"]["failovers"]
+    document |= {"of_tomorrow": 1}
+    document["store"]["of_tomorrow"] = {"a": 1}
+    document["latency"]["l1"]["of_tomorrow"] = 0.5
+    stats = EdgeStats.from_json(json.dumps(document))
+    assert (stats.failing, stats.failovers, stats.n_origin_requests) == ({}, {}, 2)
+    assert "of_tomorrow" not in json.dumps(stats.to_dict())
+    assert "2, 1 failed" in str(stats)
+
+
+@pytest.mark.parametrize("part", list(json.loads(said(l1=(3, 0.003)))))
+def test_what_an_edge_does_not_count_is_0(part: str) -> None:
+    document = json.loads(said(l1=(3, 0.003)))
+    del document[part]
+    stats = EdgeStats.from_json(json.dumps(document))
+    whole = EdgeStats.from_json(said(l1=(3, 0.003)))
+    changed = [value for name, value in stats.to_dict().items() if value != whole.to_dict()[name]]
+    assert all(not value for value in changed)
+    assert str(stats)
+
+
 def test_statistics_show_as_a_table() -> None:
     table = str(EdgeStats.from_json(said(l1=(3, 0.003), miss=(1, 0.2))))
     assert "hit rate            75.0%" in table

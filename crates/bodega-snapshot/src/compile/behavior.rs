@@ -4,7 +4,6 @@ use std::hash::Hasher;
 use std::sync::Arc;
 
 use bodega_semantics::fields::is_token_byte;
-use bodega_semantics::policy::QueryRule;
 use bodega_semantics::{Fields, Policy, path};
 use ipnet::IpNet;
 use siphasher::sip::SipHasher13;
@@ -65,7 +64,6 @@ pub(super) fn compile(
         request_edits,
         response_edits: compile_edits(&format!("{place}.response_headers"), text.response_headers)?,
         scope,
-        simple_key: has_simple_key(policy),
     })
 }
 
@@ -153,17 +151,6 @@ fn compile_edits(place: &str, text: EditsText) -> Result<Edits, SnapshotError> {
 
 fn compile_networks(place: &str, texts: &[String]) -> Result<Vec<IpNet>, SnapshotError> {
     texts.iter().map(|text| checks::network(place, text)).collect()
-}
-
-/// Sorting, picking parameters and reading fields all need more than the request's own bytes.
-fn has_simple_key(policy: &Policy) -> bool {
-    let key = &policy.key;
-    let is_plain_query = match key.query {
-        QueryRule::None => true,
-        QueryRule::All => !key.sort_query,
-        QueryRule::Allow(_) | QueryRule::Deny(_) => false,
-    };
-    is_plain_query && key.headers.is_empty() && key.cookies.is_empty()
 }
 
 /// The same on every edge and after every restart: a fixed key, and everything by its written form.
