@@ -22,13 +22,15 @@ from bodega.edge.response import Headers, Response
 from bodega.edge.stats import EdgeStats
 from bodega.errors import BodegaError, EdgeClosed, OriginError
 from bodega.invalidation import parse_selector
-from bodega.snapshot import compile_snapshot
+from bodega.snapshot import compile_snapshot, explain_key
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from bodega.config import EdgeSettings
     from bodega.distributions import Declarations
+    from bodega.edge.request import HeadersWritten
+    from bodega.snapshot import KeyReport
 
 DRAIN_SECONDS = 30.0
 _EXIT_DRAIN_SECONDS = 5.0
@@ -65,7 +67,7 @@ class RunningEdge:
         self._pid = os.getpid()
         self._reloading = threading.Lock()
         self._revision = 1
-        snapshot = compile_snapshot(declarations, 1, self._environment)
+        self._snapshot = snapshot = compile_snapshot(declarations, 1, self._environment)
         addresses = [] if listener_fds else list(settings.listen)
         admin = None if settings.admin == "off" else settings.admin
         try:
@@ -113,6 +115,7 @@ class RunningEdge:
         with self._reloading:
             snapshot = compile_snapshot(declarations, self._revision + 1, self._environment)
             self._revision = self._core().reload(snapshot.document)
+            self._snapshot = snapshot
             _log.info("revision %d is in force", self._revision)
             return self._revision
 
@@ -132,6 +135,16 @@ class RunningEdge:
         except RuntimeError as error:
             raise OriginError(str(error)) from error
         return Response(status, Headers(fields), bytes(content))
+
+    def key(self, method: str, url: str, headers: HeadersWritten) -> KeyReport:
+        """Say what the key of a request is under the configuration in force.
+
+        Raises:
+            ValueError: If the URL is not as it is sent.
+            EdgeClosed: If the edge is not running here.
+        """
+        self._core()
+        return explain_key(self._snapshot, url, method=method, headers=headers)
 
     def stats(self) -> EdgeStats:
         """Return what it has done so far.

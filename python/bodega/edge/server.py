@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from bodega.edge.request import HeadersWritten
     from bodega.edge.response import Response
     from bodega.edge.stats import EdgeStats
+    from bodega.snapshot import KeyReport
     from bodega.units import Duration, Size
 
 # A guest is modest: a free port of this machine, one thread, little memory, no admin listener.
@@ -261,6 +262,28 @@ class EdgeServer:
             parse_duration(timeout),
         )
 
+    def key(self, url: str, *, method: str = "GET", headers: HeadersWritten = ()) -> KeyReport:
+        """Say what the cache key of a request is under the configuration in force; nothing is sent or looked up.
+
+        Two requests with one fingerprint get one stored answer, but for what it varies by (`Vary`).
+
+        Example:
+            >>> edge.key("/images/a.webp?utm_source=x").key.fingerprint  # doctest: +SKIP
+            '3bd0bfa8a54a2a4bbf4d5ca2a8cf0b3f'
+
+        Args:
+            url: A path with its query, or a whole URL, as for `request`.
+            method: ``"GET"``, ``"POST"`` and so on.
+            headers: Header fields.
+
+        Raises:
+            EdgeClosed: If it is not running.
+            ValueError: If the URL is not as it is sent.
+        """
+        edge = self._edge()
+        whole, pairs = self._target(url, header_pairs(headers))
+        return edge.key(method, whole, [(name, value.decode("latin-1")) for name, value in pairs])
+
     def stats(self) -> EdgeStats:
         """Return what it has done since it was started; print it for a table.
 
@@ -322,11 +345,15 @@ class EdgeServer:
     def _ask(
         self, method: str, path: str, headers: list[tuple[str, bytes]], body: bytes, timeout_seconds: float
     ) -> Response:
-        if "://" in path:
-            return self._edge().request(method, path, headers, body, timeout_seconds)
-        url = f"http://{self._host(headers)}{path if path.startswith('/') else f'/{path}'}"
-        fields = [(name, value) for name, value in headers if name.lower() != "host"]
+        url, fields = self._target(path, headers)
         return self._edge().request(method, url, fields, body, timeout_seconds)
+
+    def _target(self, path: str, headers: list[tuple[str, bytes]]) -> tuple[str, list[tuple[str, bytes]]]:
+        """Return the whole URL of what is asked for, and the fields that go with it."""
+        if "://" in path:
+            return path, headers
+        url = f"http://{self._host(headers)}{path if path.startswith('/') else f'/{path}'}"
+        return url, [(name, value) for name, value in headers if name.lower() != "host"]
 
     def _host(self, headers: list[tuple[str, bytes]]) -> str:
         for name, value in headers:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from bodega import _native
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable
 
     from bodega.snapshot.compile import Snapshot
 
@@ -84,7 +85,11 @@ class KeyReport:
 
 
 def explain_key(
-    snapshot: Snapshot, url: str, *, method: str = "GET", headers: Mapping[str, str] | None = None
+    snapshot: Snapshot,
+    url: str,
+    *,
+    method: str = "GET",
+    headers: Mapping[str, str] | Iterable[tuple[str, str]] | None = None,
 ) -> KeyReport:
     """Say what the key of a request is, and what made it. No edge has to run, and nothing is fetched.
 
@@ -92,13 +97,13 @@ def explain_key(
         snapshot: What `compile_snapshot` made.
         url: ``https://host/path?query``, as it is sent.
         method: The method.
-        headers: Header fields of the request.
+        headers: Header fields of the request, as a mapping or as pairs.
 
     Raises:
         SnapshotInvalid: If the native core refuses the snapshot.
         ValueError: If the URL is not as it is sent.
     """
-    fields = [(name, value.encode("latin-1")) for name, value in (headers or {}).items()]
+    fields = [(name, value.encode("latin-1")) for name, value in _pairs(headers or ())]
     read = json.loads(_native.explain_key(snapshot.document, method, url, fields))
     key, sent = read.pop("key"), read.pop("sent")
     return KeyReport(
@@ -113,6 +118,10 @@ def explain_key(
             dropped_cookies=tuple(sent["dropped_cookies"]),
         ),
     )
+
+
+def _pairs(headers: Mapping[str, str] | Iterable[tuple[str, str]]) -> Iterable[tuple[str, str]]:
+    return headers.items() if isinstance(headers, Mapping) else headers
 
 
 def _named(pairs: list[list[str]]) -> tuple[Named, ...]:

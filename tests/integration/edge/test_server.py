@@ -153,6 +153,61 @@ def test_what_is_invalidated_is_asked_for_again(origin: Origin) -> None:
             edge.invalidate("all", "nothing")
 
 
+def test_two_requests_have_one_key_where_the_second_is_a_hit(origin: Origin) -> None:
+    policy = CachePolicy(default_ttl="10m", key=KeyRules(query=["w"], headers=["x-kind"], cookies=["currency"]))
+    shop = Distribution("shop", hosts=["shop.test"], behaviors=[Behavior(origin=origin.url, policy=policy)])
+    first = "/a?w=~"
+    others: list[tuple[str, dict[str, str]]] = [
+        ("/%61?w=%7e&utm=1", {}),
+        ("http://SHOP.test:80/a?w=~", {"X-Other": "1", "Cookie": "session=1"}),
+        ("/a?w=1", {}),
+        ("/A?w=~", {}),
+        ("http://shop.test:8080/a?w=~", {}),
+        ("/a?w=~", {"X-Kind": "1"}),
+        ("/a?w=~", {"Cookie": "currency=EUR"}),
+        ("/a?w=~", {"Host": "shop.test:8080"}),
+    ]
+    hits = 0
+    with EdgeServer(distribution=shop) as edge:
+        for url, headers in others:
+            edge.invalidate("all")
+            assert not edge.request("GET", first).is_hit
+            one, other = edge.key(first).key, edge.key(url, headers=headers).key
+            assert one is not None
+            assert other is not None
+            is_hit = edge.request("GET", url, headers=headers).is_hit
+            assert (one.fingerprint == other.fingerprint) == is_hit, (url, headers)
+            hits += is_hit
+    assert hits == 2
+
+
+def test_a_key_is_explained_under_the_configuration_in_force(origin: Origin) -> None:
+    def shop(*names: str) -> Distribution:
+        policy = CachePolicy(default_ttl="10m", key=KeyRules(query=names))
+        return Distribution("shop", behaviors=[Behavior(origin=origin.url, policy=policy)])
+
+    edge = EdgeServer(distribution=shop("w"), settings=EdgeSettings(listen="127.0.0.1:0", debug_networks="127.0.0.1"))
+    with pytest.raises(EdgeClosed):
+        edge.key("/a")
+    with edge:
+        before = edge.key("/a?w=1&h=2").key
+        assert before is not None
+        assert before.query == "w=1"
+        edge.reload(shop("w", "h"))
+        after = edge.key("/a?w=1&h=2").key
+        assert after is not None
+        assert after.query == "w=1&h=2"
+        assert after.fingerprint != before.fingerprint
+        told = edge.request("GET", "/a?w=1&h=2", headers={"Bodega-Debug": "key"})
+        assert told.cache_status.endswith(f'; key="{after.fingerprint} {after.host}/a?w=1&h=2"')
+        assert edge.key("/a", method="POST").does == "pass"
+        with pytest.raises(ValueError, match="percent-encoded"):
+            edge.key("http://shop.test/a b")
+        assert origin.seen == ["GET /a?w=1&h=2"]
+    with pytest.raises(EdgeClosed):
+        edge.key("/a")
+
+
 def test_a_reload_serves_by_the_new_configuration_and_forgets_nothing(origin: Origin) -> None:
     def shop(*more: Behavior) -> Distribution:
         return Distribution("shop", behaviors=[*more, Behavior(origin=origin.url)])
