@@ -3,6 +3,8 @@
 //! `Bodega-Debug: key` asks for it. Nobody gets it but the networks of `debug_networks`: a key shows which parts of
 //! other people's requests are looked at.
 
+use std::net::IpAddr;
+
 use bodega_semantics::{Fields, Head, cache_status, forwarding};
 use bodega_snapshot::Snapshot;
 
@@ -18,16 +20,17 @@ const MAX_KEY_BYTES: usize = 1024;
 
 /// Adds the key, where it is asked for by somebody who may.
 pub(crate) fn add_key(answer: &mut Answer, edge: &Edge, snapshot: &Snapshot, request: &OwnedRequest) {
-    let asks = request.fields.first(FIELD).is_some_and(|value| value.eq_ignore_ascii_case(b"key"));
     let AnswerHead::Built(fields) = &mut answer.head else { return };
-    if !asks || !may_debug(edge, request) {
+    if !may_know(edge, &request.fields, request.peer) {
         return;
     }
     let Some(key) = explain::explain(snapshot, &edge.settings, request).key else { return };
     let query = if key.query.is_empty() { String::new() } else { format!("?{}", key.query) };
     let mut text = format!("{:032x} {}{}{query}", key.fingerprint, key.host, key.path);
-    for (name, value) in key.headers.iter().chain(&key.cookies) {
-        text.push_str(&format!(" {name}={value}"));
+    // Names alone: a page's script can read this field, and a cookie that is in the key may be a secret from it.
+    for (name, _) in key.headers.iter().chain(&key.cookies) {
+        text.push(' ');
+        text.push_str(name);
     }
     text.retain(|character| character.is_ascii());
     text.truncate(MAX_KEY_BYTES);
@@ -45,8 +48,9 @@ fn append(fields: &mut Fields, key: &str) {
     }
 }
 
-fn may_debug(edge: &Edge, request: &OwnedRequest) -> bool {
+/// Whether the request asks for its key, and its client may know it.
+pub(crate) fn may_know<H: Head + ?Sized>(edge: &Edge, head: &H, peer: IpAddr) -> bool {
     let settings = &edge.settings;
-    let trusted = &settings.is_trusted_proxy;
-    (settings.may_debug)(forwarding::client_address(&request.fields, request.peer, trusted))
+    head.first(FIELD).is_some_and(|value| value.eq_ignore_ascii_case(b"key"))
+        && (settings.may_debug)(forwarding::client_address(head, peer, &settings.is_trusted_proxy))
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use bodega_semantics::{Head, Outcome, Reason};
+use bodega_semantics::{Outcome, Reason};
 use bodega_store::Entry;
 
 use crate::answer::{Answer, AnswerHead, BodyPlan};
@@ -50,7 +50,7 @@ pub(crate) fn run(exchange: &mut Exchange<'_>) -> Step {
             now: exchange.now,
         };
         let mut answer = respond::from_entry(&client, entry, said);
-        if exchange.request.has(debug::FIELD) {
+        if debug::may_know(&exchange.worker.edge, exchange.request, exchange.request.peer) {
             let request = OwnedRequest::copy_of(exchange.request);
             debug::add_key(&mut answer, &exchange.worker.edge, exchange.snapshot, &request);
         }
