@@ -19,6 +19,20 @@ pub struct EdgeOptions {
     pub region: String,
     /// Addresses for clients.
     pub listen: Vec<String>,
+    /// Addresses for clients that come by TLS.
+    pub listen_tls: Vec<String>,
+    /// How TLS is spoken there.
+    pub tls: TlsOptions,
+    /// Whether HTTP/2 is offered.
+    pub http2: bool,
+    /// Requests at once on one HTTP/2 connection.
+    pub max_streams: u32,
+    /// Connections at once that have not finished their handshake.
+    pub max_handshakes: usize,
+    /// For a PROXY header and the TLS handshake together.
+    pub handshake_timeout: Duration,
+    /// The networks whose connections begin with a PROXY header.
+    pub proxy_protocol: Vec<IpNet>,
     /// Serving threads.
     pub threads: usize,
     /// The bound of the memory tier.
@@ -59,6 +73,43 @@ pub struct EdgeOptions {
     pub fill_window_bytes: u64,
 }
 
+/// How an edge speaks TLS.
+#[derive(Clone, Debug)]
+pub struct TlsOptions {
+    /// Where the certificates are; the first is for names that no other has.
+    pub certificates: Vec<CertificateFiles>,
+    /// Whether TLS 1.2 is spoken beside 1.3.
+    pub allows_tls12: bool,
+    /// Whether a name that no certificate has is refused.
+    pub strict_names: bool,
+    /// Authorities of client certificates: a PEM file.
+    pub client_ca: Option<String>,
+    /// Whether clients show certificates.
+    pub client_auth: ClientAuth,
+}
+
+/// Two PEM files, or the same one twice.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CertificateFiles {
+    /// The chain, the server's own certificate first.
+    pub certificate: String,
+    /// Its private key.
+    pub key: String,
+}
+
+/// Whether clients show certificates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ClientAuth {
+    /// They are not asked.
+    Off,
+    /// They are asked, and one that is shown must be valid.
+    Optional,
+    /// Without one there is no connection.
+    Required,
+}
+
 /// A secret that no debug print shows.
 #[derive(Clone, PartialEq, Eq)]
 pub struct AdminToken(String);
@@ -83,6 +134,17 @@ struct Text {
     name: String,
     region: String,
     listen: Vec<String>,
+    listen_tls: Vec<String>,
+    tls_certificates: Vec<CertificateFiles>,
+    tls_min_version: String,
+    tls_strict_names: bool,
+    tls_client_ca: Option<String>,
+    tls_client_auth: ClientAuth,
+    http2: bool,
+    max_streams: u32,
+    max_handshakes: usize,
+    handshake_timeout_seconds: f64,
+    proxy_protocol: Vec<String>,
     threads: usize,
     memory_bytes: u64,
     admin: Option<String>,
@@ -110,6 +172,17 @@ impl Default for Text {
             name: "bodega".to_owned(),
             region: "local".to_owned(),
             listen: vec!["127.0.0.1:0".to_owned()],
+            listen_tls: Vec::new(),
+            tls_certificates: Vec::new(),
+            tls_min_version: "1.2".to_owned(),
+            tls_strict_names: false,
+            tls_client_ca: None,
+            tls_client_auth: ClientAuth::Off,
+            http2: true,
+            max_streams: 128,
+            max_handshakes: 1_024,
+            handshake_timeout_seconds: 10.0,
+            proxy_protocol: Vec::new(),
             threads: 1,
             memory_bytes: 256 << 20,
             admin: None,
@@ -161,9 +234,11 @@ impl EdgeOptions {
         if !(1024..=1 << 20).contains(&text.max_header_bytes) {
             return Err(wrong("max_header", format!("{} bytes is not between 1 KiB and 1 MiB", text.max_header_bytes)));
         }
-        for (place, count) in
-            [("max_connections", text.max_connections), ("max_connections_per_client", text.max_connections_per_client)]
-        {
+        for (place, count) in [
+            ("max_connections", text.max_connections),
+            ("max_connections_per_client", text.max_connections_per_client),
+            ("max_handshakes", text.max_handshakes),
+        ] {
             if count == 0 {
                 return Err(wrong(place, "0 would refuse every client: at least 1".to_owned()));
             }
@@ -180,6 +255,21 @@ impl EdgeOptions {
                 "a certificate and its key go together: name both or neither".to_owned(),
             ));
         }
+        if !(1..=1000).contains(&text.max_streams) {
+            return Err(wrong("max_streams", format!("{} is not between 1 and 1000", text.max_streams)));
+        }
+        if !matches!(text.tls_min_version.as_str(), "1.2" | "1.3") {
+            return Err(wrong("tls_min_version", format!("{:?} is neither `1.2` nor `1.3`", text.tls_min_version)));
+        }
+        if !text.listen_tls.is_empty() && text.tls_certificates.is_empty() {
+            return Err(wrong("listen_tls", "TLS needs a certificate: name one in `tls`".to_owned()));
+        }
+        if text.tls_client_auth != ClientAuth::Off && text.tls_client_ca.is_none() {
+            return Err(wrong(
+                "tls_client_auth",
+                "client certificates need authorities to be checked against: name a file in `tls_client_ca`".to_owned(),
+            ));
+        }
         if text.name.is_empty() || !text.name.bytes().all(bodega_semantics::fields::is_token_byte) {
             return Err(wrong("name", format!("{:?} must be one word of letters, digits and `-._`", text.name)));
         }
@@ -193,9 +283,22 @@ impl EdgeOptions {
             idle_timeout: seconds("idle_timeout", text.idle_timeout_seconds)?,
             body_timeout: seconds("body_timeout", text.body_timeout_seconds)?,
             write_timeout: seconds("write_timeout", text.write_timeout_seconds)?,
+            proxy_protocol: networks("proxy_protocol", &text.proxy_protocol)?,
+            handshake_timeout: seconds("handshake_timeout", text.handshake_timeout_seconds)?,
             name: text.name,
             region: text.region,
             listen: text.listen,
+            listen_tls: text.listen_tls,
+            tls: TlsOptions {
+                certificates: text.tls_certificates,
+                allows_tls12: text.tls_min_version == "1.2",
+                strict_names: text.tls_strict_names,
+                client_ca: text.tls_client_ca,
+                client_auth: text.tls_client_auth,
+            },
+            http2: text.http2,
+            max_streams: text.max_streams,
+            max_handshakes: text.max_handshakes,
             threads: text.threads,
             memory_bytes: text.memory_bytes,
             admin: text.admin,
@@ -264,6 +367,12 @@ mod tests {
             (r#"{"max_connections_per_client": 0}"#, "edge.max_connections_per_client", "at least 1"),
             (r#"{"access_log_format": "xml"}"#, "edge.access_log_format", "`combined`"),
             (r#"{"admin_tls_cert": "a.pem"}"#, "edge.admin_tls_cert", "go together"),
+            (r#"{"max_handshakes": 0}"#, "edge.max_handshakes", "at least 1"),
+            (r#"{"max_streams": 0}"#, "edge.max_streams", "1 and 1000"),
+            (r#"{"tls_min_version": "1.1"}"#, "edge.tls_min_version", "`1.3`"),
+            (r#"{"listen_tls": [":8443"]}"#, "edge.listen_tls", "`tls`"),
+            (r#"{"tls_client_auth": "required"}"#, "edge.tls_client_auth", "`tls_client_ca`"),
+            (r#"{"handshake_timeout_seconds": 0}"#, "edge.handshake_timeout", "0.1 s and a day"),
             (r#"{"name": "two words"}"#, "edge.name", "one word"),
             (r#"{"trusted_proxies": ["10.0.0.0/33"]}"#, "edge.trusted_proxies", "no network"),
         ] {
