@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use bodega_semantics::{Head, Reason};
-use bodega_server::{InProcessRequest, Server};
+use bodega_server::{InProcessRequest, Inherited, Server};
 use bodega_snapshot::Snapshot;
-use bodega_snapshot::options::EdgeOptions;
+use bodega_snapshot::options::{self, EdgeOptions};
 use pyo3::exceptions::{PyRuntimeError, PyTimeoutError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
@@ -27,13 +27,20 @@ type Answered<'py> = (u16, Vec<(String, Bound<'py, PyBytes>)>, Bound<'py, PyByte
 #[pymethods]
 impl NativeEdge {
     #[new]
-    #[pyo3(signature = (options_json, snapshot_json, listener_fds = Vec::new()))]
-    fn new(py: Python<'_>, options_json: &str, snapshot_json: &str, listener_fds: Vec<i32>) -> PyResult<Self> {
+    #[pyo3(signature = (options_json, snapshot_json, listener_fds = Vec::new(), tls_listener_fds = Vec::new()))]
+    fn new(
+        py: Python<'_>,
+        options_json: &str,
+        snapshot_json: &str,
+        listener_fds: Vec<i32>,
+        tls_listener_fds: Vec<i32>,
+    ) -> PyResult<Self> {
         let options = EdgeOptions::from_json(options_json)
             .map_err(|error| errors::raise(py, "ConfigInvalid", &error.to_string()))?;
         let snapshot = Snapshot::from_json(snapshot_json)
             .map_err(|error| errors::raise(py, "SnapshotInvalid", &error.to_string()))?;
-        py.detach(|| Server::start(&options, snapshot, &listener_fds))
+        let inherited = Inherited { plain: listener_fds, tls: tls_listener_fds };
+        py.detach(|| Server::start(&options, snapshot, &inherited))
             .map(|server| Self { server })
             .map_err(|error| errors::start(py, &error))
     }
@@ -52,7 +59,17 @@ impl NativeEdge {
     }
 
     fn listener_fds(&self) -> Vec<i32> {
-        self.server.listener_fds()
+        self.server.listeners().plain
+    }
+
+    fn tls_listener_fds(&self) -> Vec<i32> {
+        self.server.listeners().tls
+    }
+
+    fn reload_certificates(&self, py: Python<'_>, certificates_json: &str) -> PyResult<()> {
+        let wrong = |message: &str| errors::raise(py, "ConfigInvalid", message);
+        let files = options::certificates_from_json(certificates_json).map_err(|error| wrong(&error.to_string()))?;
+        py.detach(|| self.server.reload_certificates(&files)).map_err(|error| wrong(&error.to_string()))
     }
 
     fn stats(&self, py: Python<'_>) -> String {

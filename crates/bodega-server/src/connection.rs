@@ -4,8 +4,8 @@
 //! sweep twice a second shuts down the direction that has waited too long, which wakes the task with an end of file.
 
 use std::net::{IpAddr, Shutdown};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -23,6 +23,8 @@ const REQUEST_WAIT: Duration = Duration::from_secs(1);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum Phase {
+    /// A PROXY header, the rest of a TLS handshake.
+    Handshake,
     /// The first request: a drain gives it a moment to arrive, since the client was promised an answer.
     First,
     /// The next request.
@@ -40,15 +42,26 @@ pub(crate) enum Phase {
 /// A connection as its sweeper sees it.
 pub(crate) struct Connection {
     pub(crate) stream: Stream,
-    pub(crate) peer: IpAddr,
+    peer: IpAddr,
+    /// What a proxy in front says of the client.
+    proxied: OnceLock<Proxied>,
     phase: AtomicU8,
     since: AtomicU32,
     expired: AtomicBool,
 }
 
+/// A client behind a proxy that speaks for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Proxied {
+    pub(crate) client: IpAddr,
+    /// Whether the client came to the proxy by TLS.
+    pub(crate) https: bool,
+}
+
 /// How long each phase may last.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Timeouts {
+    pub(crate) handshake: Duration,
     pub(crate) idle: Duration,
     pub(crate) head: Duration,
     pub(crate) body: Duration,
@@ -61,10 +74,28 @@ impl Connection {
         Self {
             stream,
             peer,
+            proxied: OnceLock::new(),
             phase: AtomicU8::new(Phase::First as u8),
             since: AtomicU32::new(tick),
             expired: AtomicBool::new(false),
         }
+    }
+
+    /// The client: the other end, or whom a trusted proxy names.
+    pub(crate) fn client(&self) -> IpAddr {
+        self.proxied.get().map_or(self.peer, |proxied| proxied.client)
+    }
+
+    /// Whether the client came by TLS, to this edge or to the proxy in front.
+    pub(crate) fn is_https(&self) -> bool {
+        self.stream.tls().is_some() || self.proxied.get().is_some_and(|proxied| proxied.https)
+    }
+
+    /// Believes a proxy; once.
+    #[expect(dead_code, reason = "for the PROXY header and HTTP/2, which come next")]
+    pub(crate) fn set_proxied(&self, proxied: Proxied) {
+        // Only the first header of a connection is read.
+        let _ = self.proxied.set(proxied);
     }
 
     /// Begins to wait.
@@ -87,6 +118,7 @@ impl Connection {
         let phase = self.phase.load(Ordering::Relaxed);
         let waited = TICK * tick.wrapping_sub(self.since.load(Ordering::Relaxed));
         let (limit, how) = match phase {
+            phase if phase == Phase::Handshake as u8 => (timeouts.handshake, Shutdown::Both),
             phase if phase == Phase::First as u8 || phase == Phase::Idle as u8 => (timeouts.idle, Shutdown::Read),
             phase if phase == Phase::Head as u8 => (timeouts.head, Shutdown::Read),
             phase if phase == Phase::Body as u8 => (timeouts.body, Shutdown::Read),

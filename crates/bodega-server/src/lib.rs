@@ -1,6 +1,6 @@
-//! Listeners, the HTTP/1 front, admin, access log; joins the machine (`bodega-edge`) and origins (`bodega-origin`).
+//! Listeners, TLS, the fronts for HTTP/1 and HTTP/2, admin, access log; joins the machine (`bodega-edge`) and origins (`bodega-origin`).
 //!
-//! Start at `server::Server`; `http1` is the front, `worker` one thread of it. Nothing here decides about caching.
+//! Start at `server::Server`; `front` takes a connection to `http1` or `http2`, `worker` is one thread. Nothing here decides about caching.
 
 mod access_log;
 mod admin;
@@ -10,14 +10,19 @@ mod connection;
 mod counted_fetch;
 mod events;
 mod explain;
+mod front;
+mod front_metrics;
 mod http1;
 mod in_process;
 pub mod listener;
 mod report;
 pub mod server;
+mod socket;
 mod stream;
+mod tls;
 mod worker;
 
 pub use explain::explain_key;
 pub use in_process::{InProcessAnswer, InProcessRequest};
-pub use server::{Server, StartError};
+pub use server::{Inherited, Server, StartError};
+pub use tls::certificates::CertificateError;

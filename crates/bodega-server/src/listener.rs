@@ -63,8 +63,16 @@ pub(crate) struct Listening {
     /// One for each thread.
     pub(crate) sockets: Vec<Socket>,
     pub(crate) is_unix: bool,
+    pub(crate) is_tls: bool,
     /// Removed when the edge ends, unless a successor has taken the socket over.
     pub(crate) path: Option<PathBuf>,
+}
+
+impl Listening {
+    /// The same for clients that come by TLS.
+    pub(crate) fn with_tls(self) -> Self {
+        Self { url: self.url.replacen("http:", "https:", 1), is_tls: true, ..self }
+    }
 }
 
 /// Opens `n_threads` sockets for `address`.
@@ -102,7 +110,7 @@ fn open_tcp(wanted: SocketAddr, n_threads: usize) -> io::Result<Listening> {
     for socket in &sockets {
         socket.listen(BACKLOG)?;
     }
-    Ok(Listening { url: format!("http://{bound}"), sockets, is_unix: false, path: None })
+    Ok(Listening { url: format!("http://{bound}"), sockets, is_unix: false, is_tls: false, path: None })
 }
 
 fn tcp_socket(address: SocketAddr) -> io::Result<Socket> {
@@ -169,12 +177,13 @@ fn shared(
         sockets.push(socket.try_clone()?);
     }
     sockets.push(socket);
-    Ok(Listening { url, sockets, is_unix, path })
+    Ok(Listening { url, sockets, is_unix, is_tls: false, path })
 }
 
 /// A copy of each distinct socket, for a successor process.
-pub(crate) fn raw_fds(listening: &[Listening]) -> Vec<RawFd> {
-    listening.iter().flat_map(|one| one.sockets.iter().map(AsRawFd::as_raw_fd)).collect()
+pub(crate) fn raw_fds(listening: &[Listening], is_tls: bool) -> Vec<RawFd> {
+    let of_kind = listening.iter().filter(|one| one.is_tls == is_tls);
+    of_kind.flat_map(|one| one.sockets.iter().map(AsRawFd::as_raw_fd)).collect()
 }
 
 const BACKLOG: i32 = 4096;

@@ -18,6 +18,7 @@ use serde_json::json;
 use crate::access_log::AccessLog;
 use crate::admission::Admission;
 use crate::counted_fetch::OriginCounts;
+use crate::tls::handshake::Failed;
 use crate::worker::Thread;
 
 /// Reads all that is counted.
@@ -197,6 +198,18 @@ impl Reporter {
         text.begin(&names::CONNECTIONS_REFUSED);
         text.sample(&names::CONNECTIONS_REFUSED, &[region, "total"], refused_total);
         text.sample(&names::CONNECTIONS_REFUSED, &[region, "client"], refused_client);
+        text.begin(&names::TLS_HANDSHAKES);
+        for (version, is_tls13) in [("1.2", false), ("1.3", true)] {
+            for (label, resumed) in [("false", false), ("true", true)] {
+                let count = self.sum(|thread| thread.front_metrics.handshakes(is_tls13, resumed));
+                text.sample(&names::TLS_HANDSHAKES, &[region, version, label], count);
+            }
+        }
+        text.begin(&names::TLS_HANDSHAKE_FAILURES);
+        for failed in Failed::ALL {
+            let count = self.sum(|thread| thread.front_metrics.handshake_failures(failed));
+            text.sample(&names::TLS_HANDSHAKE_FAILURES, &[region, failed.name()], count);
+        }
         let origins = self.counts.all();
         text.begin(&names::ORIGIN_REQUESTS);
         for origin in &origins {

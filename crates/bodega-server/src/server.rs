@@ -14,10 +14,10 @@ use bodega_origin::Origins;
 use bodega_semantics::Reason;
 use bodega_semantics::key::KeySecret;
 use bodega_snapshot::Snapshot;
-use bodega_snapshot::options::{EdgeOptions, is_in};
+use bodega_snapshot::options::{CertificateFiles, EdgeOptions, is_in};
 use bodega_store::Memory;
 use parking_lot::Mutex;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 
 use crate::access_log::{AccessLog, Format};
 use crate::admin::Admin;
@@ -26,9 +26,12 @@ use crate::clock::SystemClock;
 use crate::connection::{Connections, Timeouts};
 use crate::counted_fetch::{CountedFetch, OriginCounts};
 use crate::events::{Event, Events};
+use crate::front_metrics::FrontMetrics;
 use crate::in_process::{self, InProcessAnswer, InProcessRequest};
 use crate::listener::{self, ListenError, Listening};
 use crate::report::Reporter;
+use crate::tls::certificates::{CertificateError, Certificates};
+use crate::tls::config;
 use crate::worker::{Acceptor, Running, Thread};
 
 /// An edge that serves.
@@ -39,9 +42,25 @@ pub struct Server {
     threads: Mutex<Vec<Running>>,
     listening: Vec<Listening>,
     admin: Mutex<Option<Admin>>,
+    certificates: Option<Arc<Certificates>>,
     events: Events,
     stopped: AtomicBool,
     next_thread: std::sync::atomic::AtomicUsize,
+}
+
+/// Listening sockets that another process has opened.
+#[derive(Clone, Debug, Default)]
+pub struct Inherited {
+    /// For plain HTTP.
+    pub plain: Vec<RawFd>,
+    /// For TLS.
+    pub tls: Vec<RawFd>,
+}
+
+impl Inherited {
+    fn is_empty(&self) -> bool {
+        self.plain.is_empty() && self.tls.is_empty()
+    }
 }
 
 /// Why an edge could not start.
@@ -74,14 +93,18 @@ impl From<std::io::Error> for StartError {
 }
 
 impl Server {
-    /// Binds and serves. `inherited` are listening sockets of a predecessor or of the service manager; with them
+    /// Binds and serves. `inherited` has listening sockets of a predecessor or of the service manager; with them
     /// nothing else is bound.
     ///
     /// # Errors
     /// When an address is taken or wrong, or the system refuses threads or files.
-    pub fn start(options: &EdgeOptions, snapshot: Snapshot, inherited: &[RawFd]) -> Result<Self, StartError> {
+    pub fn start(options: &EdgeOptions, snapshot: Snapshot, inherited: &Inherited) -> Result<Self, StartError> {
         let n_threads = options.threads.max(1);
+        let tls = config::configure(options)?;
         let listening = open_listeners(options, inherited, n_threads)?;
+        if tls.is_none() && listening.iter().any(|one| one.is_tls) {
+            return Err(StartError::Setting("a listener for TLS without a certificate: name one in `tls`".to_owned()));
+        }
         let events = Events::default();
         let origins = Origins::new(&snapshot, report_to(&events));
         let counts = Arc::new(OriginCounts::default());
@@ -95,7 +118,12 @@ impl Server {
             Some(target) => Some(AccessLog::start(target, format(&options.access_log_format)?)?),
             None => None,
         };
-        let admission = Arc::new(Admission::new(options.max_connections, options.max_connections_per_client));
+        let admission = Arc::new(Admission::new(
+            options.max_connections,
+            options.max_connections_per_client,
+            options.max_handshakes,
+        ));
+        let proxy_networks: Arc<[_]> = options.proxy_protocol.as_slice().into();
         let mut threads = Vec::with_capacity(n_threads);
         for index in 0..n_threads {
             let thread = Arc::new(Thread {
@@ -117,12 +145,16 @@ impl Server {
                 via_and_age: format!("Via: 1.1 {}\r\nAge: ", options.name).into_bytes(),
                 cache_status_hit: cache_status_hit(&options.name),
                 timeouts: Timeouts {
+                    handshake: options.handshake_timeout,
                     idle: options.idle_timeout,
                     head: options.header_timeout,
                     body: options.body_timeout,
                     write: options.write_timeout,
                 },
                 admission: Arc::clone(&admission),
+                front_metrics: FrontMetrics::default(),
+                handshake_turn: Semaphore::new(1),
+                proxy_networks: Arc::clone(&proxy_networks),
                 draining: AtomicBool::new(false),
                 handed_over: AtomicBool::new(false),
                 stop_accepting: Notify::new(),
@@ -134,6 +166,7 @@ impl Server {
                     socket: one.sockets[index].try_clone()?,
                     is_unix: one.is_unix,
                     is_own: inherited.is_empty(),
+                    tls: tls.as_ref().filter(|_| one.is_tls).map(|tls| Arc::clone(&tls.config)),
                 });
             }
             threads.push(Running::start(thread, index, acceptors)?);
@@ -158,6 +191,7 @@ impl Server {
             threads: Mutex::new(threads),
             listening,
             admin: Mutex::new(admin),
+            certificates: tls.map(|tls| tls.certificates),
             events,
             stopped: AtomicBool::new(false),
             next_thread: std::sync::atomic::AtomicUsize::new(0),
@@ -184,8 +218,19 @@ impl Server {
 
     /// The listening sockets, for a successor process. They stay open here.
     #[must_use]
-    pub fn listener_fds(&self) -> Vec<RawFd> {
-        listener::raw_fds(&self.listening)
+    pub fn listeners(&self) -> Inherited {
+        Inherited { plain: listener::raw_fds(&self.listening, false), tls: listener::raw_fds(&self.listening, true) }
+    }
+
+    /// Puts other certificates in force for handshakes that begin from now on.
+    ///
+    /// # Errors
+    /// When one cannot be read, or a key does not belong to its certificate; then nothing changes.
+    pub fn reload_certificates(&self, files: &[CertificateFiles]) -> Result<(), CertificateError> {
+        match &self.certificates {
+            Some(certificates) => certificates.reload(files),
+            None => Ok(()),
+        }
     }
 
     /// Puts `snapshot` in force for requests that begin from now on.
@@ -282,15 +327,16 @@ impl Drop for Server {
     }
 }
 
-fn open_listeners(options: &EdgeOptions, inherited: &[RawFd], n_threads: usize) -> Result<Vec<Listening>, StartError> {
-    if inherited.is_empty() {
-        return options
-            .listen
-            .iter()
-            .map(|address| listener::open(address, n_threads).map_err(StartError::Listen))
-            .collect();
-    }
-    inherited.iter().map(|fd| listener::inherit(*fd, n_threads).map_err(StartError::System)).collect()
+fn open_listeners(options: &EdgeOptions, given: &Inherited, n_threads: usize) -> Result<Vec<Listening>, StartError> {
+    let open = |address: &String| listener::open(address, n_threads).map_err(StartError::Listen);
+    let inherit = |fd: &RawFd| listener::inherit(*fd, n_threads).map_err(StartError::System);
+    let (plain, tls): (Vec<_>, Vec<_>) = if given.is_empty() {
+        (options.listen.iter().map(open).collect(), options.listen_tls.iter().map(open).collect())
+    } else {
+        (given.plain.iter().map(inherit).collect(), given.tls.iter().map(inherit).collect())
+    };
+    let tls = tls.into_iter().map(|one| one.map(Listening::with_tls));
+    plain.into_iter().chain(tls).collect()
 }
 
 fn settings(options: &EdgeOptions, events: &Events) -> Result<EdgeSettings, StartError> {

@@ -1,80 +1,115 @@
-//! A client's connection, TCP or Unix, with the few operations the front needs.
+//! A client's connection as a front sees it: a socket, and perhaps TLS around what goes through it.
+//!
+//! Everything is done through shared references: the sweeper ends what takes too long while the front waits.
 
 use std::io::{self, IoSlice};
-use std::net::{IpAddr, Ipv4Addr, Shutdown};
+use std::net::{IpAddr, Shutdown};
 use std::task::{Context, Poll};
-use std::time::Duration;
 
-use socket2::SockRef;
-use tokio::net::{TcpStream, UnixStream};
+use crate::socket::Socket;
+use crate::tls::session::Session;
 
-/// A connected socket.
-pub(crate) enum Stream {
-    Tcp(TcpStream),
-    Unix(UnixStream),
-}
-
-macro_rules! on_both {
-    ($self:expr, $stream:ident => $body:expr) => {
-        match $self {
-            Stream::Tcp($stream) => $body,
-            Stream::Unix($stream) => $body,
-        }
-    };
+/// A connection.
+pub(crate) struct Stream {
+    socket: Socket,
+    tls: Option<Box<Session>>,
 }
 
 impl Stream {
-    /// Waits until there is something to read, or the end.
+    pub(crate) fn plain(socket: Socket) -> Self {
+        Self { socket, tls: None }
+    }
+
+    /// TLS whose handshake is still to come.
+    pub(crate) fn with_tls(socket: Socket, session: Session) -> Self {
+        Self { socket, tls: Some(Box::new(session)) }
+    }
+
+    /// What lies below TLS.
+    pub(crate) fn socket(&self) -> &Socket {
+        &self.socket
+    }
+
+    /// TLS, if there is any.
+    pub(crate) fn tls(&self) -> Option<&Session> {
+        self.tls.as_deref()
+    }
+
+    /// Waits until there is something to read, or the end. Under TLS that something may be no more than a part of a
+    /// record.
     pub(crate) async fn readable(&self) -> io::Result<()> {
-        // Cheaper than tokio's own `readable`, which queues any number of waiters: a connection has one reader.
-        std::future::poll_fn(|context| self.poll_read_ready(context)).await
+        self.socket.readable().await
     }
 
     /// Waits until something can be written.
     pub(crate) async fn writable(&self) -> io::Result<()> {
-        on_both!(self, stream => stream.writable().await)
+        self.socket.writable().await
     }
 
-    /// Reads what is there.
+    /// Reads what is there. 0 is the end, whether the client said so or just left: a message that is cut short shows by
+    /// its own length.
     pub(crate) fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        on_both!(self, stream => stream.try_read(buffer))
+        match &self.tls {
+            None => self.socket.try_read(buffer),
+            Some(session) => session.try_read(&self.socket, buffer),
+        }
     }
 
-    /// Writes what fits.
+    /// Writes what fits. What TLS has taken may still be on its way: see `try_flush`.
     pub(crate) fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
-        on_both!(self, stream => stream.try_write(bytes))
+        match &self.tls {
+            None => self.socket.try_write(bytes),
+            Some(session) => session.try_write_vectored(&self.socket, &[IoSlice::new(bytes)]),
+        }
     }
 
     /// Writes what fits of several pieces.
     pub(crate) fn try_write_vectored(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
-        on_both!(self, stream => stream.try_write_vectored(pieces))
+        match &self.tls {
+            None => self.socket.try_write_vectored(pieces),
+            Some(session) => session.try_write_vectored(&self.socket, pieces),
+        }
+    }
+
+    /// Sends what has been encrypted and has not left yet; `WouldBlock` if some of it is still there.
+    pub(crate) fn try_flush(&self) -> io::Result<()> {
+        match &self.tls {
+            None => Ok(()),
+            Some(session) => session.try_flush(&self.socket),
+        }
     }
 
     /// As `readable`, for hand-written futures.
     pub(crate) fn poll_read_ready(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        on_both!(self, stream => stream.poll_read_ready(context))
+        self.socket.poll_read_ready(context)
+    }
+
+    /// As `writable`, for hand-written futures.
+    #[expect(dead_code, reason = "for the PROXY header and HTTP/2, which come next")]
+    pub(crate) fn poll_write_ready(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.socket.poll_write_ready(context)
     }
 
     /// Ends one or both directions, which wakes whoever waits for them.
     pub(crate) fn shutdown(&self, how: Shutdown) {
-        // An error means that the connection is gone already, which is what was wanted.
-        let _ = on_both!(self, stream => SockRef::from(stream).shutdown(how));
+        self.socket.shutdown(how);
+    }
+
+    /// Ends what goes out, and says under TLS that this is its proper end (RFC 8446 section 6.1).
+    pub(crate) fn finish(&self) {
+        if let Some(session) = &self.tls {
+            session.close(&self.socket);
+        }
+        self.socket.shutdown(Shutdown::Write);
     }
 
     /// Makes the end of the connection a reset, which nobody takes for the end of a message.
-    /// What has not left yet is lost. Unix sockets have no such thing.
     pub(crate) fn reset_when_closed(&self) {
-        // An error means that the connection is gone already.
-        let _ = on_both!(self, stream => SockRef::from(stream).set_linger(Some(Duration::ZERO)));
+        self.socket.reset_when_closed();
     }
 
     /// The address of the other end; the loopback address for Unix sockets.
     pub(crate) fn peer(&self) -> IpAddr {
-        match self {
-            Self::Tcp(stream) => {
-                stream.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |address| address.ip().to_canonical())
-            }
-            Self::Unix(_) => IpAddr::V4(Ipv4Addr::LOCALHOST),
-        }
+        self.socket.peer()
     }
 }

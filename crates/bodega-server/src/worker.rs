@@ -6,18 +6,24 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use bodega_edge::Worker;
+use bodega_snapshot::options::is_in;
+use ipnet::IpNet;
 use parking_lot::Mutex;
+use rustls::{ServerConfig, ServerConnection};
 use socket2::{SockRef, Socket};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::runtime::Handle;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 use tokio::time::{Instant, timeout_at};
 
 use crate::access_log::AccessLog;
 use crate::admission::Admission;
 use crate::connection::{Connection, Connections, TICK, Timeouts};
-use crate::http1;
+use crate::front;
+use crate::front_metrics::FrontMetrics;
+use crate::socket::Socket as ClientSocket;
 use crate::stream::Stream;
+use crate::tls::session::Session;
 
 /// What a thread's connections share.
 pub(crate) struct Thread {
@@ -34,6 +40,11 @@ pub(crate) struct Thread {
     pub(crate) cache_status_hit: Vec<u8>,
     pub(crate) timeouts: Timeouts,
     pub(crate) admission: Arc<Admission>,
+    pub(crate) front_metrics: FrontMetrics,
+    /// One handshake is computed in a turn of the loop.
+    pub(crate) handshake_turn: Semaphore,
+    /// The networks whose connections begin with a PROXY header.
+    pub(crate) proxy_networks: Arc<[IpNet]>,
     pub(crate) draining: AtomicBool,
     pub(crate) handed_over: AtomicBool,
     /// Wakes the acceptors when draining begins, and the thread when it must end.
@@ -72,6 +83,8 @@ pub(crate) struct Acceptor {
     pub(crate) is_unix: bool,
     /// Whether this process opened it. One that it was given may be held by its giver too, who goes on queueing.
     pub(crate) is_own: bool,
+    /// How TLS is spoken here, if it is.
+    pub(crate) tls: Option<Arc<ServerConfig>>,
 }
 
 impl Running {
@@ -143,15 +156,15 @@ impl Listener {
         }
     }
 
-    async fn accept(&self) -> std::io::Result<Stream> {
+    async fn accept(&self) -> std::io::Result<ClientSocket> {
         match self {
             Self::Tcp(listener) => {
                 let (stream, _) = listener.accept().await?;
                 // Answers are written whole: waiting for more to send only delays them.
                 stream.set_nodelay(true)?;
-                Ok(Stream::Tcp(stream))
+                Ok(ClientSocket::Tcp(stream))
             }
-            Self::Unix(listener) => listener.accept().await.map(|(stream, _)| Stream::Unix(stream)),
+            Self::Unix(listener) => listener.accept().await.map(|(stream, _)| ClientSocket::Unix(stream)),
         }
     }
 
@@ -168,7 +181,7 @@ impl Listener {
 }
 
 async fn accept_all(thread: Arc<Thread>, acceptor: Acceptor) {
-    let is_own = acceptor.is_own;
+    let (is_own, tls) = (acceptor.is_own, acceptor.tls.clone());
     let Ok(listener) = Listener::new(acceptor) else { return };
     loop {
         let stopping = thread.stop_accepting.notified();
@@ -178,7 +191,7 @@ async fn accept_all(thread: Arc<Thread>, acceptor: Acceptor) {
             break;
         }
         tokio::select! {
-            accepted = listener.accept() => take(&thread, accepted).await,
+            accepted = listener.accept() => take(&thread, accepted, tls.as_ref()).await,
             () = stopping => break,
         }
     }
@@ -189,34 +202,46 @@ async fn accept_all(thread: Arc<Thread>, acceptor: Acceptor) {
     // bounded time, or a steady stream of new ones would keep this going.
     let deadline = Instant::now() + QUEUE_DRAIN;
     while let Ok(accepted) = timeout_at(deadline.min(Instant::now() + QUEUE_WAIT), listener.accept()).await {
-        take(&thread, accepted).await;
+        take(&thread, accepted, tls.as_ref()).await;
     }
     if is_own {
         listener.refuse();
     }
 }
 
-async fn take(thread: &Arc<Thread>, accepted: std::io::Result<Stream>) {
+async fn take(thread: &Arc<Thread>, accepted: std::io::Result<ClientSocket>, tls: Option<&Arc<ServerConfig>>) {
     match accepted {
-        Ok(stream) => serve(thread, stream),
+        Ok(socket) => serve(thread, socket, tls),
         // Out of descriptors or memory, or the client has gone: try again, but not in a busy loop.
         Err(_) => tokio::time::sleep(ACCEPT_BACKOFF).await,
     }
 }
 
-fn serve(thread: &Arc<Thread>, stream: Stream) {
-    let client = match &stream {
-        Stream::Tcp(_) => Some(stream.peer()),
-        Stream::Unix(_) => None,
+fn serve(thread: &Arc<Thread>, socket: ClientSocket, tls: Option<&Arc<ServerConfig>>) {
+    let client = match &socket {
+        ClientSocket::Tcp(_) => Some(socket.peer()),
+        ClientSocket::Unix(_) => None,
     };
-    let Some(admitted) = thread.admission.admit(client) else { return };
+    let is_proxy = client.is_some_and(|address| is_in(&thread.proxy_networks, address));
+    // A proxy's connections count for the clients it names.
+    let Some(mut admitted) = thread.admission.admit(client.filter(|_| !is_proxy)) else { return };
+    let stream = match tls {
+        None => Stream::plain(socket),
+        Some(config) => match ServerConnection::new(Arc::clone(config)) {
+            Ok(session) => Stream::with_tls(socket, Session::new(session)),
+            // No randomness, or a configuration that cannot be: it was checked when the edge started.
+            Err(_) => return,
+        },
+    };
     let connection = Arc::new(Connection::new(stream, thread.connections.tick()));
     let slot = Slot { thread: Arc::clone(thread), slot: thread.connections.add(Arc::clone(&connection)) };
     let thread = Arc::clone(thread);
     tokio::spawn(async move {
-        let _admitted = admitted;
         let _slot = slot;
-        http1::serve::run(&thread, &connection).await;
+        if is_proxy && !front::read_proxy_header(&thread, &connection, &mut admitted).await {
+            return;
+        }
+        front::run(&thread, &connection).await;
     });
 }
 

@@ -212,7 +212,6 @@ impl EdgeOptions {
     /// # Errors
     /// When a field is unknown, of the wrong type or out of range.
     pub fn from_json(text: &str) -> Result<Self, SnapshotError> {
-        let wrong = |place: &str, message: String| SnapshotError { place: format!("edge.{place}"), message };
         let text: Text = serde_json::from_str(text)
             .map_err(|error| SnapshotError { place: "edge".to_owned(), message: error.to_string() })?;
         let seconds = |place: &str, seconds: f64| {
@@ -255,21 +254,7 @@ impl EdgeOptions {
                 "a certificate and its key go together: name both or neither".to_owned(),
             ));
         }
-        if !(1..=1000).contains(&text.max_streams) {
-            return Err(wrong("max_streams", format!("{} is not between 1 and 1000", text.max_streams)));
-        }
-        if !matches!(text.tls_min_version.as_str(), "1.2" | "1.3") {
-            return Err(wrong("tls_min_version", format!("{:?} is neither `1.2` nor `1.3`", text.tls_min_version)));
-        }
-        if !text.listen_tls.is_empty() && text.tls_certificates.is_empty() {
-            return Err(wrong("listen_tls", "TLS needs a certificate: name one in `tls`".to_owned()));
-        }
-        if text.tls_client_auth != ClientAuth::Off && text.tls_client_ca.is_none() {
-            return Err(wrong(
-                "tls_client_auth",
-                "client certificates need authorities to be checked against: name a file in `tls_client_ca`".to_owned(),
-            ));
-        }
+        check_fronts(&text)?;
         if text.name.is_empty() || !text.name.bytes().all(bodega_semantics::fields::is_token_byte) {
             return Err(wrong("name", format!("{:?} must be one word of letters, digits and `-._`", text.name)));
         }
@@ -314,6 +299,39 @@ impl EdgeOptions {
             fill_window_bytes: text.fill_window_bytes,
         })
     }
+}
+
+fn wrong(place: &str, message: String) -> SnapshotError {
+    SnapshotError { place: format!("edge.{place}"), message }
+}
+
+/// What TLS and HTTP/2 need together.
+fn check_fronts(text: &Text) -> Result<(), SnapshotError> {
+    if !(1..=1000).contains(&text.max_streams) {
+        return Err(wrong("max_streams", format!("{} is not between 1 and 1000", text.max_streams)));
+    }
+    if !matches!(text.tls_min_version.as_str(), "1.2" | "1.3") {
+        return Err(wrong("tls_min_version", format!("{:?} is neither `1.2` nor `1.3`", text.tls_min_version)));
+    }
+    if !text.listen_tls.is_empty() && text.tls_certificates.is_empty() {
+        return Err(wrong("listen_tls", "TLS needs a certificate: name one in `tls`".to_owned()));
+    }
+    if text.tls_client_auth != ClientAuth::Off && text.tls_client_ca.is_none() {
+        return Err(wrong(
+            "tls_client_auth",
+            "client certificates need authorities to be checked against: name a file in `tls_client_ca`".to_owned(),
+        ));
+    }
+    Ok(())
+}
+
+/// Reads a list of certificates: `[{"certificate": path, "key": path}, ...]`, the default first.
+///
+/// # Errors
+/// When it is no such list.
+pub fn certificates_from_json(text: &str) -> Result<Vec<CertificateFiles>, SnapshotError> {
+    serde_json::from_str(text)
+        .map_err(|error| SnapshotError { place: "edge.tls".to_owned(), message: error.to_string() })
 }
 
 /// Less than this holds no page worth keeping beside the index.

@@ -52,13 +52,20 @@ def validate_snapshot(snapshot_json: str) -> None:
 class NativeEdge:
     """An edge that runs on threads of this process. It installs no signal handler and never enters the interpreter."""
 
-    def __new__(cls, options_json: str, snapshot_json: str, listener_fds: Sequence[int] = ...) -> NativeEdge:
+    def __new__(
+        cls,
+        options_json: str,
+        snapshot_json: str,
+        listener_fds: Sequence[int] = ...,
+        tls_listener_fds: Sequence[int] = ...,
+    ) -> NativeEdge:
         """Listen and serve.
 
         Args:
             options_json: What is of this machine: the `[edge]` table in plain numbers.
             snapshot_json: The compiled configuration.
             listener_fds: Listening sockets to serve on in place of `listen`; they are given away.
+            tls_listener_fds: The same for clients that come by TLS, in place of `listen_tls`.
 
         Raises:
             ConfigInvalid: If an option is wrong.
@@ -86,6 +93,19 @@ class NativeEdge:
 
     def listener_fds(self) -> list[int]:
         """Return the listening sockets for a successor process; they stay open here."""
+
+    def tls_listener_fds(self) -> list[int]:
+        """Return those for clients that come by TLS."""
+
+    def reload_certificates(self, certificates_json: str) -> None:
+        """Put other certificates in force for handshakes that begin from now on.
+
+        Args:
+            certificates_json: A list of objects with the paths ``certificate`` and ``key``; the default is the first.
+
+        Raises:
+            ConfigInvalid: If one cannot be read, or a key is not its certificate's; then nothing changes.
+        """
 
     def stats(self) -> str:
         """Return what the edge has done so far, as JSON."""

@@ -334,12 +334,12 @@ fn view<'a>(head: &'a RequestHead<'a, 'a>, connection: &Connection) -> RequestVi
     };
     RequestView {
         method: head.method,
-        https: false,
+        https: connection.is_https(),
         authority: head.host.unwrap_or_default(),
         path,
         query,
         fields: head.fields,
-        peer: connection.peer,
+        peer: connection.client(),
         has_body: !matches!(head.framing, BodyFraming::None | BodyFraming::Length(0)),
         version: if head.version == Version::Http10 { "1.0" } else { "1.1" },
         upgrade: head.upgrade,
@@ -362,7 +362,7 @@ async fn refuse_head(
     let mut answer: Answer = refusal(&thread.worker.edge, "GET", reason, None, None);
     explain(&mut answer, status, what);
     let sent_before = output.sent_bytes + output.pending.len() as u64;
-    let line = thread.log.as_ref().map(|log| log.unread(connection.peer, &answer));
+    let line = thread.log.as_ref().map(|log| log.unread(connection.client(), &answer));
     let (outcome, reason) = (answer.outcome, answer.reason);
     let written = output.answer(answer, Asked { is_http10: false, keep_alive: false }, false).await;
     Done { started, sent_before, received_bytes: 0, outcome, reason, line }.conclude(thread, output, &written)
@@ -381,7 +381,7 @@ fn explain(answer: &mut Answer, status: u16, what: &str) {
 /// Reads away what the client is still sending, so that it can read the answer before the connection is reset
 /// (RFC 9112 section 9.6). Bounded by the sweeper's idle timeout and in bytes.
 async fn linger(connection: &Connection, input: &mut Input) {
-    connection.stream.shutdown(std::net::Shutdown::Write);
+    connection.stream.finish();
     let mut left = LINGER_BYTES;
     let mut scrap = [0; 4096];
     input.consume(input.filled().len());

@@ -283,7 +283,13 @@ impl Output<'_> {
             }
         }
         self.pending.clear();
-        Ok(())
+        // What TLS has taken goes out too: nobody comes back for it.
+        loop {
+            match self.connection.stream.try_flush() {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.wait().await?,
+                flushed => return flushed,
+            }
+        }
     }
 
     async fn wait(&self) -> io::Result<()> {

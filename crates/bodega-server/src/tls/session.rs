@@ -1,0 +1,111 @@
+//! TLS around one socket: records in, records out, by shared reference.
+//!
+//! The lock is never contended for long: one task reads and writes, and the sweeper only ends sockets. What goes out is
+//! encrypted from where it lies into records that leave in one call; what the socket does not take waits here, bounded.
+
+use std::io::{self, IoSlice, Read, Write};
+
+use parking_lot::{Mutex, MutexGuard};
+use rustls::ServerConnection;
+
+use crate::socket::Socket;
+
+/// A TLS session.
+pub(crate) struct Session(Mutex<ServerConnection>);
+
+impl Session {
+    pub(crate) fn new(mut connection: ServerConnection) -> Self {
+        connection.set_buffer_limit(Some(MAX_UNSENT_BYTES));
+        Self(Mutex::new(connection))
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, ServerConnection> {
+        self.0.lock()
+    }
+
+    /// Reads what is there, decrypted.
+    pub(crate) fn try_read(&self, socket: &Socket, buffer: &mut [u8]) -> io::Result<usize> {
+        let mut tls = self.0.lock();
+        loop {
+            match tls.reader().read(buffer) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                // The client left without a word: the end all the same.
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(0),
+                read => return read,
+            }
+            receive(&mut tls, socket)?;
+        }
+    }
+
+    /// Encrypts and writes what fits of several pieces.
+    pub(crate) fn try_write_vectored(&self, socket: &Socket, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+        let mut tls = self.0.lock();
+        send(&mut tls, socket)?;
+        let n_bytes = tls.writer().write_vectored(pieces)?;
+        match send(&mut tls, socket) {
+            Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(error),
+            _ => Ok(n_bytes),
+        }
+    }
+
+    /// Sends what has been encrypted and has not left yet; `WouldBlock` if some of it is still there.
+    pub(crate) fn try_flush(&self, socket: &Socket) -> io::Result<()> {
+        send(&mut self.0.lock(), socket)
+    }
+
+    /// Says that nothing more will come.
+    pub(crate) fn close(&self, socket: &Socket) {
+        let mut tls = self.0.lock();
+        tls.send_close_notify();
+        // A client that does not take it has gone, or will see the end of the connection.
+        let _ = send(&mut tls, socket);
+    }
+}
+
+/// Reads records once, and processes them. An alert in answer to what was wrong is sent if it can be.
+pub(crate) fn receive(tls: &mut ServerConnection, socket: &Socket) -> io::Result<usize> {
+    let n_bytes = tls.read_tls(&mut Wire(socket))?;
+    let processed = tls.process_new_packets();
+    if tls.wants_write() {
+        // What does not fit goes out with the next write.
+        let _ = send(tls, socket);
+    }
+    processed.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+    Ok(n_bytes)
+}
+
+/// Sends records until none is left, or the socket takes no more.
+pub(crate) fn send(tls: &mut ServerConnection, socket: &Socket) -> io::Result<()> {
+    while tls.wants_write() {
+        if tls.write_tls(&mut Wire(socket))? == 0 {
+            return Err(io::ErrorKind::WriteZero.into());
+        }
+    }
+    Ok(())
+}
+
+/// The socket, for rustls.
+struct Wire<'a>(&'a Socket);
+
+impl Read for Wire<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.0.try_read(buffer)
+    }
+}
+
+impl Write for Wire<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.try_write(bytes)
+    }
+
+    fn write_vectored(&mut self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.0.try_write_vectored(pieces)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// How much may be encrypted and not sent: eight full records, so that an answer of 100 KiB leaves in one call.
+const MAX_UNSENT_BYTES: usize = 8 * 16 * 1024;
