@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 
-from tools.setup import debian, native, python, rust, s3_server
+from tools.setup import debian, go_program, native, python, rust
 from tools.setup.progress import ROOT, SetupFailed, note
 
 RECIPES = ("up", "test", "conformance", "lint", "bench", "docs", "wheel")
@@ -28,7 +28,7 @@ def main(recipe: str) -> int:
             native.prepare(environment)
         if recipe == "test":
             debian.prepare(debian.FOR_TESTS)
-            s3_server.prepare()
+            go_program.prepare(go_program.FOR_TESTS)
         if recipe in {"test", "wheel"}:
             note(f"wheel: {native.wheel(environment).relative_to(ROOT)}")
         if recipe == "bench":

@@ -17,7 +17,14 @@ from tools.setup.progress import ROOT, TOOLS, SetupFailed, note, run, step
 UNPACKED = TOOLS / "debian"
 SCRIPTS = TOOLS / "bin"
 
-FOR_TESTS: Mapping[str, str] = {"curl": "curl"}
+FOR_TESTS: Mapping[str, str] = {
+    "curl": "curl",
+    "chromium": "chromium",
+    "h2load": "nghttp2-client",
+    "nghttp": "nghttp2-client",
+    "openssl": "openssl",
+    "slowhttptest": "slowhttptest",
+}
 """Programs that tests start, and the packages that hold them."""
 
 FOR_BENCHMARKS: Mapping[str, str] = {
@@ -109,7 +116,7 @@ def _write_scripts(programs: Mapping[str, str]) -> None:
     libraries = sorted({str(path.parent) for path in UNPACKED.rglob("*.so*")})
     SCRIPTS.mkdir(parents=True, exist_ok=True)
     for program in programs:
-        found = next((path for path in UNPACKED.rglob(f"*bin/{program}") if not path.is_dir()), None)
+        found = _find_unpacked(program)
         if found is None:
             continue
         script = SCRIPTS / program
@@ -120,6 +127,14 @@ def _write_scripts(programs: Mapping[str, str]) -> None:
         )
         script.chmod(0o755)
         note(f"{program}: {script.relative_to(ROOT)}")
+
+
+def _find_unpacked(program: str) -> Path | None:
+    # A launcher in bin (chromium's) names /usr/lib, where nothing is: what it launches is found beside it.
+    launched = UNPACKED / "usr" / "lib" / program / program
+    if launched.is_file():
+        return launched
+    return next((path for path in UNPACKED.rglob(f"*bin/{program}") if not path.is_dir()), None)
 
 
 class _no_daemons:  # noqa: N801 - reads as a statement
