@@ -15,6 +15,7 @@ mod front_metrics;
 mod http1;
 mod in_process;
 pub mod listener;
+pub mod proxy_protocol;
 mod report;
 pub mod server;
 mod socket;
