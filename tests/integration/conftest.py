@@ -7,6 +7,8 @@ from contextlib import ExitStack
 from typing import Any, Protocol
 
 import pytest
+from tests.integration.certificates import Authority, Pair
+from tests.integration.edge_process import EdgeProcess
 
 from bodega.config import EdgeSettings
 from bodega.distributions import Behavior, Declarations, Distribution
@@ -44,6 +46,34 @@ def serve() -> Iterator[Serve]:
             # A test that failed must not wait for what it left under way.
             stack.callback(edge.stop, "2s")
             return edge.start()
+
+        yield start
+
+
+class Front(Protocol):
+    """Starts an edge as a process of its own that listens with and without TLS; options as the native core has them."""
+
+    def __call__(self, origin: Origin, *, policy: str = "web", **options: Any) -> EdgeProcess: ...
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority(tmp_path_factory.mktemp("certificates"))
+
+
+@pytest.fixture(scope="session")
+def certificate(authority: Authority) -> Pair:
+    """The certificate of every edge that `front` starts."""
+    return authority.sign("edge.test", "localhost", "127.0.0.1")
+
+
+@pytest.fixture
+def front(certificate: Pair) -> Iterator[Front]:
+    with ExitStack() as stack:
+
+        def start(origin: Origin, *, policy: str = "web", **options: Any) -> EdgeProcess:
+            usual = {"listen_tls": ["127.0.0.1:0"], "tls_certificates": [certificate.options]}
+            return stack.enter_context(EdgeProcess(origin.url, policy, {**usual, **options}))
 
         yield start
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import ssl
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -50,7 +51,10 @@ class Wire:
         receive_buffer: int | None = None,
         source: str | None = None,
         timeout_seconds: float = TIMEOUT_SECONDS,
+        tls: ssl.SSLContext | None = None,
+        name: str | None = "edge.test",
     ) -> None:
+        """Connect; over TLS where there is a context, asking for the certificate of `name`."""
         if url.startswith("unix:"):
             self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
             target: str | tuple[str, int] = url.removeprefix("unix:")
@@ -68,6 +72,8 @@ class Wire:
         self._input = b""
         try:
             self._socket.connect(target)
+            if tls is not None:
+                self._socket = tls.wrap_socket(self._socket, server_hostname=name)
         except OSError:
             self._socket.close()
             raise
@@ -80,6 +86,15 @@ class Wire:
 
     def close(self) -> None:
         self._socket.close()
+
+    def certificate_names(self) -> list[str]:
+        """Return the host names of the certificate that the other side showed."""
+        assert isinstance(self._socket, ssl.SSLSocket)
+        shown = self._socket.getpeercert()
+        assert shown is not None
+        names = shown["subjectAltName"]
+        assert isinstance(names, tuple)
+        return [str(pair[1]) for pair in names if pair[0] == "DNS"]
 
     def send(self, *pieces: bytes) -> Self:
         self._socket.sendall(b"".join(pieces))
@@ -177,7 +192,7 @@ class Wire:
     def _receive(self, n_bytes: int) -> bytes:
         try:
             piece = self._socket.recv(n_bytes)
-        except ConnectionError as error:
+        except (ConnectionError, ssl.SSLEOFError) as error:
             raise Broken(str(error)) from error
         if not piece:
             raise Broken(f"the connection ended after {self._input[:200]!r}")

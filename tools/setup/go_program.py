@@ -69,7 +69,7 @@ def _build(program: Program, go: Path) -> None:
     small = ("-trimpath", "-ldflags=-s -w")
     by_version = f"go install {program.package}@{program.version}"
     if program.pins is None:
-        command = [go, "install", *small, f"{program.package}@{program.version}"]
+        command: list[str | Path] = [go, "install", *small, f"{program.package}@{program.version}"]
     else:
         command = [go, "-C", program.pins, "install", *small, program.package]
     with step(f"{program.what} ({program.name} {program.version})"):
