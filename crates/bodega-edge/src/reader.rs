@@ -48,7 +48,8 @@ enum Held {
 
 impl Piece {
     /// What of `entry` lies at `position`, up to `end`, in one piece; `None` where nothing does.
-    pub(crate) fn of_entry(entry: &Entry, position: u64, end: u64) -> Option<Self> {
+    #[must_use]
+    pub fn of_entry(entry: &Entry, position: u64, end: u64) -> Option<Self> {
         let bound = |n_bytes: u64| usize::try_from(n_bytes).unwrap_or(usize::MAX);
         match entry.body() {
             Body::Inline(bytes) => {

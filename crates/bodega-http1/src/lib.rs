@@ -16,7 +16,7 @@ pub mod write;
 pub use bodega_semantics::Field;
 pub use chunked::{ChunkDecoder, ChunkError, Step};
 pub use error::{HeadError, HeadErrorKind};
-pub use request_head::{BodyFraming, RequestHead, parse_request};
+pub use request_head::{BodyFraming, RequestHead, authority, parse_request};
 pub use response_head::{AnswerFraming, Codings, RequestKind, ResponseHead, parse_response};
 
 /// A field slot before parsing: fill an array with it and lend it to `parse_request` or `parse_response`.

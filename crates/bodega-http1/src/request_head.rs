@@ -183,7 +183,10 @@ fn strip_scheme(target: &str) -> Option<&str> {
 
 /// A host with an optional port (RFC 3986 section 3.2), narrowed to what names of hosts are made of:
 /// no user information (RFC 9110 section 4.2.4), no empty host or label, no escapes, no sub-delimiters.
-fn authority(value: &[u8]) -> Result<&str, HeadError> {
+///
+/// # Errors
+/// When it is none.
+pub fn authority(value: &[u8]) -> Result<&str, HeadError> {
     const WRONG: HeadError = HeadError::malformed("a malformed Host");
     let (host_ok, rest) = match value {
         [b'[', inner @ ..] => {

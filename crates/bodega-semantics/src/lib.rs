@@ -20,6 +20,7 @@ pub mod outcome;
 pub mod partial;
 pub mod path;
 pub mod policy;
+pub mod priority;
 pub mod range;
 pub mod reuse;
 pub mod storable;

@@ -6,6 +6,7 @@
 use std::net::{IpAddr, Shutdown};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::task::Waker;
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -18,6 +19,9 @@ pub(crate) const TICK: Duration = Duration::from_millis(250);
 /// How long a drain waits for a request of a connection that was just accepted; and, when a successor has taken over,
 /// of one that was just in use: its next request may be on its way.
 const REQUEST_WAIT: Duration = Duration::from_secs(1);
+
+/// How long a client may take to see that its connection has ended.
+const LEAVE_WAIT: Duration = Duration::from_secs(5);
 
 /// What a connection is waiting for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +41,10 @@ pub(crate) enum Phase {
     Write,
     /// The machine: origins have timeouts of their own.
     Work,
+    /// HTTP/2 with streams under way: each has a timeout of its own.
+    Streams,
+    /// HTTP/2 without any. Its task ends it with a word to the client.
+    NoStreams,
 }
 
 /// A connection as its sweeper sees it.
@@ -48,6 +56,8 @@ pub(crate) struct Connection {
     phase: AtomicU8,
     since: AtomicU32,
     expired: AtomicBool,
+    /// The task of an HTTP/2 connection, to tell it that something is due.
+    task: Mutex<Option<Waker>>,
 }
 
 /// A client behind a proxy that speaks for it.
@@ -78,6 +88,7 @@ impl Connection {
             phase: AtomicU8::new(Phase::First as u8),
             since: AtomicU32::new(tick),
             expired: AtomicBool::new(false),
+            task: Mutex::new(None),
         }
     }
 
@@ -104,6 +115,27 @@ impl Connection {
         self.phase.store(phase as u8, Ordering::Relaxed);
     }
 
+    /// Begins to wait, unless it waits for that already.
+    pub(crate) fn enter_anew(&self, phase: Phase, tick: u32) {
+        if self.phase.load(Ordering::Relaxed) != phase as u8 {
+            self.enter(phase, tick);
+        }
+    }
+
+    /// Whom to wake when something is due.
+    pub(crate) fn wake_with(&self, waker: &Waker) {
+        let mut task = self.task.lock();
+        if !task.as_ref().is_some_and(|known| known.will_wake(waker)) {
+            *task = Some(waker.clone());
+        }
+    }
+
+    fn wake(&self) {
+        if let Some(waker) = &*self.task.lock() {
+            waker.wake_by_ref();
+        }
+    }
+
     /// Whether no byte of a request has come yet.
     pub(crate) fn awaits_first_request(&self) -> bool {
         self.phase.load(Ordering::Relaxed) == Phase::First as u8
@@ -123,6 +155,17 @@ impl Connection {
             phase if phase == Phase::Head as u8 => (timeouts.head, Shutdown::Read),
             phase if phase == Phase::Body as u8 => (timeouts.body, Shutdown::Read),
             phase if phase == Phase::Write as u8 => (timeouts.write, Shutdown::Both),
+            // One that does not take its leave is ended all the same.
+            phase if phase == Phase::NoStreams as u8 && self.has_expired() => {
+                (timeouts.idle + LEAVE_WAIT, Shutdown::Both)
+            }
+            phase if phase == Phase::NoStreams as u8 => {
+                if waited > timeouts.idle {
+                    self.expired.store(true, Ordering::Relaxed);
+                    self.wake();
+                }
+                return;
+            }
             _ => return,
         };
         if waited > limit {
@@ -137,6 +180,10 @@ impl Connection {
         let is_over = match phase {
             phase if phase == Phase::First as u8 => waited >= REQUEST_WAIT,
             phase if phase == Phase::Idle as u8 => !waits_for_next || waited >= REQUEST_WAIT,
+            phase if phase == Phase::Streams as u8 || phase == Phase::NoStreams as u8 => {
+                self.wake();
+                false
+            }
             _ => false,
         };
         if is_over {

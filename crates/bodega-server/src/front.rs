@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::admission::Admitted;
 use crate::connection::Connection;
 use crate::http1;
+use crate::http2;
 use crate::tls::handshake::{self, Protocol};
 use crate::worker::Thread;
 
@@ -15,7 +16,9 @@ pub(crate) async fn run(thread: &Arc<Thread>, connection: &Arc<Connection>) {
         None => Some(Protocol::Http1),
     };
     match protocol {
-        Some(Protocol::Http1 | Protocol::Http2) => http1::serve::run(thread, connection).await,
+        Some(Protocol::Http1) => http1::serve::run(thread, connection).await,
+        // In a box of its own, so that a connection takes no more memory than its protocol needs.
+        Some(Protocol::Http2) => Box::pin(http2::serve::run(thread, connection)).await,
         None => {}
     }
 }

@@ -2,6 +2,7 @@
 
 use bodega_telemetry::Counter;
 
+use crate::http2::Misuse;
 use crate::tls::handshake::Failed;
 
 /// Counters that only their own thread adds to.
@@ -10,6 +11,7 @@ pub(crate) struct FrontMetrics {
     /// By version (1.2, 1.3) and whether the session was resumed.
     handshakes: [[Counter; 2]; 2],
     failures: [Counter; Failed::ALL.len()],
+    misuses: [Counter; Misuse::ALL.len()],
 }
 
 impl FrontMetrics {
@@ -19,6 +21,14 @@ impl FrontMetrics {
 
     pub(crate) fn handshake_failed(&self, failed: Failed) {
         self.failures[failed as usize].add(1);
+    }
+
+    pub(crate) fn misused(&self, misuse: Misuse) {
+        self.misuses[misuse as usize].add(1);
+    }
+
+    pub(crate) fn misuses(&self, misuse: Misuse) -> u64 {
+        self.misuses[misuse as usize].get()
     }
 
     pub(crate) fn handshakes(&self, is_tls13: bool, resumed: bool) -> u64 {

@@ -18,6 +18,7 @@ use serde_json::json;
 use crate::access_log::AccessLog;
 use crate::admission::Admission;
 use crate::counted_fetch::OriginCounts;
+use crate::http2::Misuse;
 use crate::tls::handshake::Failed;
 use crate::worker::Thread;
 
@@ -209,6 +210,11 @@ impl Reporter {
         for failed in Failed::ALL {
             let count = self.sum(|thread| thread.front_metrics.handshake_failures(failed));
             text.sample(&names::TLS_HANDSHAKE_FAILURES, &[region, failed.name()], count);
+        }
+        text.begin(&names::HTTP2_MISUSES);
+        for misuse in Misuse::ALL {
+            let count = self.sum(|thread| thread.front_metrics.misuses(misuse));
+            text.sample(&names::HTTP2_MISUSES, &[region, misuse.name()], count);
         }
         let origins = self.counts.all();
         text.begin(&names::ORIGIN_REQUESTS);

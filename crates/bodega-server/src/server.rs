@@ -123,43 +123,15 @@ impl Server {
             options.max_connections_per_client,
             options.max_handshakes,
         ));
-        let proxy_networks: Arc<[_]> = options.proxy_protocol.as_slice().into();
         let mut threads = Vec::with_capacity(n_threads);
         for index in 0..n_threads {
-            let thread = Arc::new(Thread {
-                worker: Arc::new(Worker {
-                    edge: Arc::clone(&edge),
-                    fetch: Arc::new(CountedFetch::new(origins.worker(), Arc::clone(&counts))),
-                    metrics: Metrics::default(),
-                    fillers: Fillers::default(),
-                }),
-                connections: Connections::default(),
-                limits: bodega_http1::Limits {
-                    max_head_bytes: options.max_header_bytes,
-                    max_request_line_bytes: (options.max_header_bytes / 2).max(1024),
-                    max_fields: bodega_http1::MAX_FIELDS,
-                },
-                max_body_bytes: options.max_body_bytes,
-                log: log.clone(),
-                spare: Mutex::new(Vec::new()),
-                via_and_age: format!("Via: 1.1 {}\r\nAge: ", options.name).into_bytes(),
-                cache_status_hit: cache_status_hit(&options.name),
-                timeouts: Timeouts {
-                    handshake: options.handshake_timeout,
-                    idle: options.idle_timeout,
-                    head: options.header_timeout,
-                    body: options.body_timeout,
-                    write: options.write_timeout,
-                },
-                admission: Arc::clone(&admission),
-                front_metrics: FrontMetrics::default(),
-                handshake_turn: Semaphore::new(1),
-                proxy_networks: Arc::clone(&proxy_networks),
-                draining: AtomicBool::new(false),
-                handed_over: AtomicBool::new(false),
-                stop_accepting: Notify::new(),
-                end: Notify::new(),
+            let worker = Arc::new(Worker {
+                edge: Arc::clone(&edge),
+                fetch: Arc::new(CountedFetch::new(origins.worker(), Arc::clone(&counts))),
+                metrics: Metrics::default(),
+                fillers: Fillers::default(),
             });
+            let thread = Arc::new(thread(options, worker, log.clone(), Arc::clone(&admission))?);
             let mut acceptors = Vec::with_capacity(listening.len());
             for one in &listening {
                 acceptors.push(Acceptor {
@@ -327,6 +299,48 @@ impl Drop for Server {
     }
 }
 
+/// What the connections of one thread share.
+fn thread(
+    options: &EdgeOptions,
+    worker: Arc<Worker>,
+    log: Option<AccessLog>,
+    admission: Arc<Admission>,
+) -> Result<Thread, StartError> {
+    Ok(Thread {
+        worker,
+        connections: Connections::default(),
+        limits: bodega_http1::Limits {
+            max_head_bytes: options.max_header_bytes,
+            max_request_line_bytes: (options.max_header_bytes / 2).max(1024),
+            max_fields: bodega_http1::MAX_FIELDS,
+        },
+        max_body_bytes: options.max_body_bytes,
+        log,
+        spare: Mutex::new(Vec::new()),
+        via_and_age: format!("Via: 1.1 {}\r\nAge: ", options.name).into_bytes(),
+        cache_status_hit: [b"\r\nCache-Status: ", &cache_status_hit(&options.name)[..]].concat(),
+        cache_status_hit_value: cache_status_hit(&options.name),
+        via: http::HeaderValue::from_str(&format!("1.1 {}", options.name))
+            .map_err(|error| StartError::Setting(format!("name: {error}")))?,
+        max_streams: options.max_streams,
+        timeouts: Timeouts {
+            handshake: options.handshake_timeout,
+            idle: options.idle_timeout,
+            head: options.header_timeout,
+            body: options.body_timeout,
+            write: options.write_timeout,
+        },
+        admission,
+        front_metrics: FrontMetrics::default(),
+        handshake_turn: Semaphore::new(1),
+        proxy_networks: options.proxy_protocol.clone(),
+        draining: AtomicBool::new(false),
+        handed_over: AtomicBool::new(false),
+        stop_accepting: Notify::new(),
+        end: Notify::new(),
+    })
+}
+
 fn open_listeners(options: &EdgeOptions, given: &Inherited, n_threads: usize) -> Result<Vec<Listening>, StartError> {
     let open = |address: &String| listener::open(address, n_threads).map_err(StartError::Listen);
     let inherit = |fd: &RawFd| listener::inherit(*fd, n_threads).map_err(StartError::System);
@@ -378,7 +392,7 @@ fn format(name: &str) -> Result<Format, StartError> {
 }
 
 fn cache_status_hit(name: &str) -> Vec<u8> {
-    let mut whole = b"\r\nCache-Status: ".to_vec();
+    let mut whole = Vec::new();
     bodega_semantics::cache_status::write_hit(&mut whole, name, 0);
     // Everything up to the number, which is written for each answer.
     whole.pop();

@@ -85,7 +85,6 @@ impl Stream {
     }
 
     /// As `writable`, for hand-written futures.
-    #[expect(dead_code, reason = "for the PROXY header and HTTP/2, which come next")]
     pub(crate) fn poll_write_ready(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.socket.poll_write_ready(context)
     }

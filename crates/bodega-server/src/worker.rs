@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use bodega_edge::Worker;
 use bodega_snapshot::options::is_in;
+use http::HeaderValue;
 use ipnet::IpNet;
 use parking_lot::Mutex;
 use rustls::{ServerConfig, ServerConnection};
@@ -38,13 +39,19 @@ pub(crate) struct Thread {
     pub(crate) via_and_age: Vec<u8>,
     /// `\r\nCache-Status: NAME; hit; ttl=`
     pub(crate) cache_status_hit: Vec<u8>,
+    /// `NAME; hit; ttl=`
+    pub(crate) cache_status_hit_value: Vec<u8>,
+    /// `1.1 NAME`
+    pub(crate) via: HeaderValue,
+    /// Requests at once on one HTTP/2 connection.
+    pub(crate) max_streams: u32,
     pub(crate) timeouts: Timeouts,
     pub(crate) admission: Arc<Admission>,
     pub(crate) front_metrics: FrontMetrics,
     /// One handshake is computed in a turn of the loop.
     pub(crate) handshake_turn: Semaphore,
     /// The networks whose connections begin with a PROXY header.
-    pub(crate) proxy_networks: Arc<[IpNet]>,
+    pub(crate) proxy_networks: Vec<IpNet>,
     pub(crate) draining: AtomicBool,
     pub(crate) handed_over: AtomicBool,
     /// Wakes the acceptors when draining begins, and the thread when it must end.

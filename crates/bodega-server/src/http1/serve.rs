@@ -9,18 +9,18 @@ use std::time::Instant;
 use bodega_edge::exchange::{Journey, OwnedRequest};
 use bodega_edge::fetch::RequestBody;
 use bodega_edge::interim::{Came, InterimReceiver};
-use bodega_edge::{Answer, AnswerHead, Begun, BodyPlan, Finished, RequestView, begin, complete, finish, refusal};
-use bodega_http1::write::reason_phrase;
+use bodega_edge::{Answer, Begun, Finished, RequestView, begin, complete, finish, refusal};
 use bodega_http1::{
     BodyFraming, EMPTY_FIELD, HeadError, HeadErrorKind, MAX_FIELDS, Parsed, RequestHead, Version, parse_request,
 };
-use bodega_semantics::{Head, Reason};
+use bodega_semantics::Reason;
 
 use crate::access_log::Line;
 use crate::connection::{Connection, Phase};
 use crate::http1::body::Incoming;
 use crate::http1::input::Input;
 use crate::http1::write::{Asked, Output, Written};
+use crate::refused;
 use crate::worker::Thread;
 
 /// Serves `connection` until it ends.
@@ -358,24 +358,12 @@ async fn refuse_head(
     (status, what): (u16, &str),
     started: Instant,
 ) -> Exchanged {
-    let reason = if matches!(status, 414 | 431) { Reason::Limit } else { Reason::Malformed };
-    let mut answer: Answer = refusal(&thread.worker.edge, "GET", reason, None, None);
-    explain(&mut answer, status, what);
+    let answer = refused::answer(thread, status, what);
     let sent_before = output.sent_bytes + output.pending.len() as u64;
     let line = thread.log.as_ref().map(|log| log.unread(connection.client(), &answer));
     let (outcome, reason) = (answer.outcome, answer.reason);
     let written = output.answer(answer, Asked { is_http10: false, keep_alive: false }, false).await;
     Done { started, sent_before, received_bytes: 0, outcome, reason, line }.conclude(thread, output, &written)
-}
-
-/// Says in place of the general words for the reason which status it is, and what was wrong.
-fn explain(answer: &mut Answer, status: u16, what: &str) {
-    let AnswerHead::Built(fields) = &answer.head else { return };
-    let id = String::from_utf8_lossy(fields.first("x-request-id").unwrap_or_default());
-    let text = format!("{status} {}: {what}\nrequest {id}\n", reason_phrase(status));
-    answer.status = status;
-    answer.content_length = Some(text.len() as u64);
-    answer.body = BodyPlan::Bytes(text.into());
 }
 
 /// Reads away what the client is still sending, so that it can read the answer before the connection is reset

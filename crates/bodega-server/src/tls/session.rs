@@ -4,6 +4,7 @@
 //! encrypted from where it lies into records that leave in one call; what the socket does not take waits here, bounded.
 
 use std::io::{self, IoSlice, Read, Write};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parking_lot::{Mutex, MutexGuard};
 use rustls::ServerConnection;
@@ -11,21 +12,25 @@ use rustls::ServerConnection;
 use crate::socket::Socket;
 
 /// A TLS session.
-pub(crate) struct Session(Mutex<ServerConnection>);
+pub(crate) struct Session {
+    tls: Mutex<ServerConnection>,
+    /// About how much has been encrypted and not sent. Changed under the lock only.
+    unsent_bytes: AtomicUsize,
+}
 
 impl Session {
     pub(crate) fn new(mut connection: ServerConnection) -> Self {
         connection.set_buffer_limit(Some(MAX_UNSENT_BYTES));
-        Self(Mutex::new(connection))
+        Self { tls: Mutex::new(connection), unsent_bytes: AtomicUsize::new(0) }
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, ServerConnection> {
-        self.0.lock()
+        self.tls.lock()
     }
 
     /// Reads what is there, decrypted.
     pub(crate) fn try_read(&self, socket: &Socket, buffer: &mut [u8]) -> io::Result<usize> {
-        let mut tls = self.0.lock();
+        let mut tls = self.tls.lock();
         loop {
             match tls.reader().read(buffer) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
@@ -39,7 +44,7 @@ impl Session {
 
     /// Encrypts and writes what fits of several pieces.
     pub(crate) fn try_write_vectored(&self, socket: &Socket, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
-        let mut tls = self.0.lock();
+        let mut tls = self.tls.lock();
         send(&mut tls, socket)?;
         let n_bytes = tls.writer().write_vectored(pieces)?;
         match send(&mut tls, socket) {
@@ -48,14 +53,43 @@ impl Session {
         }
     }
 
+    /// Encrypts all of several pieces; they leave with `try_flush`. Who calls this looks at `unsent_bytes` before.
+    pub(crate) fn encrypt(&self, pieces: &[IoSlice<'_>]) -> io::Result<()> {
+        let mut tls = self.tls.lock();
+        tls.set_buffer_limit(None);
+        let n_bytes = tls.writer().write_vectored(pieces)?;
+        let unsent = self.unsent_bytes() + n_bytes + n_bytes.div_ceil(16 * 1024) * RECORD_OVERHEAD_BYTES;
+        self.unsent_bytes.store(unsent, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// How much `encrypt` has made that has not left.
+    pub(crate) fn unsent_bytes(&self) -> usize {
+        self.unsent_bytes.load(Ordering::Relaxed)
+    }
+
     /// Sends what has been encrypted and has not left yet; `WouldBlock` if some of it is still there.
     pub(crate) fn try_flush(&self, socket: &Socket) -> io::Result<()> {
-        send(&mut self.0.lock(), socket)
+        let mut tls = self.tls.lock();
+        let mut unsent = self.unsent_bytes();
+        let flushed = loop {
+            if !tls.wants_write() {
+                unsent = 0;
+                break Ok(());
+            }
+            match tls.write_tls(&mut Wire(socket)) {
+                Ok(0) => break Err(io::ErrorKind::WriteZero.into()),
+                Ok(n_bytes) => unsent = unsent.saturating_sub(n_bytes),
+                Err(error) => break Err(error),
+            }
+        };
+        self.unsent_bytes.store(unsent, Ordering::Relaxed);
+        flushed
     }
 
     /// Says that nothing more will come.
     pub(crate) fn close(&self, socket: &Socket) {
-        let mut tls = self.0.lock();
+        let mut tls = self.tls.lock();
         tls.send_close_notify();
         // A client that does not take it has gone, or will see the end of the connection.
         let _ = send(&mut tls, socket);
@@ -107,5 +141,7 @@ impl Write for Wire<'_> {
     }
 }
 
+/// Head, content type and tag of a record in TLS 1.3 (RFC 8446 section 5.2).
+const RECORD_OVERHEAD_BYTES: usize = 22;
 /// How much may be encrypted and not sent: eight full records, so that an answer of 100 KiB leaves in one call.
 const MAX_UNSENT_BYTES: usize = 8 * 16 * 1024;
