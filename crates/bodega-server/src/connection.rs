@@ -103,7 +103,6 @@ impl Connection {
     }
 
     /// Believes a proxy; once.
-    #[expect(dead_code, reason = "for the PROXY header and HTTP/2, which come next")]
     pub(crate) fn set_proxied(&self, proxied: Proxied) {
         // Only the first header of a connection is read.
         let _ = self.proxied.set(proxied);

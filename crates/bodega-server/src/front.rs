@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use crate::admission::Admitted;
-use crate::connection::Connection;
+use crate::connection::{Connection, Phase, Proxied};
 use crate::http1;
 use crate::http2;
-use crate::tls::handshake::{self, Protocol};
+use crate::proxy_protocol::{self, Parsed};
+use crate::tls::handshake::{self, Failed, Protocol};
 use crate::worker::Thread;
 
 /// Serves `connection` until it ends.
@@ -24,6 +25,29 @@ pub(crate) async fn run(thread: &Arc<Thread>, connection: &Arc<Connection>) {
 }
 
 /// Reads what a proxy says of its client. False: it says nothing that can be believed, or the client is one too many.
-pub(crate) async fn read_proxy_header(_: &Arc<Thread>, _: &Connection, _: &mut Admitted) -> bool {
-    true
+pub(crate) async fn read_proxy_header(thread: &Thread, connection: &Connection, admitted: &mut Admitted) -> bool {
+    connection.enter(Phase::Handshake, thread.connections.tick());
+    let socket = connection.stream.socket();
+    // On the heap: a task that holds it across a wait would be as large for every connection.
+    let mut seen = vec![0; proxy_protocol::MAX_V2_BYTES];
+    let header = loop {
+        let Ok(n_seen @ 1..) = socket.peek(&mut seen).await else { return false };
+        match proxy_protocol::parse(&seen[..n_seen]) {
+            Ok(Parsed::Header(header)) => break header,
+            // What was seen is there still: only more of it is news.
+            Ok(Parsed::Incomplete) => socket.forget_readiness(),
+            Err(_) => {
+                thread.front_metrics.handshake_failed(Failed::Proxy);
+                return false;
+            }
+        }
+    };
+    // The bytes are there: the read is whole.
+    if !matches!(socket.try_read(&mut seen[..header.n_bytes]), Ok(n_read) if n_read == header.n_bytes) {
+        return false;
+    }
+    let client = header.client.map_or(connection.client(), |client| client.ip().to_canonical());
+    connection.set_proxied(Proxied { client, https: header.https });
+    connection.enter(Phase::First, thread.connections.tick());
+    admitted.count_for(client)
 }

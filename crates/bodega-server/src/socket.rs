@@ -48,7 +48,6 @@ impl Socket {
     }
 
     /// Looks at what has come without taking it; a Unix socket shows nothing.
-    #[expect(dead_code, reason = "for the PROXY header and HTTP/2, which come next")]
     pub(crate) async fn peek(&self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
             Self::Tcp(stream) => stream.peek(buffer).await,

@@ -63,7 +63,7 @@ metrics! {
     CONNECTIONS = "cdn_connections", Gauge, ["region"], "Open connections of clients.";
     CONNECTIONS_REFUSED = "cdn_connections_refused_total", Counter, ["region", "limit"], "Connections refused by the limit in all or for one client.";
     TLS_HANDSHAKES = "cdn_tls_handshakes_total", Counter, ["region", "version", "resumed"], "Finished TLS handshakes by version, and whether a session was resumed.";
-    TLS_HANDSHAKE_FAILURES = "cdn_tls_handshake_failures_total", Counter, ["region", "reason"], "TLS handshakes that came to nothing: limit, timeout, refused, client_gone.";
+    TLS_HANDSHAKE_FAILURES = "cdn_tls_handshake_failures_total", Counter, ["region", "reason"], "Connections that came to nothing before HTTP: limit, timeout, refused, client_gone, proxy_header.";
     HTTP2_MISUSES = "cdn_http2_misuses_total", Counter, ["region", "kind"], "HTTP/2 connections (and stalled streams) that were ended for what the client did.";
     LOG_DROPPED = "cdn_log_dropped_total", Counter, ["region"], "Access log lines that did not fit into the queue.";
     INVALIDATION_SEQUENCE = "cdn_invalidation_sequence", Gauge, ["region"], "The number of the last applied event.";

@@ -86,10 +86,12 @@ pub(crate) enum Failed {
     Refused,
     /// The client left.
     ClientGone,
+    /// A proxy whose header is none.
+    Proxy,
 }
 
 impl Failed {
-    pub(crate) const ALL: [Self; 4] = [Self::Limit, Self::Timeout, Self::Refused, Self::ClientGone];
+    pub(crate) const ALL: [Self; 5] = [Self::Limit, Self::Timeout, Self::Refused, Self::ClientGone, Self::Proxy];
 
     pub(crate) const fn name(self) -> &'static str {
         match self {
@@ -97,6 +99,7 @@ impl Failed {
             Self::Timeout => "timeout",
             Self::Refused => "refused",
             Self::ClientGone => "client_gone",
+            Self::Proxy => "proxy_header",
         }
     }
 }
