@@ -38,6 +38,9 @@ impl Stream {
     /// Waits until there is something to read, or the end. Under TLS that something may be no more than a part of a
     /// record.
     pub(crate) async fn readable(&self) -> io::Result<()> {
+        if self.has_more() {
+            return Ok(());
+        }
         self.socket.readable().await
     }
 
@@ -81,7 +84,15 @@ impl Stream {
 
     /// As `readable`, for hand-written futures.
     pub(crate) fn poll_read_ready(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.has_more() {
+            return Poll::Ready(Ok(()));
+        }
         self.socket.poll_read_ready(context)
+    }
+
+    /// Whether TLS holds something that the socket does not tell of any more.
+    fn has_more(&self) -> bool {
+        self.tls.as_deref().is_some_and(Session::has_more)
     }
 
     /// As `writable`, for hand-written futures.

@@ -11,7 +11,7 @@ use rustls::{HandshakeKind, ProtocolVersion};
 use crate::connection::{Connection, Phase};
 use crate::stream::Stream;
 use crate::tls::config::HTTP2;
-use crate::tls::session::{self, Session};
+use crate::tls::session::Session;
 use crate::worker::Thread;
 
 /// What client and edge agreed on.
@@ -63,7 +63,7 @@ async fn shake(thread: &Thread, stream: &Stream, session: &Session) -> io::Resul
         stream.readable().await?;
         // The permit is kept for a turn of the loop.
         let _turn = thread.handshake_turn.acquire().await;
-        let received = session::receive(&mut session.lock(), stream.socket());
+        let received = session.receive(stream.socket());
         match received {
             Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}

@@ -4,7 +4,7 @@
 //! encrypted from where it lies into records that leave in one call; what the socket does not take waits here, bounded.
 
 use std::io::{self, IoSlice, Read, Write};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use parking_lot::{Mutex, MutexGuard};
 use rustls::ServerConnection;
@@ -16,12 +16,14 @@ pub(crate) struct Session {
     tls: Mutex<ServerConnection>,
     /// About how much has been encrypted and not sent. Changed under the lock only.
     unsent_bytes: AtomicUsize,
+    /// Whether something has been decrypted and not been read: the socket says nothing of it any more.
+    has_more: AtomicBool,
 }
 
 impl Session {
     pub(crate) fn new(mut connection: ServerConnection) -> Self {
         connection.set_buffer_limit(Some(MAX_UNSENT_BYTES));
-        Self { tls: Mutex::new(connection), unsent_bytes: AtomicUsize::new(0) }
+        Self { tls: Mutex::new(connection), unsent_bytes: AtomicUsize::new(0), has_more: AtomicBool::new(false) }
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, ServerConnection> {
@@ -36,10 +38,37 @@ impl Session {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 // The client left without a word: the end all the same.
                 Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(0),
-                read => return read,
+                read => {
+                    if !matches!(read, Ok(n_bytes) if n_bytes == buffer.len()) {
+                        self.has_more.store(false, Ordering::Relaxed);
+                    }
+                    return read;
+                }
             }
-            receive(&mut tls, socket)?;
+            self.receive_into(&mut tls, socket)?;
         }
+    }
+
+    /// Whether a read has something to give, whatever the socket has.
+    pub(crate) fn has_more(&self) -> bool {
+        self.has_more.load(Ordering::Relaxed)
+    }
+
+    /// Reads records once, and processes them. An alert in answer to what was wrong is sent if it can be.
+    pub(crate) fn receive(&self, socket: &Socket) -> io::Result<usize> {
+        self.receive_into(&mut self.tls.lock(), socket)
+    }
+
+    fn receive_into(&self, tls: &mut ServerConnection, socket: &Socket) -> io::Result<usize> {
+        let n_bytes = tls.read_tls(&mut Wire(socket))?;
+        let processed = tls.process_new_packets();
+        if tls.wants_write() {
+            // What does not fit goes out with the next write.
+            let _ = send(tls, socket);
+        }
+        let state = processed.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+        self.has_more.store(state.plaintext_bytes_to_read() > 0 || state.peer_has_closed(), Ordering::Relaxed);
+        Ok(n_bytes)
     }
 
     /// Encrypts and writes what fits of several pieces.
@@ -96,20 +125,8 @@ impl Session {
     }
 }
 
-/// Reads records once, and processes them. An alert in answer to what was wrong is sent if it can be.
-pub(crate) fn receive(tls: &mut ServerConnection, socket: &Socket) -> io::Result<usize> {
-    let n_bytes = tls.read_tls(&mut Wire(socket))?;
-    let processed = tls.process_new_packets();
-    if tls.wants_write() {
-        // What does not fit goes out with the next write.
-        let _ = send(tls, socket);
-    }
-    processed.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
-    Ok(n_bytes)
-}
-
 /// Sends records until none is left, or the socket takes no more.
-pub(crate) fn send(tls: &mut ServerConnection, socket: &Socket) -> io::Result<()> {
+fn send(tls: &mut ServerConnection, socket: &Socket) -> io::Result<()> {
     while tls.wants_write() {
         if tls.write_tls(&mut Wire(socket))? == 0 {
             return Err(io::ErrorKind::WriteZero.into());
