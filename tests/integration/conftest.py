@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from typing import Any, Protocol
 
@@ -78,6 +78,6 @@ def front(certificate: Pair) -> Iterator[Front]:
         yield start
 
 
-def site(origin: Origin, *, hosts: str = "*", policy: Any = "web", **behavior: Any) -> Distribution:
+def site(origin: Origin, *, hosts: str | Sequence[str] = "*", policy: Any = "web", **behavior: Any) -> Distribution:
     """Declare one origin for some hosts under some policy."""
     return Distribution("site", hosts=hosts, behaviors=[Behavior(origin=origin.url, policy=policy, **behavior)])

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from bodega.certificates import development_certificate, local_url
 from bodega.cli.output import advise as print_advice
 from bodega.cli.output import print_json, say
 from bodega.config import EdgeSettings, read_config, with_environment, with_options
@@ -145,6 +146,8 @@ def _of_origin(origin: str, ttl: str | None) -> Declarations:
 def _greet(running: RunningEdge, loaded: Loaded, source: _Source) -> None:
     for address in running.addresses:
         say("ready", f"listening on {address}")
+    if loaded.settings.tls == "dev":
+        _explain_development(running, loaded)
     if source.origin is not None:
         [distribution] = loaded.declarations.distributions
         [behavior] = distribution.behaviors
@@ -162,6 +165,16 @@ def _greet(running: RunningEdge, loaded: Loaded, source: _Source) -> None:
         say("note", f"read {source.file} again: `kill -HUP {os.getpid()}`; forget everything: `bodega purge all`")
     if running.admin_address is None:
         say("note", "no admin listener: `bodega purge` and `bodega status` do not reach this edge")
+
+
+def _explain_development(running: RunningEdge, loaded: Loaded) -> None:
+    made = development_certificate(loaded.declarations.hosts, os.environ)
+    url = next((url for url in running.addresses if url.startswith("https:")), None)
+    if url is not None:
+        say("note", f"its certificate is for development: `curl --cacert {made.authority} {local_url(url)}/`")
+    say("note", f"trust it on this machine: `{made.trust_command}`")
+    if made.left_out:
+        say("warning", f"not on the certificate, because the names may be somebody's: {', '.join(made.left_out)}")
 
 
 def _spaced(seconds: float) -> str:

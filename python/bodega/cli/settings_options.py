@@ -81,6 +81,8 @@ def _plain(described: Any) -> str:
 
 def _metavar(name: str, shape: Any) -> str:
     kind = type(shape).__name__.removesuffix("Shape").upper()
-    if name in ("listen", "admin"):
+    if name in ("listen", "listen_tls", "admin"):
         return "ADDRESS"
-    return {"COUNT": "N", "LIST": "NETWORK", "CHOICE": "WORD"}.get(kind, kind)
+    if name in ("tls", "tls_client_ca"):
+        return "PATH"
+    return {"COUNT": "N", "LIST": "NETWORK", "CHOICE": "WORD", "FLAG": "TRUE|FALSE"}.get(kind, kind)

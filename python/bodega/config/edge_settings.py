@@ -8,17 +8,28 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bodega.certificates import CertificateFiles
 from bodega.distributions import checks
-from bodega.distributions.shapes import ChoiceShape, CountShape, DurationShape, ListShape, SizeShape, TextShape, about
+from bodega.distributions.shapes import (
+    ChoiceShape,
+    CountShape,
+    DurationShape,
+    EitherShape,
+    FlagShape,
+    ListShape,
+    NounShape,
+    SizeShape,
+    TextShape,
+    about,
+)
 from bodega.errors import ConfigInvalid
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from bodega.units import Duration, Size
 
 
@@ -30,6 +41,17 @@ class EdgeSettings:
         name: Its name in `Cache-Status`, `Via` and logs.
         region: The region that metrics and statistics name.
         listen: Addresses to listen on: ``host:port`` or ``unix:/path``; port 0 takes a free one.
+        listen_tls: Addresses for TLS; where none are written, `tls_addresses` says which.
+        tls: ``"dev"``, or certificates: files and folders; the first is for names that no other has.
+        tls_min_version: The oldest version of TLS that is spoken.
+        tls_strict_names: Refuse handshakes for names that no certificate has.
+        tls_client_ca: Authorities (PEM) whose client certificates are accepted.
+        tls_client_auth: Whether clients are asked for certificates.
+        http2: Offer HTTP/2.
+        max_streams: Requests at once on one HTTP/2 connection.
+        handshake_timeout: For a PROXY header and the TLS handshake together.
+        max_handshakes: Connections at once that have not finished their handshake.
+        proxy_protocol: Networks whose connections begin with a PROXY header.
         threads: Serving threads; None: one for each core this process may use.
         memory: Bound of the memory tier, index and heads included.
         admin: Address of the admin listener, ``"off"``, or None for the place `bodega purge` looks at.
@@ -63,6 +85,77 @@ class EdgeSettings:
         metadata=about(
             ListShape(TextShape(examples=("127.0.0.1:8080", "[::]:80", "unix:/run/bodega/http.sock")), alone=True),
             "Addresses to listen on: `host:port` or `unix:/path`. Port 0 takes a free one.",
+        ),
+    )
+    listen_tls: str | Sequence[str] = field(
+        default=(),
+        metadata=about(
+            ListShape(TextShape(examples=("0.0.0.0:443", "[::]:443")), alone=True),
+            "Addresses for TLS. It needs `tls`.",
+            default="none; with `tls`: beside the first of `listen`, port 443 beside 80, 0 beside 0, else 8443",
+        ),
+    )
+    tls: str | CertificateFiles | Sequence[str | CertificateFiles] | None = field(
+        default=None,
+        metadata=about(
+            ListShape(
+                EitherShape(
+                    (
+                        TextShape(examples=("dev", "/etc/letsencrypt/live", "/etc/bodega/site.pem")),
+                        NounShape(CertificateFiles),
+                    )
+                ),
+                alone=True,
+            ),
+            'Certificates: PEM files with their keys and folders of them, or "dev" for one that is made here. '
+            "The first is for names that no other has. A reload reads them anew.",
+            default="none",
+        ),
+    )
+    tls_min_version: str = field(
+        default="1.2", metadata=about(ChoiceShape(("1.2", "1.3")), "The oldest version of TLS that is spoken.")
+    )
+    tls_strict_names: bool = field(
+        default=False,
+        metadata=about(
+            FlagShape(), "Refuse handshakes for names that no certificate has, in place of showing the first one."
+        ),
+    )
+    tls_client_ca: str | None = field(
+        default=None,
+        metadata=about(
+            TextShape(examples=("/etc/bodega/clients.pem",)),
+            "Authorities (PEM) whose client certificates are accepted.",
+            default="none",
+        ),
+    )
+    tls_client_auth: str = field(
+        default="off",
+        metadata=about(
+            ChoiceShape(("off", "optional", "required")),
+            "Whether clients are asked for a certificate, and whether there is a connection without one.",
+        ),
+    )
+    http2: bool = field(default=True, metadata=about(FlagShape(), "Offer HTTP/2."))
+    max_streams: int = field(
+        default=128, metadata=about(CountShape(1, 1_000), "Requests at once on one HTTP/2 connection.")
+    )
+    handshake_timeout: Duration = field(
+        default="10s",
+        metadata=about(
+            DurationShape(), "How long a client may take for a PROXY header and the TLS handshake together."
+        ),
+    )
+    max_handshakes: int = field(
+        default=1_024,
+        metadata=about(CountShape(1, 1_000_000), "Connections at once that have not finished their handshake."),
+    )
+    proxy_protocol: str | Sequence[str] = field(
+        default=(),
+        metadata=about(
+            ListShape(TextShape(examples=("10.0.0.0/8",)), alone=True),
+            "Networks whose connections begin with a PROXY header (version 1 or 2), which says who the client is.",
+            default="none",
         ),
     )
     threads: int | None = field(
@@ -167,10 +260,14 @@ class EdgeSettings:
         """Check every field."""
         self._check_names()
         self._check_listeners()
+        self._check_admin()
+        self._check_tls()
         if self.threads is not None:
             checks.count(self.threads, 1, 1024, "threads")
         checks.count(self.max_connections, 1, 1_000_000, "max_connections")
         checks.count(self.max_connections_per_client, 1, 1_000_000, "max_connections_per_client")
+        checks.count(self.max_streams, 1, 1_000, "max_streams")
+        checks.count(self.max_handshakes, 1, 1_000_000, "max_handshakes")
         _at_least(self.memory, 1_048_576, "1MiB", "memory")
         _at_least(self.max_header, 1_024, "1KiB", "max_header")
         if checks.size(self.max_header, "max_header") > 1_048_576:
@@ -179,7 +276,7 @@ class EdgeSettings:
             )
         _at_least(self.fill_window, 65_536, "64KiB", "fill_window")
         checks.size(self.max_body, "max_body")
-        for name in ("header_timeout", "idle_timeout", "body_timeout", "write_timeout"):
+        for name in ("handshake_timeout", "header_timeout", "idle_timeout", "body_timeout", "write_timeout"):
             if not 0.1 <= checks.duration(getattr(self, name), name) <= 86_400:
                 raise ConfigInvalid(
                     f"{getattr(self, name)} is out of range", hint='write "100ms" to "24h"', path=(name,)
@@ -190,27 +287,70 @@ class EdgeSettings:
         # section 7.6.3).
         for name in ("name", "region"):
             checks.name(getattr(self, name), name)
-        if self.access_log_format not in ("json", "combined"):
-            hint = checks.suggest(str(self.access_log_format), ("json", "combined"))
-            raise ConfigInvalid(
-                f'"{self.access_log_format}" is not "json" or "combined"', hint=hint, path=("access_log_format",)
-            )
+        _one_of(self.access_log_format, ("json", "combined"), "access_log_format")
         if not checks.text(self.access_log, "access_log"):
             raise ConfigInvalid("an empty path names no file", hint='write a path, "-" or "off"', path=("access_log",))
-        for name in ("trusted_proxies", "debug_networks"):
+        for name in ("trusted_proxies", "debug_networks", "proxy_protocol"):
             members = enumerate(checks.as_tuple(getattr(self, name), name))
             object.__setattr__(self, name, tuple(checks.network(member, name, index) for index, member in members))
 
     def _check_listeners(self) -> None:
-        addresses = checks.as_tuple(self.listen, "listen")
-        if not addresses:
+        for name in ("listen", "listen_tls"):
+            written = enumerate(checks.as_tuple(getattr(self, name), name))
+            object.__setattr__(self, name, tuple(listen_address(address, name, index) for index, address in written))
+        if not self.listen and self.tls is None:
             raise ConfigInvalid("an edge listens somewhere", hint='write ["127.0.0.1:8080"]', path=("listen",))
-        object.__setattr__(
-            self, "listen", tuple(listen_address(address, "listen", index) for index, address in enumerate(addresses))
-        )
-        for index, address in enumerate(self.listen):
-            if address in self.listen[:index] and not address.endswith(":0"):
-                raise ConfigInvalid(f"{address} is there twice", hint="remove one", path=("listen", index))
+        places = [(address, ("listen", index)) for index, address in enumerate(self.listen)]
+        places += [(address, ("listen_tls", index)) for index, address in enumerate(self.listen_tls)]
+        for index, (address, path) in enumerate(places):
+            if address in [earlier for earlier, _ in places[:index]] and not address.endswith(":0"):
+                raise ConfigInvalid(f"{address} is there twice", hint="remove one", path=path)
+
+    def _check_tls(self) -> None:
+        if self.tls is not None:
+            object.__setattr__(self, "tls", _certificates(self.tls))
+        _one_of(self.tls_min_version, ("1.2", "1.3"), "tls_min_version")
+        _one_of(self.tls_client_auth, ("off", "optional", "required"), "tls_client_auth")
+        checks.flag(self.tls_strict_names, "tls_strict_names")
+        checks.flag(self.http2, "http2")
+        if self.tls_client_ca is not None and not checks.text(self.tls_client_ca, "tls_client_ca"):
+            raise ConfigInvalid("an empty path names no file", path=("tls_client_ca",))
+        # Whoever names authorities, or asks for certificates, believes that somebody is kept out.
+        asks = self.tls_client_auth != "off"
+        if asks and self.tls_client_ca is None:
+            raise ConfigInvalid(
+                "client certificates are checked against authorities",
+                hint="name their certificates in `tls_client_ca`",
+                path=("tls_client_auth",),
+            )
+        if self.tls_client_ca is not None and not asks:
+            raise ConfigInvalid(
+                "nobody is asked for a client certificate",
+                hint='add tls_client_auth = "required", or "optional"',
+                path=("tls_client_ca",),
+            )
+        if self.tls is None and (self.listen_tls or asks):
+            raise ConfigInvalid(
+                "TLS needs a certificate",
+                hint='name its file or folder in `tls`, or write tls = "dev"',
+                path=("listen_tls" if self.listen_tls else "tls_client_auth",),
+            )
+        for address in self.tls_addresses:
+            if address in self.listen and not address.endswith(":0"):
+                raise ConfigInvalid(
+                    f"{address} is for HTTP already", hint="say with `listen_tls` where TLS is", path=("tls",)
+                )
+
+    @property
+    def tls_addresses(self) -> tuple[str, ...]:
+        """Where TLS is spoken: `listen_tls`, else the usual port beside the first address of `listen`."""
+        if self.tls is None or self.listen_tls:
+            return tuple(self.listen_tls)
+        beside = next((each for each in self.listen if not each.startswith("unix:")), "127.0.0.1:8080")
+        host, _, port = beside.rpartition(":")
+        return (f"{host}:{_TLS_PORT_BESIDE.get(port, '8443')}",)
+
+    def _check_admin(self) -> None:
         if (self.admin_tls_cert is None) != (self.admin_tls_key is None):
             missing = "admin_tls_key" if self.admin_tls_key is None else "admin_tls_cert"
             raise ConfigInvalid("a certificate and its key belong together", hint=f"add `{missing}`", path=(missing,))
@@ -296,9 +436,36 @@ def _is_local(address: str) -> bool:
     return ipaddress.ip_address(address.rsplit(":", 1)[0].strip("[]")).is_loopback
 
 
+def _certificates(written: object) -> str | tuple[str | CertificateFiles, ...]:
+    if written == "dev" or (isinstance(written, Sequence) and list(written) == ["dev"]):
+        return "dev"
+    members = (written,) if isinstance(written, str | CertificateFiles) else written
+    if not isinstance(members, Sequence):
+        raise ConfigInvalid(f"a {type(written).__name__} is neither a path nor a list of them", path=("tls",))
+    if not members:
+        raise ConfigInvalid("no certificate is named", hint='name a file or a folder, or write "dev"', path=("tls",))
+    for index, member in enumerate(members):
+        if isinstance(member, CertificateFiles):
+            continue
+        if not checks.text(member, "tls", index):
+            raise ConfigInvalid("an empty path names no file", path=("tls", index))
+        if member == "dev":
+            raise ConfigInvalid(
+                '"dev" stands alone', hint='remove the others; a file of that name is "./dev"', path=("tls", index)
+            )
+    return tuple(members)
+
+
+def _one_of(written: object, words: tuple[str, ...], name: str) -> None:
+    if written not in words:
+        listed = " or ".join(f'"{word}"' for word in words)
+        raise ConfigInvalid(f'"{written}" is not {listed}', hint=checks.suggest(str(written), words), path=(name,))
+
+
 def _at_least(written: object, least_bytes: int, least: str, name: str) -> None:
     if checks.size(written, name) < least_bytes:
         raise ConfigInvalid(f"{written} is too little", hint=f'write at least "{least}"', path=(name,))
 
 
+_TLS_PORT_BESIDE = {"80": "443", "0": "0"}
 _ADDRESS = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[^:\[\]/]*):(?P<port>\d{1,6})", re.ASCII)

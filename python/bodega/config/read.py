@@ -179,13 +179,13 @@ def _choice(value: object, words: tuple[str, ...], path: KeyPath) -> str:
         return value
     listed = " or ".join(f'"{word}"' for word in words) if len(words) < 4 else "one of " + ", ".join(words)
     hint = suggest(value, words) if isinstance(value, str) else ""
-    upper = isinstance(value, str) and value.upper() in words
-    hint = f'did you mean "{str(value).upper()}"?' if upper else hint
+    meant = next((word for word in (str(value), str(value).upper()) if word in words), None)
+    hint = f'did you mean "{meant}"?' if meant else hint
     raise ConfigInvalid(f"{shown(value)} is not {listed}", hint=hint, path=path)
 
 
 def _list(value: object, of: Shape, alone: bool, path: KeyPath) -> object:
-    if alone and isinstance(value, str):
+    if alone and not isinstance(value, list) and _fits(of, value):
         return read_shape(of, value, path)
     if not isinstance(value, list):
         hint = "put it in brackets: [ ... ]" if _fits(of, value) else ""

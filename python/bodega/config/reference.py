@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import MISSING, Field
 from typing import Any
 
+from bodega.certificates import CertificateFiles
 from bodega.config.edge_settings import EdgeSettings
 from bodega.config.read import documented_fields
 from bodega.config.settings import option_name, variable_name
@@ -47,6 +48,7 @@ from bodega.units import format_duration
 def reference() -> str:
     """Return the page as Markdown."""
     parts = [_OPENING, "## `[edge]`\n\n" + _EDGE, _settings_table()]
+    parts += ["### certificate and key", _noun_table(CertificateFiles)]
     for title, text, nouns in _SECTIONS:
         parts.append(f"## {title}\n\n{text}")
         for heading, noun in nouns:
@@ -154,6 +156,8 @@ def _examples(shape: Shape) -> list[str]:
             return [f'"{example}"' for example in examples]
         case ListShape(TextShape(examples)) if examples:
             return ["[" + ", ".join(f'"{example}"' for example in examples) + "]"]
+        case ListShape(EitherShape() as of, alone=True):
+            return _examples(of)
         case EitherShape(shapes):
             return [example for each in shapes for example in _examples(each)]
         case _:
@@ -197,6 +201,7 @@ _NOUN_NAMES: dict[type[Any], str] = {
     CachePolicy: "[policy](#policiesname)",
     Behavior: "[behavior](#behaviors)",
     Health: "[health](#health)",
+    CertificateFiles: "[certificate and key](#certificate-and-key)",
 }
 
 _OPENING = """\

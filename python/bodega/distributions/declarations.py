@@ -88,6 +88,11 @@ class Declarations:
         behavior = Behavior(origin=origin, policy=policy)
         return cls(distributions=[Distribution("default", behaviors=[behavior])])
 
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """The hosts of all distributions, as they are declared."""
+        return tuple(host for each in self.distributions for host in checks.as_tuple(each.hosts, "hosts"))
+
     def origin(self, behavior_origin: str | Origin) -> Origin:
         """Return the origin that a behavior means.
 

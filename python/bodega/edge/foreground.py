@@ -1,7 +1,8 @@
 """The process of `bodega edge`: signals, reloads, handing over, draining.
 
-SIGHUP reads the configuration again; SIGTERM and SIGINT finish what is under way, for up to 30 seconds, and end; a
-second one ends at once. A successor that asks for the listeners gets them, and this process finishes and ends.
+SIGHUP reads the configuration and the certificates again; certificates whose files have changed are read without it,
+within a minute. SIGTERM and SIGINT finish what is under way, for up to 30 seconds, and end; a second one ends at once.
+A successor that asks for the listeners gets them, and this process finishes and ends.
 What happens is told through `say`; nothing here prints.
 """
 
@@ -16,8 +17,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
-from bodega.edge.activation import notify, take_activated_fds
+from bodega.edge.activation import notify, take_activated
+from bodega.edge.certificate_follower import CertificateFollower
 from bodega.edge.handover import HandoverServer, Predecessor
+from bodega.edge.listeners import Listeners
 from bodega.edge.origin_probe import unreachable_origins
 from bodega.edge.running import DRAIN_SECONDS, RunningEdge
 from bodega.edge.runtime_folder import admin_socket, handover_socket
@@ -110,10 +113,20 @@ class Foreground:
         if self._take_over is not None:
             path = handover_socket(os.environ, self._take_over)
             with Predecessor(path, self._take_over) as predecessor:
-                running = RunningEdge(settings, loaded.declarations, os.environ, predecessor.listener_fds)
+                running = self._serve_on(predecessor.listeners, settings, loaded)
                 predecessor.serving()
             return running
-        return RunningEdge(settings, loaded.declarations, os.environ, take_activated_fds(os.environ))
+        return self._serve_on(take_activated(os.environ), settings, loaded)
+
+    def _serve_on(self, inherited: Listeners, settings: EdgeSettings, loaded: Loaded) -> RunningEdge:
+        running = RunningEdge(settings, loaded.declarations, os.environ, inherited)
+        if inherited and settings.tls is not None and not inherited.tls:
+            self._say(
+                "warning",
+                "no listener for TLS was handed over, so that there is none: start anew without `--take-over`, "
+                "or write FileDescriptorName=https into a socket unit",
+            )
+        return running
 
     def _with_admin(self, settings: EdgeSettings) -> EdgeSettings:
         if settings.admin is not None:
@@ -123,22 +136,26 @@ class Foreground:
     def _offer_handover(self, running: RunningEdge) -> HandoverServer | None:
         try:
             path = handover_socket(os.environ, os.getpid())
-            return HandoverServer(path, running.listener_fds, lambda: self._events.put("handed over"))
+            return HandoverServer(path, running.listeners, lambda: self._events.put("handed over"))
         except (OSError, EdgeError) as error:
             self._say("warning", f"`--take-over` will not work on this process: {error}")
             return None
 
     def _serve(self, running: RunningEdge, loaded: Loaded) -> bool:
         """Handle what happens until the end is due; return whether a successor keeps the listeners."""
+        certificates = CertificateFollower(running, self._say)
         while True:
             try:
                 event = self._events.get(timeout=_FAILURES_EVERY_SECONDS)
             except queue.Empty:
+                certificates.follow()
                 for failure in running.take_failures():
                     self._say("warning", failure)
                 continue
             if event == "reload":
-                loaded = self._reload(running, loaded)
+                before, loaded = loaded, self._reload(running, loaded)
+                if loaded is not before:
+                    certificates.seen()
             elif event == "stop":
                 self._say(
                     "note", f"finishing what is under way, for up to {DRAIN_SECONDS:.0f} s; once more ends at once"

@@ -2,11 +2,12 @@
 
 The old process waits at a Unix socket that only its user can reach. The exchange, in lines of JSON:
 
-    new → old   {"bodega": 1, "want": "listeners"}
-    old → new   {"count": n}, and n descriptors, in groups
+    new → old   {"bodega": 1, "want": "listeners", "knows": ["tls"]}
+    old → new   {"count": n, "tls": m}, and n descriptors, in groups; the last m are for TLS
     new → old   {"bodega": 1, "ready": true}        once it serves
     old → new   {"draining": true}                  then finishes what is under way and ends
 
+A successor that does not know of TLS gets none of those: it would speak HTTP there.
 If the new process goes away before it is ready, the old one goes on as if nothing had been.
 """
 
@@ -20,10 +21,11 @@ import struct
 import threading
 from typing import TYPE_CHECKING, Any
 
+from bodega.edge.listeners import Listeners
 from bodega.errors import HandoverFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
     from pathlib import Path
     from typing import Self
 
@@ -36,16 +38,16 @@ _LONGEST_LINE = 4096
 class HandoverServer:
     """The old process's side: waits for a successor, on a thread of its own."""
 
-    def __init__(self, path: Path, listener_fds: Callable[[], Sequence[int]], handed_over: Callable[[], None]) -> None:
+    def __init__(self, path: Path, listeners: Callable[[], Listeners], handed_over: Callable[[], None]) -> None:
         """Listen.
 
         Args:
             path: Where; replaced if somebody left it behind.
-            listener_fds: Returns the descriptors to hand over.
+            listeners: Returns what is handed over.
             handed_over: Called once a successor serves, on the server's thread.
         """
         self._path = path
-        self._listener_fds = listener_fds
+        self._listeners = listeners
         self._handed_over = handed_over
         path.unlink(missing_ok=True)
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -79,10 +81,14 @@ class HandoverServer:
         successor.settimeout(_ASK_SECONDS)
         if _peer_uid(successor) not in (os.getuid(), 0):
             return False
-        if _receive(successor).get("want") != "listeners":
+        asked = _receive(successor)
+        if asked.get("want") != "listeners":
             return False
-        descriptors = list(self._listener_fds())
-        _send(successor, {"count": len(descriptors)})
+        listeners = self._listeners()
+        knows = asked.get("knows")
+        tls = listeners.tls if isinstance(knows, list) and "tls" in knows else ()
+        descriptors = [*listeners.plain, *tls]
+        _send(successor, {"count": len(descriptors), "tls": len(tls)})
         for start in range(0, len(descriptors), _GROUP):
             socket.send_fds(successor, [b"."], descriptors[start : start + _GROUP])
         successor.settimeout(_READY_SECONDS)
@@ -110,8 +116,8 @@ class Predecessor:
         self._socket.settimeout(_ASK_SECONDS)
         try:
             self._socket.connect(str(path))
-            _send(self._socket, {"bodega": 1, "want": "listeners"})
-            self.listener_fds = _receive_descriptors(self._socket)
+            _send(self._socket, {"bodega": 1, "want": "listeners", "knows": ["tls"]})
+            self.listeners = _receive_listeners(self._socket)
         except (OSError, ValueError, KeyError) as error:
             self._socket.close()
             raise HandoverFailed(
@@ -159,8 +165,10 @@ def _receive(peer: socket.socket) -> dict[str, Any]:
     return message
 
 
-def _receive_descriptors(peer: socket.socket) -> list[int]:
-    count = int(_receive(peer)["count"])
+def _receive_listeners(peer: socket.socket) -> Listeners:
+    answer = _receive(peer)
+    # A predecessor that does not know of TLS has no such listeners.
+    count, n_tls = int(answer["count"]), int(answer.get("tls", 0))
     descriptors: list[int] = []
     while len(descriptors) < count:
         data, received, _, _ = socket.recv_fds(peer, 1, _GROUP)
@@ -171,7 +179,8 @@ def _receive_descriptors(peer: socket.socket) -> list[int]:
         descriptors.extend(received)
     if not descriptors:
         raise ValueError("it has no listeners")
-    return descriptors
+    n_plain = count - n_tls
+    return Listeners(tuple(descriptors[:n_plain]), tuple(descriptors[n_plain:]))
 
 
 def _peer_uid(peer: socket.socket) -> int:

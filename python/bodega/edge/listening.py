@@ -15,18 +15,21 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-def explain_start_error(error: Exception, addresses: Sequence[str], admin: str | None) -> BodegaError:
+def explain_start_error(
+    error: Exception, listen: Sequence[str], listen_tls: Sequence[str], admin: str | None
+) -> BodegaError:
     """Turn what the native core or the system said into an error a person can act upon.
 
     Args:
         error: What was raised while starting.
-        addresses: The addresses that were to be listened on.
+        listen: The addresses that were to be listened on.
+        listen_tls: Those for TLS.
         admin: The address of the admin listener, if any.
     """
     if isinstance(error, ConfigInvalid | SnapshotInvalid):
         return error
-    for address in [*addresses, *([admin] if admin else [])]:
-        option = "--admin" if address == admin else "--listen"
+    named = [("--listen", address) for address in listen] + [("--listen-tls", address) for address in listen_tls]
+    for option, address in [*named, *([("--admin", admin)] if admin else [])]:
         found = _probe(address)
         if found == errno.EADDRINUSE:
             return _in_use(address, option)

@@ -5,21 +5,33 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import fields
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bodega.certificates import check_authorities
 from bodega.distributions.shapes import DurationShape, SizeShape, about_field
+from bodega.edge.certificates import certificate_entries
 from bodega.units import parse_duration, parse_size
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bodega.certificates import CertificateFiles
     from bodega.config import EdgeSettings
 
 
-def native_options(settings: EdgeSettings) -> str:
+def native_options(settings: EdgeSettings, certificates: Sequence[CertificateFiles] = ()) -> str:
     """Write settings as the JSON that `NativeEdge` takes.
 
     Args:
         settings: Checked settings; ``"off"`` and what is not given become null.
+        certificates: What `settings.tls` names, as it was found; the first is the default.
+
+    Raises:
+        ConfigInvalid: If the file of authorities for client certificates cannot be used.
     """
+    if settings.tls_client_ca is not None:
+        check_authorities(settings.tls_client_ca)
     options: dict[str, object] = {}
     for described in fields(settings):
         value = getattr(settings, described.name)
@@ -31,6 +43,11 @@ def native_options(settings: EdgeSettings) -> str:
             options[f"{described.name}_bytes"] = parse_size(value)
         else:
             options[described.name] = list(value) if isinstance(value, tuple) else value
+    del options["tls"]
+    options["tls_certificates"] = certificate_entries(certificates)
+    options["listen_tls"] = list(settings.tls_addresses)
+    if settings.tls_client_ca is not None:
+        options["tls_client_ca"] = str(Path(settings.tls_client_ca).expanduser())
     options["threads"] = settings.threads or n_cores()
     for name in ("admin", "access_log"):
         if options[name] == "off":

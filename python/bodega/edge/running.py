@@ -15,14 +15,16 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from bodega import _native
+from bodega.edge.certificates import Stamp, certificates_json, certificates_of, stamp_of
 from bodega.edge.inherited import close_inherited
+from bodega.edge.listeners import NO_LISTENERS, Listeners
 from bodega.edge.listening import explain_start_error
 from bodega.edge.options import native_options
 from bodega.edge.response import Headers, Response
 from bodega.edge.stats import EdgeStats
 from bodega.errors import BodegaError, EdgeClosed, OriginError
 from bodega.invalidation import parse_selector
-from bodega.snapshot import compile_snapshot, explain_key
+from bodega.snapshot import compile_snapshot, explain_key, validate
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -47,7 +49,7 @@ class RunningEdge:
         settings: EdgeSettings,
         declarations: Declarations,
         environment: Mapping[str, str],
-        listener_fds: Sequence[int] = (),
+        inherited: Listeners = NO_LISTENERS,
     ) -> None:
         """Compile the declarations, listen and serve.
 
@@ -55,25 +57,30 @@ class RunningEdge:
             settings: What is of this machine.
             declarations: What is served.
             environment: Where buckets find region and endpoint.
-            listener_fds: Listening sockets to serve on in place of `settings.listen`; they are given away.
+            inherited: Listening sockets to serve on in place of those that the settings name; they are given away.
 
         Raises:
+            ConfigInvalid: If a certificate cannot be used.
             SnapshotInvalid: If the native core refuses the configuration.
             AddressInUse: If an address is taken.
             AddressInvalid: If an address cannot be listened on.
             EdgeError: If it cannot start for another reason.
         """
+        self._settings = settings
         self._environment = dict(environment)
         self._pid = os.getpid()
         self._reloading = threading.Lock()
         self._revision = 1
         self._snapshot = snapshot = compile_snapshot(declarations, 1, self._environment)
-        addresses = [] if listener_fds else list(settings.listen)
+        self._declarations = declarations
+        certificates = certificates_of(settings, declarations, self._environment)
+        options = native_options(settings, certificates)
         admin = None if settings.admin == "off" else settings.admin
         try:
-            self._native = _native.NativeEdge(native_options(settings), snapshot.document, list(listener_fds))
+            self._native = _native.NativeEdge(options, snapshot.document, inherited.plain, inherited.tls)
         except (BodegaError, OSError, RuntimeError, ValueError) as error:
-            explained = explain_start_error(error, addresses, admin)
+            listen, listen_tls = ((), ()) if inherited else (settings.listen, settings.tls_addresses)
+            explained = explain_start_error(error, listen, listen_tls, admin)
             raise explained from (None if explained is error else error)
         admin_address = self._native.admin_address()
         self._bound = (*self._native.addresses(), *([admin_address] if admin_address else []))
@@ -87,7 +94,7 @@ class RunningEdge:
 
     @property
     def addresses(self) -> list[str]:
-        """What clients connect to: ``http://127.0.0.1:8080``, ``unix:/run/x.sock``."""
+        """What clients connect to: ``http://127.0.0.1:8080``, ``unix:/run/x.sock``, ``https://127.0.0.1:8443``."""
         return list(dict.fromkeys(self._core().addresses()))
 
     @property
@@ -95,29 +102,47 @@ class RunningEdge:
         """Where the admin listener is, if there is one."""
         return self._core().admin_address()
 
-    def listener_fds(self) -> list[int]:
+    def listeners(self) -> Listeners:
         """Return the listening sockets for a successor process, each once; they stay open here."""
-        found: dict[int, int] = {}
-        for descriptor in self._core().listener_fds():
-            found.setdefault(os.fstat(descriptor).st_ino, descriptor)
-        return list(found.values())
+        core = self._core()
+        return Listeners(_each_once(core.listener_fds()), _each_once(core.tls_listener_fds()))
 
     def reload(self, declarations: Declarations) -> int:
-        """Put another configuration in force for requests that begin from now on.
+        """Put another configuration, and the certificates as their files are now, in force for what begins from now on.
+
+        Either all of it comes into force or nothing.
 
         Returns:
             Its revision.
 
         Raises:
+            ConfigInvalid: If a certificate cannot be used; what served before goes on serving.
             SnapshotInvalid: If the native core refuses it; what served before goes on serving.
             EdgeClosed: If the edge is not running here.
         """
         with self._reloading:
             snapshot = compile_snapshot(declarations, self._revision + 1, self._environment)
+            if self._settings.tls is not None:
+                validate(snapshot)
+                self._load_certificates(declarations)
             self._revision = self._core().reload(snapshot.document)
-            self._snapshot = snapshot
+            self._snapshot, self._declarations = snapshot, declarations
             _log.info("revision %d is in force", self._revision)
             return self._revision
+
+    def reload_certificates(self) -> None:
+        """Put the certificates as their files are now in force, for handshakes that begin from now on.
+
+        Raises:
+            ConfigInvalid: If one cannot be used; those of before stay in force.
+            EdgeClosed: If the edge is not running here.
+        """
+        with self._reloading:
+            self._load_certificates(self._declarations)
+
+    def certificates_stamp(self) -> Stamp:
+        """Return what changes whenever a file of a certificate does; see `stamp_of`."""
+        return stamp_of(self._settings, self._declarations, self._environment)
 
     def request(
         self, method: str, url: str, headers: list[tuple[str, bytes]], body: bytes, timeout_seconds: float
@@ -208,6 +233,12 @@ class RunningEdge:
             self._finish.detach()
             self._native.stop()
 
+    def _load_certificates(self, declarations: Declarations) -> None:
+        core = self._core()
+        files = certificates_of(self._settings, declarations, self._environment)
+        if files:
+            core.reload_certificates(certificates_json(files))
+
     def _core(self) -> _native.NativeEdge:
         if os.getpid() != self._pid:
             raise EdgeClosed(
@@ -224,6 +255,13 @@ class RunningEdge:
         close_inherited(self._bound)
         # Never freed here: freeing would wait for threads that exist only in the parent.
         ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._native))
+
+
+def _each_once(descriptors: Sequence[int]) -> tuple[int, ...]:
+    found: dict[int, int] = {}
+    for descriptor in descriptors:
+        found.setdefault(os.fstat(descriptor).st_ino, descriptor)
+    return tuple(found.values())
 
 
 def _finish(native: _native.NativeEdge, pid: int) -> None:

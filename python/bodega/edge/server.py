@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
+    from bodega.certificates import CertificateFiles
     from bodega.edge.request import HeadersWritten
     from bodega.edge.response import Response
     from bodega.edge.stats import EdgeStats
@@ -55,6 +56,8 @@ class EdgeServer:
         ttl: With `origin_url`: freshness of answers that say nothing; by default 24 h, ``"0"``: only what they say.
         name: Its name in `Cache-Status` and `Via`.
         listen: Address or addresses to listen on; by default a free port of this machine.
+        listen_tls: Address or addresses for TLS; by default, with `tls`, a free port of this machine.
+        tls: ``"dev"``, or certificates: PEM files and folders; the first is for names that no other has.
         memory: Bound of the memory tier; by default 128 MB.
         threads: Serving threads; by default 1.
         admin: Address of the admin listener; by default none.
@@ -75,6 +78,8 @@ class EdgeServer:
         ttl: Duration | None = None,
         name: str | None = None,
         listen: str | Sequence[str] | None = None,
+        listen_tls: str | Sequence[str] | None = None,
+        tls: str | CertificateFiles | Sequence[str | CertificateFiles] | None = None,
         memory: Size | None = None,
         threads: int | None = None,
         admin: str | None = None,
@@ -105,6 +110,8 @@ class EdgeServer:
                 region=region,
                 name=name,
                 listen=listen,
+                listen_tls=listen_tls,
+                tls=tls,
                 memory=memory,
                 threads=threads,
                 admin=admin,
@@ -194,6 +201,15 @@ class EdgeServer:
             EdgeClosed: If it is not running.
         """
         return self._edge().addresses
+
+    @property
+    def tls_url(self) -> str | None:
+        """The first address where it speaks TLS, ``https://127.0.0.1:41235``, if there is one.
+
+        Raises:
+            EdgeClosed: If it is not running.
+        """
+        return next((url for url in self.urls if url.startswith("https:")), None)
 
     @property
     def admin_url(self) -> str | None:
@@ -318,18 +334,23 @@ class EdgeServer:
     def reload(self, declared: Distribution | Declarations | str | Path | None = None) -> int:
         """Serve by another configuration from now on; no connection is cut and nothing forgotten.
 
+        Certificates are read from their files again, too.
+
         Args:
-            declared: A distribution, everything that is declared, or a file; None reads the edge's own file again.
+            declared: A distribution, everything that is declared, or a file; None reads the edge's own file again,
+                or, where it has none, its certificates alone.
 
         Returns:
             Its revision.
 
         Raises:
-            ConfigInvalid: If the file cannot be used; what served before goes on serving.
+            ConfigInvalid: If the file or a certificate cannot be used; what served before goes on serving.
             SnapshotInvalid: If the native core refuses it; what served before goes on serving.
             EdgeClosed: If it is not running.
         """
         source = declared if declared is not None else self._config
+        if source is None and self._settings.tls is not None:
+            source = self._declarations
         if source is None:
             raise ConfigInvalid("there is no file to read again", hint="pass a distribution or a file")
         declarations = read_config(source).declarations if isinstance(source, str | Path) else _declared(source)

@@ -49,6 +49,9 @@ def test_every_field_of_a_noun_stands_in_its_docstring(noun: type[Any]) -> None:
 VALID = """
 [edge]
 memory = "1GiB"
+tls = ["/etc/live", { certificate = "a.pem", key = "a.key" }]
+listen_tls = "0.0.0.0:443"
+http2 = false
 idle_timeout = "1h30m"
 listen = "127.0.0.1:80"
 [origins]

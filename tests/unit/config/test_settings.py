@@ -1,10 +1,20 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import pytest
 
-from bodega.config import EdgeSettings, listen_address, option_name, variable_name, with_environment, with_options
+from bodega.certificates import CertificateFiles
+from bodega.config import (
+    EdgeSettings,
+    listen_address,
+    option_name,
+    parse_config,
+    variable_name,
+    with_environment,
+    with_options,
+)
 from bodega.errors import ConfigInvalid
 
 
@@ -50,6 +60,90 @@ def test_an_option_that_cannot_be_used_is_named(options: dict[str, str], message
 def test_a_variable_that_cannot_be_used_is_named() -> None:
     with pytest.raises(ConfigInvalid, match=r"^BODEGA_LISTEN: \"8080\" is only a port"):
         with_environment(EdgeSettings(), {"BODEGA_LISTEN": "8080"})
+
+
+@pytest.mark.parametrize(
+    ("listen", "listen_tls", "addresses"),
+    [
+        ("127.0.0.1:8080", (), ("127.0.0.1:8443",)),
+        (("unix:/run/x.sock", "0.0.0.0:80", ":8080"), (), ("0.0.0.0:443",)),
+        ("[::]:80", (), ("[::]:443",)),
+        (":0", (), ("127.0.0.1:0",)),
+        ("unix:/run/x.sock", (), ("127.0.0.1:8443",)),
+        ((), (), ("127.0.0.1:8443",)),
+        (":80", (":9443", "unix:/run/tls.sock"), ("127.0.0.1:9443", "unix:/run/tls.sock")),
+    ],
+)
+def test_tls_has_the_usual_port_beside_the_first_address(
+    listen: str | tuple[str, ...], listen_tls: tuple[str, ...], addresses: tuple[str, ...]
+) -> None:
+    assert EdgeSettings(listen=listen, listen_tls=listen_tls, tls="dev").tls_addresses == addresses
+    if listen:
+        assert EdgeSettings(listen=listen).tls_addresses == ()
+
+
+def test_the_port_beside_follows_what_is_said_last() -> None:
+    from_file = EdgeSettings(tls="dev", listen=":80")
+    assert with_options(from_file, {"listen": (":0",)}).tls_addresses == ("127.0.0.1:0",)
+
+
+@pytest.mark.parametrize(
+    ("written", "kept"),
+    [
+        ("dev", "dev"),
+        (["dev"], "dev"),
+        ("./dev", ("./dev",)),
+        (["a.pem", CertificateFiles("b.pem", "b.key")], ("a.pem", CertificateFiles("b.pem", "b.key"))),
+        (CertificateFiles("b.pem", "b.key"), (CertificateFiles("b.pem", "b.key"),)),
+    ],
+)
+def test_certificates_are_files_folders_and_pairs(written: Any, kept: object) -> None:
+    assert EdgeSettings(tls=written).tls == kept
+
+
+def test_certificates_and_flags_are_options_and_variables_too() -> None:
+    settings = with_options(EdgeSettings(), {"tls": ("a.pem", "/etc/live"), "http2": "no", "tls_strict_names": "true"})
+    assert (settings.tls, settings.http2, settings.tls_strict_names) == (("a.pem", "/etc/live"), False, True)
+    assert with_environment(EdgeSettings(), {"BODEGA_TLS": "dev", "BODEGA_HTTP2": "off"}) == EdgeSettings(
+        tls="dev", http2=False
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("listen_tls = ':1'", "edge.listen_tls: TLS needs a certificate; name its file or folder in `tls`"),
+        ("tls_client_auth = 'required'", "edge.tls_client_auth: client certificates are checked against authorities"),
+        (
+            "tls_client_ca = 'x'",
+            "edge.tls_client_ca: nobody is asked for a client certificate; add",
+        ),
+        (
+            "tls_client_ca = 'x'\ntls_client_auth = 'optional'",
+            "edge.tls_client_auth: TLS needs a certificate; name its file or folder",
+        ),
+        ("tls = []", "edge.tls: no certificate is named"),
+        ("tls = ['x', 'dev']", 'edge.tls[1]: "dev" stands alone'),
+        ("tls = ['']", "edge.tls[0]: an empty path names no file"),
+        ("tls = 5", "edge.tls: 5 is not a list"),
+        ("tls = { certificate = 'x' }", "edge.tls: `key` is missing"),
+        ("tls = [ { certificate = 'x', key = '' } ]", "edge.tls[0].key: an empty path names no file"),
+        ("tls = 'dev'\nlisten = ':8443'", "edge.tls: 127.0.0.1:8443 is for HTTP already; say with `listen_tls`"),
+        ("tls = 'dev'\nlisten_tls = ':8080'", "edge.listen_tls[0]: 127.0.0.1:8080 is there twice"),
+        ("tls_min_version = 1.3", 'edge.tls_min_version: 1.3 is not "1.2" or "1.3"; did you mean "1.3"?'),
+        ("tls_min_version = '1.1'", 'edge.tls_min_version: "1.1" is not "1.2" or "1.3"'),
+        ("http2 = 'yes'", 'edge.http2: "yes" is not true or false'),
+        ("max_streams = 0", "edge.max_streams: 0 is out of range; write 1 to 1000"),
+        ("max_handshakes = 0", "edge.max_handshakes: 0 is out of range"),
+        ("handshake_timeout = '0'", 'edge.handshake_timeout: 0 is out of range; write "100ms" to "24h"'),
+        ("proxy_protocol = ['10.0.0.1/8']", "edge.proxy_protocol[0]:"),
+    ],
+)
+def test_what_is_wrong_about_tls_is_explained_with_its_line(text: str, message: str) -> None:
+    with pytest.raises(ConfigInvalid) as caught:
+        parse_config(f"[edge]\n{text}\n")
+    assert f": {message}" in str(caught.value)
+    assert caught.value.line in (2, 3)
 
 
 @pytest.mark.parametrize(

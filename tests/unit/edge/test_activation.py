@@ -6,20 +6,35 @@ from pathlib import Path
 
 import pytest
 
-from bodega.edge.activation import notify, take_activated_fds
+from bodega.edge.activation import notify, take_activated
+from bodega.edge.listeners import Listeners
 
 
 def test_sockets_of_the_service_manager_are_taken_once() -> None:
     environment = {"LISTEN_PID": str(os.getpid()), "LISTEN_FDS": "2", "LISTEN_FDNAMES": "a:b", "PATH": "x"}
-    assert take_activated_fds(environment) == [3, 4]
+    assert take_activated(environment) == Listeners((3, 4))
     assert environment == {"PATH": "x"}
-    assert take_activated_fds(environment) == []
+    assert not take_activated(environment)
+
+
+@pytest.mark.parametrize(
+    ("names", "taken"),
+    [
+        ("http:https:http", Listeners((3, 5), (4,))),
+        ("https:https:https", Listeners((), (3, 4, 5))),
+        ("bodega.socket:https", Listeners((3, 5), (4,))),
+        ("", Listeners((3, 4, 5))),
+    ],
+)
+def test_sockets_that_are_called_https_are_for_tls(names: str, taken: Listeners) -> None:
+    environment = {"LISTEN_PID": str(os.getpid()), "LISTEN_FDS": "3", "LISTEN_FDNAMES": names}
+    assert take_activated(environment) == taken
 
 
 @pytest.mark.parametrize("environment", [{}, {"LISTEN_PID": "1", "LISTEN_FDS": "2"}, {"LISTEN_FDS": "2"}])
 def test_sockets_of_another_process_are_left_alone(environment: dict[str, str]) -> None:
     before = dict(environment)
-    assert take_activated_fds(environment) == []
+    assert not take_activated(environment)
     assert environment == before
 
 

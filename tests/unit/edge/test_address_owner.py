@@ -51,12 +51,13 @@ def test_an_address_in_use_is_explained_with_its_owner_and_the_way_out() -> None
         held.bind(("127.0.0.1", 0))
         held.listen()
         address = f"127.0.0.1:{held.getsockname()[1]}"
-        error = explain_start_error(OSError("in use"), ["127.0.0.1:0", address], None)
+        error = explain_start_error(OSError("in use"), ["127.0.0.1:0", address], [], None)
         assert isinstance(error, AddressInUse)
         assert error.what.startswith(f"{address} is taken by ")
         assert "use `--listen 127.0.0.1:" in error.hint
         assert "or `:0`" in error.hint
-        assert "--admin" in explain_start_error(OSError("in use"), [], address).hint
+        assert "--admin" in explain_start_error(OSError("in use"), [], [], address).hint
+        assert "--listen-tls" in explain_start_error(OSError("in use"), [], [address], None).hint
 
 
 def test_a_path_in_use_and_a_path_left_behind_are_told_apart(tmp_path: Path) -> None:
@@ -64,15 +65,15 @@ def test_a_path_in_use_and_a_path_left_behind_are_told_apart(tmp_path: Path) -> 
     with socket.socket(socket.AF_UNIX) as held:
         held.bind(str(path))
         held.listen()
-        assert isinstance(explain_start_error(OSError("x"), [f"unix:{path}"], None), AddressInUse)
-    assert type(explain_start_error(OSError("x"), [f"unix:{path}"], None)) is EdgeError
+        assert isinstance(explain_start_error(OSError("x"), [f"unix:{path}"], [], None), AddressInUse)
+    assert type(explain_start_error(OSError("x"), [f"unix:{path}"], [], None)) is EdgeError
 
 
 @pytest.mark.parametrize("address", ["192.0.2.1:8080", "unix:/no/such/folder/x.sock"])
 def test_an_address_that_this_machine_does_not_have_is_explained(address: str) -> None:
-    assert isinstance(explain_start_error(OSError("x"), [address], None), AddressInvalid)
+    assert isinstance(explain_start_error(OSError("x"), [address], [], None), AddressInvalid)
 
 
 def test_an_error_of_the_configuration_is_not_explained_away() -> None:
     error = ConfigInvalid("no")
-    assert explain_start_error(error, ["192.0.2.1:8080"], None) is error
+    assert explain_start_error(error, ["192.0.2.1:8080"], [], None) is error

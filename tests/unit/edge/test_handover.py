@@ -3,11 +3,13 @@ from __future__ import annotations
 import os
 import socket
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from bodega.edge.handover import HandoverServer, Predecessor
+from bodega.edge.listeners import Listeners
 from bodega.errors import HandoverFailed
 
 
@@ -25,9 +27,11 @@ def listeners(count: int) -> list[socket.socket]:
 def test_a_successor_gets_every_listener_in_order(tmp_path: Path, count: int) -> None:
     held = listeners(count)
     handed_over = threading.Event()
-    server = HandoverServer(tmp_path / "h.sock", lambda: [each.fileno() for each in held], handed_over.set)
+    server = HandoverServer(
+        tmp_path / "h.sock", lambda: Listeners(tuple(each.fileno() for each in held)), handed_over.set
+    )
     with Predecessor(tmp_path / "h.sock", os.getpid()) as predecessor:
-        received = [socket.socket(fileno=each) for each in predecessor.listener_fds]
+        received = [socket.socket(fileno=each) for each in predecessor.listeners.plain]
         assert [each.getsockname() for each in received] == [each.getsockname() for each in held]
         assert not handed_over.is_set()
         predecessor.serving()
@@ -41,11 +45,11 @@ def test_a_successor_gets_every_listener_in_order(tmp_path: Path, count: int) ->
 def test_a_successor_that_gives_up_leaves_the_old_process_as_it_was(tmp_path: Path) -> None:
     [held] = listeners(1)
     handed_over = threading.Event()
-    server = HandoverServer(tmp_path / "h.sock", lambda: [held.fileno()], handed_over.set)
+    server = HandoverServer(tmp_path / "h.sock", lambda: Listeners((held.fileno(),)), handed_over.set)
     with Predecessor(tmp_path / "h.sock", os.getpid()) as first:
-        os.close(first.listener_fds[0])
+        os.close(first.listeners.plain[0])
     with Predecessor(tmp_path / "h.sock", os.getpid()) as second:
-        os.close(second.listener_fds[0])
+        os.close(second.listeners.plain[0])
         assert not handed_over.is_set()
         second.serving()
     assert handed_over.wait(5)
@@ -53,9 +57,49 @@ def test_a_successor_that_gives_up_leaves_the_old_process_as_it_was(tmp_path: Pa
     held.close()
 
 
+def ports(descriptors: Sequence[int]) -> list[int]:
+    """Return the ports of sockets that were received, and close them."""
+    found = []
+    for descriptor in descriptors:
+        with socket.socket(fileno=descriptor) as each:
+            found.append(each.getsockname()[1])
+    return found
+
+
+def test_listeners_for_tls_are_told_from_the_others(tmp_path: Path) -> None:
+    held = listeners(3)
+    fds = [each.fileno() for each in held]
+    wanted = [each.getsockname()[1] for each in held]
+    server = HandoverServer(tmp_path / "h.sock", lambda: Listeners((fds[0],), (fds[1], fds[2])), lambda: None)
+    with Predecessor(tmp_path / "h.sock", os.getpid()) as predecessor:
+        received = predecessor.listeners
+        assert (ports(received.plain), ports(received.tls)) == (wanted[:1], wanted[1:])
+    server.close()
+    for each in held:
+        each.close()
+
+
+@pytest.mark.parametrize("knows", ["", ', "knows": []', ', "knows": "tls"', ', "knows": 5'])
+def test_a_successor_that_does_not_know_of_tls_gets_no_listener_for_it(tmp_path: Path, knows: str) -> None:
+    held = listeners(2)
+    fds = [each.fileno() for each in held]
+    server = HandoverServer(tmp_path / "h.sock", lambda: Listeners((fds[0],), (fds[1],)), lambda: None)
+    with socket.socket(socket.AF_UNIX) as peer:
+        peer.settimeout(5)
+        peer.connect(str(tmp_path / "h.sock"))
+        peer.sendall(b'{"bodega": 1, "want": "listeners"%s}\n' % knows.encode())
+        line = b'{"count": 1, "tls": 0}\n'
+        assert peer.recv(len(line)) == line
+        _, received, _, _ = socket.recv_fds(peer, 1, 8)
+        assert ports(received) == [held[0].getsockname()[1]]
+    server.close()
+    for each in held:
+        each.close()
+
+
 def test_whoever_speaks_nonsense_gets_nothing(tmp_path: Path) -> None:
     [held] = listeners(1)
-    server = HandoverServer(tmp_path / "h.sock", lambda: [held.fileno()], lambda: None)
+    server = HandoverServer(tmp_path / "h.sock", lambda: Listeners((held.fileno(),)), lambda: None)
     for nonsense in (b"GET / HTTP/1.1\r\n\r\n", b'["listeners"]\n', b'{"want": "all"}\n', b"x" * 10_000):
         with socket.socket(socket.AF_UNIX) as peer:
             peer.settimeout(5)

@@ -1,9 +1,15 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
+import pytest
+from tests.certificates import authority
+
+from bodega.certificates import CertificateFiles
 from bodega.config import EdgeSettings
 from bodega.edge.options import n_cores, native_options
+from bodega.errors import ConfigInvalid
 
 
 def test_settings_become_plain_numbers_with_every_default_filled_in() -> None:
@@ -14,6 +20,17 @@ def test_settings_become_plain_numbers_with_every_default_filled_in() -> None:
         "name": "bodega",
         "region": "local",
         "listen": ["127.0.0.1:8080"],
+        "listen_tls": [],
+        "tls_certificates": [],
+        "tls_min_version": "1.2",
+        "tls_strict_names": False,
+        "tls_client_ca": None,
+        "tls_client_auth": "off",
+        "http2": True,
+        "max_streams": 128,
+        "handshake_timeout_seconds": 10.0,
+        "max_handshakes": 1_024,
+        "proxy_protocol": [],
         "threads": n_cores(),
         "memory_bytes": 1_073_741_824,
         "admin": None,
@@ -34,6 +51,26 @@ def test_settings_become_plain_numbers_with_every_default_filled_in() -> None:
         "write_timeout_seconds": 30.0,
         "fill_window_bytes": 8_388_608,
     }
+
+
+def test_certificates_stand_as_pairs_of_files_with_the_address_beside_that_of_http(tmp_path: Path) -> None:
+    authorities = tmp_path / "clients.pem"
+    authorities.write_bytes(authority().pem)
+    settings = EdgeSettings(
+        listen="10.0.0.1:80", tls="a.pem", tls_client_ca=str(authorities), tls_client_auth="required", http2=False
+    )
+    options = json.loads(native_options(settings, [CertificateFiles("a.pem", "a.key")]))
+    assert options["tls_certificates"] == [{"certificate": "a.pem", "key": "a.key"}]
+    assert options["listen_tls"] == ["10.0.0.1:443"]
+    assert (options["tls_client_ca"], options["tls_client_auth"]) == (str(authorities), "required")
+    assert options["http2"] is False
+    assert "tls" not in options
+
+
+def test_authorities_that_are_not_there_are_named() -> None:
+    settings = EdgeSettings(tls="a.pem", tls_client_ca="/none/clients.pem", tls_client_auth="optional")
+    with pytest.raises(ConfigInvalid, match=r"^tls_client_ca: /none/clients.pem: there is no such file"):
+        native_options(settings)
 
 
 def test_what_is_off_is_null() -> None:

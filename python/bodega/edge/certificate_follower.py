@@ -1,0 +1,57 @@
+"""Puts certificates in force whose files have changed: whoever renews them need not tell the edge."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Literal
+
+from bodega.errors import BodegaError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bodega.edge.running import RunningEdge
+
+_EVERY_SECONDS = 60.0
+
+
+class CertificateFollower:
+    """Looks at the files now and then, and reloads those that are others than they were."""
+
+    def __init__(
+        self,
+        running: RunningEdge,
+        say: Callable[[Literal["note", "error"], str], None],
+        every_seconds: float = _EVERY_SECONDS,
+    ) -> None:
+        """Remember the files as they are now.
+
+        Args:
+            running: Shows the certificates.
+            say: Is told what happens, in sentences.
+            every_seconds: How long what was seen last is good for.
+        """
+        self._running = running
+        self._say = say
+        self._every_seconds = every_seconds
+        self.seen()
+
+    def seen(self) -> None:
+        """Remember the files as they are now: they have just been read."""
+        self._stamp = self._running.certificates_stamp()
+        self._at = time.monotonic()
+
+    def follow(self) -> None:
+        """Reload if it is time to look and something has changed; what cannot be used is told once."""
+        if time.monotonic() - self._at < self._every_seconds:
+            return
+        before = self._stamp
+        self.seen()
+        if self._stamp == before:
+            return
+        try:
+            self._running.reload_certificates()
+        except BodegaError as error:
+            self._say("error", f"certificates not reloaded, those of before stay in force: {error}")
+        else:
+            self._say("note", "certificates have changed and are in force")
