@@ -30,6 +30,7 @@ TITLES = {
     "5861": "HTTP Cache-Control Extensions for Stale Content",
     "6585": "Additional HTTP Status Codes",
     "7239": "Forwarded HTTP Extension",
+    "6797": "HTTP Strict Transport Security (HSTS)",
     "8246": "HTTP Immutable Responses",
     "8297": "An HTTP Status Code for Indicating Hints",
     "8586": "Loop Detection in Content Delivery Networks (CDNs)",

@@ -1,6 +1,9 @@
 //! What the machine hands to a front: a head, and a plan for the body that the front turns into writes or frames.
 
+use std::sync::Arc;
+
 use bodega_semantics::{Fields, Outcome, Reason};
+use bodega_snapshot::Hsts;
 use bodega_store::Entry;
 use bytes::Bytes;
 
@@ -24,6 +27,16 @@ pub struct Answer {
     pub reason: Reason,
 }
 
+impl Answer {
+    /// With what is said of HTTPS in place of what the origin said. A prebuilt head has it already.
+    pub(crate) fn with_hsts(mut self, hsts: Option<&Hsts>) -> Self {
+        if let (Some(hsts), AnswerHead::Built(fields)) = (hsts, &mut self.head) {
+            fields.set(Hsts::FIELD, hsts.value().as_bytes());
+        }
+        self
+    }
+}
+
 /// The field lines of an answer.
 pub enum AnswerHead {
     /// The entry's prebuilt head goes out whole, with `Via`, `Age` and `Cache-Status: hit` after it.
@@ -32,6 +45,8 @@ pub enum AnswerHead {
         age_seconds: u64,
         /// Seconds of freshness left.
         ttl_seconds: u64,
+        /// What is said of HTTPS, as one more line.
+        hsts: Option<Arc<Hsts>>,
     },
     /// These lines, without framing.
     Built(Fields),

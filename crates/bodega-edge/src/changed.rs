@@ -3,7 +3,7 @@
 //! By stamps, like every invalidation: a fill that began before the answer came never brings back what it replaced.
 
 use bodega_semantics::affected::{self, Asked};
-use bodega_semantics::{Head, key};
+use bodega_semantics::key;
 
 use crate::edge::Edge;
 use crate::exchange::OwnedRequest;
@@ -19,24 +19,13 @@ impl Edge {
         let host = key::normalize_host(&request.authority);
         self.invalidate_url(&host, &request.path, None);
         self.invalidate_groups(&host, answer);
-        let asked = Asked { scheme: self.scheme_of(request), authority: &request.authority, path: &request.path };
+        let asked = Asked {
+            scheme: self.settings.scheme(&request.fields, request.peer, request.https).name(),
+            authority: &request.authority,
+            path: &request.path,
+        };
         for (path, query) in affected::named(&asked, &answer.fields) {
             self.invalidate_url(&host, &path, query.as_deref());
-        }
-    }
-
-    /// The scheme as the client sees it: what a trusted proxy says, else that of the connection.
-    pub(crate) fn scheme_of(&self, request: &OwnedRequest) -> &'static str {
-        let said = request
-            .fields
-            .first("x-forwarded-proto")
-            .filter(|_| (self.settings.is_trusted_proxy)(request.peer))
-            .map(<[u8]>::trim_ascii);
-        match said {
-            Some(said) if said.eq_ignore_ascii_case(b"https") => "https",
-            Some(said) if said.eq_ignore_ascii_case(b"http") => "http",
-            _ if request.https => "https",
-            _ => "http",
         }
     }
 }

@@ -26,7 +26,8 @@ pub(crate) fn add_key(answer: &mut Answer, edge: &Edge, snapshot: &Snapshot, req
     }
     let Some(key) = explain::explain(snapshot, &edge.settings, request).key else { return };
     let query = if key.query.is_empty() { String::new() } else { format!("?{}", key.query) };
-    let mut text = format!("{:032x} {}{}{query}", key.fingerprint, key.host, key.path);
+    let scheme = key.scheme.map_or(String::new(), |scheme| format!("{scheme}://"));
+    let mut text = format!("{:032x} {scheme}{}{}{query}", key.fingerprint, key.host, key.path);
     // Names alone: a page's script can read this field, and a cookie that is in the key may be a secret from it.
     for (name, _) in key.headers.iter().chain(&key.cookies) {
         text.push(' ');

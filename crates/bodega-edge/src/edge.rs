@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
+use bodega_semantics::forwarding::{self, Scheme};
 use bodega_semantics::key::KeySecret;
-use bodega_semantics::{Reason, Timestamp};
+use bodega_semantics::{Head, Reason, Timestamp};
 use bodega_snapshot::Snapshot;
 use bodega_store::{Invalidations, Memory};
 use parking_lot::Mutex;
@@ -33,6 +34,8 @@ pub struct EdgeSettings {
     pub instance: String,
     /// The proxies whose `X-Forwarded-*` and `Forwarded` are believed.
     pub is_trusted_proxy: Box<dyn Fn(IpAddr) -> bool + Send + Sync>,
+    /// The port of the edge's own TLS, for redirects to it from another unusual port. `None`: 443.
+    pub https_port: Option<u16>,
     /// The clients that may ask for the key of a request.
     pub may_debug: Box<dyn Fn(IpAddr) -> bool + Send + Sync>,
     /// How much of a body that is not kept may be in memory at once.
@@ -41,6 +44,13 @@ pub struct EdgeSettings {
     pub secret: KeySecret,
     /// Where failures of origins are told: the request's id, the reason, and what happened.
     pub report: Report,
+}
+
+impl EdgeSettings {
+    /// The scheme by which the client came, who may be behind a proxy.
+    pub(crate) fn scheme<H: Head + ?Sized>(&self, head: &H, peer: IpAddr, connection_is_https: bool) -> Scheme {
+        forwarding::scheme(head, connection_is_https, (self.is_trusted_proxy)(peer))
+    }
 }
 
 /// One edge: store, generations, fills under way, configuration.

@@ -4,10 +4,11 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use bodega_semantics::cache_control::{CacheControl, Qualified};
+use bodega_semantics::forwarding::Scheme;
 use bodega_semantics::key::{self, UrlMarks};
 use bodega_semantics::path::Paths;
 use bodega_semantics::{Field, Fields, Head, Key, Outcome, Reason, Timestamp, forwarding};
-use bodega_snapshot::{Behavior, Distribution, Snapshot};
+use bodega_snapshot::{Behavior, Distribution, Hsts, Snapshot};
 use bodega_store::Entry;
 
 use crate::answer::Answer;
@@ -27,7 +28,7 @@ use crate::upstream;
 pub struct RequestView<'a> {
     /// The method as received.
     pub method: &'a str,
-    /// Whether the client came by TLS.
+    /// Whether the connection is by TLS. Behind a proxy the client's may not be, or the other way round.
     pub https: bool,
     /// `Host`, `:authority` or the authority of an absolute target; empty if there was none.
     pub authority: &'a str,
@@ -52,7 +53,7 @@ pub struct RequestView<'a> {
 pub struct OwnedRequest {
     /// The method as received.
     pub method: String,
-    /// Whether the client came by TLS.
+    /// Whether the connection is by TLS.
     pub https: bool,
     /// The authority as received.
     pub authority: String,
@@ -100,6 +101,8 @@ pub struct Exchange<'a> {
     pub(crate) snapshot: &'a Arc<Snapshot>,
     pub(crate) request: &'a RequestView<'a>,
     pub(crate) now: Timestamp,
+    /// By which scheme the client came, who may be behind a proxy.
+    pub(crate) scheme: Scheme,
     pub(crate) distribution: Option<&'a Arc<Distribution>>,
     pub(crate) behavior: Option<&'a Arc<Behavior>>,
     pub(crate) host: Host,
@@ -162,6 +165,17 @@ impl Host {
         std::str::from_utf8(&self.bytes[..usize::from(self.n_bytes)]).unwrap_or_default()
     }
 
+    /// Whether this is an address and no name.
+    pub(crate) fn is_address(&self) -> bool {
+        let host = self.as_str();
+        host.starts_with('[') || host.parse::<std::net::Ipv4Addr>().is_ok()
+    }
+
+    /// Whether a port is named that is not the scheme's own.
+    pub(crate) fn has_port(&self) -> bool {
+        self.n_port > 0
+    }
+
     /// With its port: the origin is told it, and may build links with it that nobody else should get.
     pub(crate) fn with_port(&self) -> &str {
         let n_bytes = usize::from(self.n_bytes) + usize::from(self.n_port);
@@ -192,6 +206,8 @@ pub struct Pending {
     pub(crate) entry: Option<Entry>,
     pub(crate) part: Option<Held>,
     pub(crate) reason: Reason,
+    /// What the answer says of HTTPS.
+    pub(crate) hsts: Option<Arc<Hsts>>,
 }
 
 /// The asynchronous part of a request.
@@ -272,6 +288,7 @@ impl<'a> Exchange<'a> {
             snapshot,
             request,
             now: worker.now(),
+            scheme: worker.edge.settings.scheme(request, request.peer, request.https),
             distribution: None,
             behavior: None,
             host: Host::EMPTY,
@@ -320,7 +337,7 @@ impl<'a> Exchange<'a> {
     /// Finds the request's key, and whether it may get an answer made for its user.
     pub(crate) fn identify(&mut self) {
         let (Some(behavior), Some(distribution)) = (self.behavior, self.distribution) else { return };
-        let keying = Keying::of(distribution, behavior, &self.host, &self.paths, self.request.query);
+        let keying = Keying::of(distribution, behavior, self.scheme, &self.host, &self.paths, self.request.query);
         self.primary = keying.key(&self.worker.edge.settings.secret, self.request);
         self.key = self.primary;
         self.user_fields = upstream::has_user_fields(&behavior.policy, self.request, self.request.query);
@@ -331,7 +348,7 @@ impl<'a> Exchange<'a> {
         let (Some(behavior), Some(distribution)) = (self.behavior, self.distribution) else {
             return UrlMarks { path: 0, url: 0 };
         };
-        let keying = Keying::of(distribution, behavior, &self.host, &self.paths, self.request.query);
+        let keying = Keying::of(distribution, behavior, self.scheme, &self.host, &self.paths, self.request.query);
         keying.marks(&self.worker.edge.settings.secret)
     }
 
@@ -349,7 +366,14 @@ impl<'a> Exchange<'a> {
             entry,
             part: None,
             reason: self.reason,
+            hsts: self.hsts(),
         }
+    }
+
+    /// What the answer says of HTTPS: on no other connection, and of no address (RFC 6797 sections 7.2 and 8.1.1).
+    pub(crate) fn hsts(&self) -> Option<Arc<Hsts>> {
+        let hsts = self.distribution?.hsts.as_ref()?;
+        (self.scheme.is_https && !self.host.is_address()).then(|| Arc::clone(hsts))
     }
 
     /// RFC 9111 section 5.2.1.4, and 5.2.1.1 with an age of nothing.

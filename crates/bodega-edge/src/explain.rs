@@ -1,5 +1,6 @@
 //! What the key of a request is, and what made it: the machine's own steps, without asking a store or an origin.
 
+use bodega_semantics::forwarding::Scheme;
 use bodega_semantics::key::{self, KeySecret, cookie_value};
 use bodega_semantics::path::Paths;
 use bodega_semantics::{Head, Reason};
@@ -9,7 +10,7 @@ use crate::edge::EdgeSettings;
 use crate::exchange::{Host, OwnedRequest};
 use crate::keying::Keying;
 use crate::step::Step;
-use crate::steps::classify::step_for;
+use crate::steps::classify::{step_for, without_https};
 use crate::upstream::{self, Purpose};
 
 /// A field, a parameter or a cookie, by name and value.
@@ -42,6 +43,8 @@ pub struct ExplainedKey {
     /// Equal for two requests if and only if an edge under this configuration takes them for one. An edge's own keys
     /// are made with a secret, so that nobody can search for two that collide.
     pub fingerprint: u128,
+    /// The client's scheme, where the origin is told it.
+    pub scheme: Option<&'static str>,
     /// The host with an unusual port, or the distribution's name.
     pub host: String,
     /// The path in its normal form.
@@ -98,9 +101,14 @@ fn fill_in(
         return Err(Reason::MethodRefused);
     }
     let paths = Paths::of(&request.path).ok_or(Reason::UnsafePath)?;
-    let host = Host::of(&request.authority, request.https).ok_or(Reason::UnknownHost)?;
+    let scheme = settings.scheme(&request.fields, request.peer, request.https);
+    let host = Host::of(&request.authority, scheme.is_https).ok_or(Reason::UnknownHost)?;
     let distribution = snapshot.distribution(host.as_str()).ok_or(Reason::UnknownHost)?;
     explained.distribution = Some(distribution.name.clone());
+    if let Some(step) = without_https(distribution, scheme, &host, &request.method, request.version) {
+        explained.does = if step == Step::Redirect { "answer" } else { "refuse" };
+        return Err(Reason::ViewerProtocol);
+    }
     let behavior = distribution.behavior(&request.method, paths.matched()).ok_or(Reason::NoBehavior)?;
     explained.behavior = Some(behavior.name.clone());
     explained.policy = Some(behavior.policy.name.clone());
@@ -117,10 +125,11 @@ fn fill_in(
     if let Some(reason) = reason {
         return Err(reason);
     }
-    let keying = Keying::of(distribution, behavior, &host, &paths, request.query.as_deref());
+    let keying = Keying::of(distribution, behavior, scheme, &host, &paths, request.query.as_deref());
     let rules = &behavior.policy.key;
     explained.key = Some(ExplainedKey {
         fingerprint: keying.key(&COMPARING, &request.fields).0,
+        scheme: keying.scheme.map(Scheme::name),
         host: keying.authority.to_owned(),
         path: keying.path.to_owned(),
         query: keying.query.into_owned(),

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use bodega_semantics::forwarding::Scheme;
 use bodega_semantics::key::{self, KeyParts, KeySecret, UrlMarks};
 use bodega_semantics::path::Paths;
 use bodega_semantics::{Head, Key};
@@ -12,6 +13,8 @@ use crate::exchange::Host;
 /// What a key is made of, beside the fields of the request.
 pub(crate) struct Keying<'a> {
     pub(crate) behavior: &'a Behavior,
+    /// Where the origin is told it. Invalidations know no schemes.
+    pub(crate) scheme: Option<Scheme>,
     /// The host, or the distribution's name where the host is not in the key.
     pub(crate) host: &'a str,
     /// The same with a port that is not the scheme's own. Invalidations know no ports.
@@ -24,6 +27,7 @@ impl<'a> Keying<'a> {
     pub(crate) fn of(
         distribution: &'a Distribution,
         behavior: &'a Behavior,
+        scheme: Scheme,
         host: &'a Host,
         paths: &'a Paths<'_>,
         query: Option<&'a str>,
@@ -31,6 +35,7 @@ impl<'a> Keying<'a> {
         let rules = &behavior.policy.key;
         Self {
             behavior,
+            scheme: behavior.tells_scheme.then_some(scheme),
             host: if rules.host { host.as_str() } else { &distribution.name },
             authority: if rules.host { host.with_port() } else { &distribution.name },
             path: &paths.normal,
@@ -39,7 +44,13 @@ impl<'a> Keying<'a> {
     }
 
     pub(crate) fn key<H: Head + ?Sized>(&self, secret: &KeySecret, request: &H) -> Key {
-        let parts = KeyParts { scope: self.behavior.scope, host: self.authority, path: self.path, query: &self.query };
+        let parts = KeyParts {
+            scope: self.behavior.scope,
+            scheme: self.scheme.map_or(key::SCHEME_UNTOLD, |scheme| scheme.told),
+            host: self.authority,
+            path: self.path,
+            query: &self.query,
+        };
         key::key(secret, &parts, &self.behavior.policy.key, request)
     }
 

@@ -35,7 +35,7 @@ fn is_for_gets(journey: &Journey, answer: &FetchAnswer) -> bool {
     if let Some(said) = answer.fields.only("content-location") {
         location.push("Content-Location", said);
     }
-    let scheme = journey.worker.edge.scheme_of(request);
+    let scheme = journey.worker.edge.settings.scheme(&request.fields, request.peer, request.https).name();
     let asked = Asked { scheme, authority: &request.authority, path: &request.path };
     let names_target = affected::named(&asked, &location)
         .into_iter()

@@ -85,7 +85,7 @@ pub fn begin(worker: &Arc<Worker>, snapshot: &Arc<Snapshot>, request: &RequestVi
             Step::Redirect => steps::redirect::run(&mut exchange),
             Step::Refuse => steps::refuse::run(&mut exchange),
             Step::Finish => match exchange.take_answer() {
-                Some(answer) => return Begun::Ready(answer),
+                Some(answer) => return Begun::Ready(answer.with_hsts(exchange.hsts().as_deref())),
                 None => Step::Refuse,
             },
             Step::Miss | Step::Revalidate | Step::Pass | Step::Fetch | Step::Deliver => {
@@ -109,7 +109,7 @@ pub async fn complete(mut journey: Journey, body: Option<RequestBody>) -> Answer
             Step::Fetch => steps::fetch::run(&mut journey).await,
             Step::Deliver => steps::deliver::run(&mut journey),
             Step::Finish => match journey.answer.take() {
-                Some(answer) => return answer,
+                Some(answer) => return answer.with_hsts(journey.pending.hsts.as_deref()),
                 None => Step::Refuse,
             },
             Step::Refuse

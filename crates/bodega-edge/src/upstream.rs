@@ -69,15 +69,14 @@ pub(crate) fn reaches_origin(behavior: &Behavior, name: &str) -> bool {
         || if name == "cookie" { !(key.cookies.is_empty() && forward.cookies.is_empty()) } else { forward.all_headers }
 }
 
+/// Made for each client as well, but of what is in the key.
+pub(crate) const SCHEME_FIELD: &str = "x-forwarded-proto";
+
 /// Whether the origin gets a field of this name (lower case) as the edge makes it for each client: nothing that a later
 /// request says can be compared with it.
 pub(crate) fn is_made_for_each(behavior: &Behavior, name: &str) -> bool {
-    const MADE: [&str; 6] =
-        ["cdn-loop", "forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto"];
-    let edits = &behavior.request_edits;
-    let is_edited =
-        edits.set.iter().map(|(name, _)| name).chain(&edits.remove).any(|edited| edited.eq_ignore_ascii_case(name));
-    !is_edited && (MADE.contains(&name) || (name == "host" && !behavior.policy.key.host))
+    const MADE: [&str; 5] = ["cdn-loop", "forwarded", "via", "x-forwarded-for", "x-forwarded-host"];
+    !behavior.request_edits.names(name) && (MADE.contains(&name) || (name == "host" && !behavior.policy.key.host))
 }
 
 /// Whether a request that goes on as it came carries what may make the answer its user's: credentials, cookies, and
@@ -107,8 +106,7 @@ pub(crate) fn request(
     fields.remove("expect");
     fields.remove(debug::FIELD);
     let trusted = (settings.is_trusted_proxy)(from.peer);
-    let scheme = if from.https { "https" } else { "http" };
-    forwarding::add_forwarded(&mut fields, &from.fields, from.peer, scheme, &from.authority, trusted);
+    forwarding::add_forwarded(&mut fields, &from.fields, from.peer, from.https, &from.authority, trusted);
     forwarding::append_via(&mut fields, &from.fields, from.version, &settings.name);
     forwarding::append_cdn_loop(&mut fields, &from.fields, &settings.name, &settings.instance);
     if from.method == "OPTIONS"

@@ -37,6 +37,7 @@ where
         Vary::None => Some((primary, Vec::new())),
         Vary::Names(names) if names.iter().any(|name| upstream::is_made_for_each(behavior, name)) => None,
         Vary::Names(mut names) => {
+            names.retain(|name| name != upstream::SCHEME_FIELD);
             // Nothing can depend on what the origin has not been told. By the letter, `Vary` counts all the same.
             if !behavior.policy.mode.is_rfc() {
                 names.retain(|name| upstream::reaches_origin(behavior, name));

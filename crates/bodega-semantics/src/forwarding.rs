@@ -124,16 +124,74 @@ pub fn hops<H: Head + ?Sized>(head: &H) -> Hops {
     most.checked_sub(1).map_or(Hops::None, Hops::Left)
 }
 
+/// The scheme by which a client came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Scheme {
+    /// Whether it was `https`: what a trusted proxy says of its client, else the connection's own.
+    pub is_https: bool,
+    /// Equal for two requests if origins are told the same of their schemes, in whichever field they look for it.
+    pub told: u8,
+}
+
+impl Scheme {
+    /// As it is written.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        if self.is_https { "https" } else { "http" }
+    }
+}
+
+/// Whether the client came by `https`. The one place that decides it.
+///
+/// Proxies in a row name the client's scheme first. Where one of them adds to what a client invented, the client has
+/// fooled itself alone: the key holds what the origin is told.
+pub fn scheme<H: Head + ?Sized>(request: &H, connection_is_https: bool, trusted: bool) -> Scheme {
+    let of = |is_https, first_is_https| Scheme {
+        is_https,
+        told: u8::from(is_https) | u8::from(connection_is_https) << 1 | u8::from(first_is_https) << 2,
+    };
+    if !trusted {
+        return of(connection_is_https, connection_is_https);
+    }
+    let forwarded = list_members(request.all("forwarded")).find_map(proto).and_then(is_https);
+    let said = list_members(request.all("x-forwarded-proto")).next().and_then(is_https);
+    of(said.or(forwarded).unwrap_or(connection_is_https), forwarded.unwrap_or(connection_is_https))
+}
+
+fn is_https(scheme: &[u8]) -> Option<bool> {
+    let is = |name: &[u8]| scheme.eq_ignore_ascii_case(name);
+    if is(b"https") { Some(true) } else { is(b"http").then_some(false) }
+}
+
+/// The `proto` of an element of `Forwarded` (RFC 7239 section 5.4).
+fn proto(element: &[u8]) -> Option<&[u8]> {
+    let mut quoted = false;
+    let mut escaped = false;
+    let pairs = element.split(|&byte| {
+        let (in_quotes, is_escaped) = (quoted, escaped);
+        escaped = in_quotes && !is_escaped && byte == b'\\';
+        quoted ^= byte == b'"' && !is_escaped;
+        byte == b';' && !in_quotes
+    });
+    pairs.map(<[u8]>::trim_ascii).find_map(|pair| {
+        let at = pair.iter().position(|&byte| byte == b'=')?;
+        let value = &pair[at + 1..];
+        let bare = value.strip_prefix(b"\"").and_then(|value| value.strip_suffix(b"\"")).unwrap_or(value);
+        pair[..at].eq_ignore_ascii_case(b"proto").then_some(bare)
+    })
+}
+
 /// Sets who forwarded the request. What a trusted proxy said is kept and added to; anybody else's word is
 /// overwritten.
 pub fn add_forwarded<H: Head + ?Sized>(
     fields: &mut Fields,
     request: &H,
     peer: IpAddr,
-    scheme: &str,
+    connection_is_https: bool,
     authority: &str,
     trusted: bool,
 ) {
+    let own_scheme = if connection_is_https { "https" } else { "http" };
     for name in FORWARDED {
         fields.remove(name);
     }
@@ -146,9 +204,9 @@ pub fn add_forwarded<H: Head + ?Sized>(
     };
     let host = quoted_if_needed(authority);
     let own = if authority.is_empty() {
-        format!("for={node};proto={scheme}")
+        format!("for={node};proto={own_scheme}")
     } else {
-        format!("for={node};host={host};proto={scheme}")
+        format!("for={node};host={host};proto={own_scheme}")
     };
     let joined = |name: &str, own: &str| -> Vec<u8> {
         let mut value: Vec<u8> = Vec::new();
@@ -166,7 +224,8 @@ pub fn add_forwarded<H: Head + ?Sized>(
     let first_word = |name: &str, own: &str| -> Vec<u8> {
         request.first(name).filter(|_| trusted).map_or_else(|| own.as_bytes().to_vec(), <[u8]>::to_vec)
     };
-    fields.push("X-Forwarded-Proto", &first_word("x-forwarded-proto", scheme));
+    // One of two words: whatever else a proxy passed on is not in the key.
+    fields.push("X-Forwarded-Proto", scheme(request, connection_is_https, trusted).name().as_bytes());
     if !authority.is_empty() {
         fields.push("X-Forwarded-Host", &first_word("x-forwarded-host", authority));
     }
@@ -271,7 +330,7 @@ mod tests {
         let peer: IpAddr = "192.0.2.1".parse().unwrap();
         for (trusted, chain, scheme) in [(true, "10.0.0.1, 192.0.2.1", "https"), (false, "192.0.2.1", "http")] {
             let mut sent = request.clone();
-            add_forwarded(&mut sent, &request, peer, "http", "shop.example:80", trusted);
+            add_forwarded(&mut sent, &request, peer, false, "shop.example:80", trusted);
             assert_eq!(text(sent.first("x-forwarded-for")), chain);
             assert_eq!(text(sent.first("x-forwarded-proto")), scheme);
             assert!(text(sent.first("forwarded")).ends_with("for=192.0.2.1;host=\"shop.example:80\";proto=http"));
@@ -369,10 +428,47 @@ mod tests {
             ("::ffff:192.0.2.1", "", "for=192.0.2.1;proto=https", "192.0.2.1"),
         ] {
             let mut sent = Fields::new();
-            add_forwarded(&mut sent, &Fields::new(), peer.parse().unwrap(), "https", authority, false);
+            add_forwarded(&mut sent, &Fields::new(), peer.parse().unwrap(), true, authority, false);
             assert_eq!(text(sent.first("forwarded")), forwarded);
             assert_eq!(text(sent.first("x-forwarded-for")), address);
             assert_eq!(text(sent.first("x-forwarded-host")), authority);
+        }
+    }
+
+    #[test]
+    fn the_scheme_is_what_a_trusted_proxy_says_of_its_client() {
+        for (https, trusted, proto, forwarded, expected, told) in [
+            (false, false, None, None, "http", 0),
+            (true, false, None, None, "https", 7),
+            (false, false, Some("https"), Some("proto=https"), "http", 0),
+            (true, false, Some("http"), Some("proto=http"), "https", 7),
+            (false, true, None, None, "http", 0),
+            (false, true, Some("https"), None, "https", 1),
+            (false, true, Some("HTTPS"), None, "https", 1),
+            (true, true, Some("http"), None, "http", 6),
+            (true, true, Some("https"), None, "https", 7),
+            (false, true, None, Some("for=1.2.3.4;proto=https"), "https", 5),
+            (false, true, None, Some("for=1.2.3.4;Proto=\"https\";by=x"), "https", 5),
+            (false, true, Some("https"), Some("for=1.2.3.4;proto=https"), "https", 5),
+            // Where both say something, each is told: none stands in for the other.
+            (false, true, Some("http"), Some("proto=https"), "http", 4),
+            (false, true, Some("https"), Some("proto=http"), "https", 1),
+            (true, true, Some("https"), Some("proto=http"), "https", 3),
+            // The client's is the first.
+            (false, true, Some("https, http"), None, "https", 1),
+            (false, true, None, Some("for=a;proto=https, for=b;proto=http"), "https", 5),
+            (false, true, None, Some("for=a, for=b;proto=https"), "https", 5),
+            // What is no scheme says nothing.
+            (false, true, Some("wss"), None, "http", 0),
+            (true, true, Some(""), Some("proto=ftp"), "https", 7),
+            // What is in quotes is no parameter.
+            (false, true, None, Some("host=\"a;proto=https\""), "http", 0),
+            (false, true, None, Some("host=\"a\\\";proto=https\";for=b"), "http", 0),
+        ] {
+            let lines = [("X-Forwarded-Proto", proto), ("Forwarded", forwarded)];
+            let lines: Vec<(&str, &str)> = lines.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
+            let found = scheme(&fields(&lines), https, trusted);
+            assert_eq!((found.name(), found.told), (expected, told), "{https} {trusted} {lines:?}");
         }
     }
 

@@ -37,6 +37,8 @@ pub struct UrlMarks {
 pub struct KeyParts<'a> {
     /// The behavior's fingerprint: origin, prefixes and key rules.
     pub scope: u64,
+    /// What the origin is told of the client's scheme (`forwarding::Scheme`), or `SCHEME_UNTOLD`.
+    pub scheme: u8,
     /// The host, or what stands for it where it is not in the key.
     pub host: &'a str,
     /// The path in its normal form (`path::Paths::normal`).
@@ -45,10 +47,14 @@ pub struct KeyParts<'a> {
     pub query: &'a str,
 }
 
+/// Stands for the scheme in the keys of what the origin makes without knowing it.
+pub const SCHEME_UNTOLD: u8 = u8::MAX;
+
 /// The key of a request.
 pub fn key<H: Head + ?Sized>(secret: &KeySecret, parts: &KeyParts<'_>, rules: &KeyRules, request: &H) -> Key {
     let mut hasher = SipHasher13::new_with_key(&secret.0);
     hasher.write_u64(parts.scope);
+    hasher.write_u8(parts.scheme);
     for part in [parts.host, parts.path, parts.query] {
         write(&mut hasher, part.as_bytes());
     }
@@ -201,7 +207,7 @@ mod tests {
     }
 
     fn parts<'a>(host: &'a str, path: &'a str, query: &'a str) -> KeyParts<'a> {
-        KeyParts { scope: 1, host, path, query }
+        KeyParts { scope: 1, scheme: 0, host, path, query }
     }
 
     #[test]
@@ -213,6 +219,8 @@ mod tests {
             parts("a", "/bc", ""),
             parts("", "a/b", "c"),
             KeyParts { scope: 2, ..parts("a", "/b", "c") },
+            KeyParts { scheme: 1, ..parts("a", "/b", "c") },
+            KeyParts { scheme: SCHEME_UNTOLD, ..parts("a", "/b", "c") },
         ]
         .map(|parts| key(&SECRET, &parts, &rules(), &none));
         for (at, one) in keys.iter().enumerate() {

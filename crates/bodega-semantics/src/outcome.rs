@@ -98,6 +98,8 @@ vocabulary! {
         NoBehavior = "no-behavior",
         /// The client's network is not allowed.
         Network = "network",
+        /// The distribution is for HTTPS alone, and the client came without.
+        ViewerProtocol = "viewer-protocol",
         /// `Max-Forwards` lets the request go no further: the edge answers for itself.
         MaxForwards = "max-forwards",
         /// A method that a gateway refuses (CONNECT, TRACE).

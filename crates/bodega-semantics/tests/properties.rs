@@ -407,7 +407,7 @@ proptest! {
     ) {
         let rules = rules();
         let of = |parts: &(String, String, String, u64), head: &Fields| {
-            let parts = KeyParts { scope: parts.3, host: &parts.0, path: &parts.1, query: &parts.2 };
+            let parts = KeyParts { scope: parts.3, scheme: 0, host: &parts.0, path: &parts.1, query: &parts.2 };
             key::key(&SECRET, &parts, &rules, head)
         };
         let seen = |head: &Fields| {
@@ -499,7 +499,7 @@ proptest! {
             let paths = Paths::of(path)?;
             let rules = KeyRules { query: QueryRule::All, sort_query: false, headers: vec![], cookies: vec![], host: true };
             let (host, query) = (key::normalize_host(host), key::keyed_query(&rules, query));
-            let parts = KeyParts { scope: 1, host: &host, path: &paths.normal, query: &query };
+            let parts = KeyParts { scope: 1, scheme: 0, host: &host, path: &paths.normal, query: &query };
             Some((key::key(&SECRET, &parts, &rules, &Fields::new()), key::url_marks(&SECRET, &host, &paths.normal, &query)))
         };
         if let (Some(one_key), Some(other_key)) = (of(&one), of(&other)) {
@@ -525,7 +525,7 @@ proptest! {
         let mut sent = forwarding::end_to_end(&request);
         prop_assert!(!sent.fields().any(|field| forwarding::is_hop_by_hop(field.name)));
         let peer = std::net::IpAddr::V6(peer.into());
-        forwarding::add_forwarded(&mut sent, &request, peer, "https", "shop.example", trusted);
+        forwarding::add_forwarded(&mut sent, &request, peer, true, "shop.example", trusted);
         forwarding::append_via(&mut sent, &request, "1.1", "bodega");
         forwarding::append_cdn_loop(&mut sent, &request, "bodega", "x");
         for name in ["Forwarded", "X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host", "Via", "CDN-Loop"] {

@@ -35,6 +35,7 @@ pub fn explain_key(snapshot: &Snapshot, https: bool, request: InProcessRequest) 
         name: "bodega".to_owned(),
         instance: "key".to_owned(),
         is_trusted_proxy: Box::new(|_| false),
+        https_port: None,
         may_debug: Box::new(|_| false),
         fill_window_bytes: 0,
         secret: KeySecret([0; 16]),
@@ -44,6 +45,7 @@ pub fn explain_key(snapshot: &Snapshot, https: bool, request: InProcessRequest) 
     let key = explained.key.map(|key| {
         json!({
             "fingerprint": format!("{:032x}", key.fingerprint),
+            "scheme": key.scheme,
             "host": key.host,
             "path": key.path,
             "query": key.query,

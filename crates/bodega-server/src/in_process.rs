@@ -8,6 +8,7 @@ use bodega_edge::exchange::{Journey, OwnedRequest};
 use bodega_edge::fetch::{OnePiece, RequestBody, next_chunk};
 use bodega_edge::{Answer, AnswerHead, Begun, BodyPlan, Finished, RequestView, Worker, begin, complete, finish};
 use bodega_semantics::{Field, Fields, Reason};
+use bodega_snapshot::Hsts;
 use bytes::Bytes;
 
 /// A request as a program makes it.
@@ -133,13 +134,16 @@ async fn collect(worker: &Worker, answer: Answer, max_bytes: u64) -> Result<InPr
 fn head_fields(worker: &Worker, answer: &Answer) -> Fields {
     match (&answer.head, &answer.body) {
         (AnswerHead::Built(fields), _) => fields.clone(),
-        (AnswerHead::Stored { age_seconds, ttl_seconds }, BodyPlan::Stored { entry, .. }) => {
+        (AnswerHead::Stored { age_seconds, ttl_seconds, hsts }, BodyPlan::Stored { entry, .. }) => {
             let mut fields = Fields::copy_of(entry);
             fields.push("Via", worker.edge.via().as_bytes());
             fields.set("Age", age_seconds.to_string().as_bytes());
             let mut status = Vec::new();
             bodega_semantics::cache_status::write_hit(&mut status, &worker.edge.settings.name, *ttl_seconds);
             fields.push("Cache-Status", &status);
+            if let Some(hsts) = hsts {
+                fields.push(Hsts::FIELD, hsts.value().as_bytes());
+            }
             fields
         }
         (AnswerHead::Stored { .. }, _) => Fields::new(),

@@ -365,6 +365,7 @@ fn settings(options: &EdgeOptions, events: &Events) -> Result<EdgeSettings, Star
         name: options.name.clone(),
         instance: instance.iter().map(|byte| format!("{byte:02x}")).collect(),
         is_trusted_proxy: Box::new(move |address| is_in(&proxies, address)),
+        https_port: None,
         may_debug: Box::new(move |address| is_in(&debuggers, address)),
         fill_window_bytes: options.fill_window_bytes,
         secret: KeySecret(secret),

@@ -33,6 +33,8 @@ pub struct Behavior {
     /// A fingerprint of all that decides what an answer is: distribution, origin, prefixes, key rules, what is
     /// forwarded. It is part of every key, so that no old entry answers under changed rules.
     pub scope: u64,
+    /// Whether the origin is told by which scheme a client came, and its answers may depend on that.
+    pub tells_scheme: bool,
 }
 
 /// What a behavior does.

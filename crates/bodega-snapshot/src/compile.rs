@@ -13,11 +13,12 @@ use bodega_semantics::Policy;
 use crate::error::{SnapshotError, wrong};
 use crate::locate::locate;
 use crate::origin::{Origin, OriginGroup, OriginKind};
-use crate::schema::{DistributionText, Document};
-use crate::snapshot::{Distribution, Snapshot};
+use crate::schema::{DistributionText, Document, ViewerProtocolText};
+use crate::snapshot::{Distribution, Snapshot, ViewerProtocol};
 
 mod behavior;
 pub(crate) mod checks;
+mod hsts;
 mod origin;
 mod policy;
 
@@ -36,6 +37,16 @@ impl Named {
     fn source(&self, name: &str) -> Option<&OriginKind> {
         let first = self.groups.get(name).and_then(|group| group.members.first());
         self.origins.get(first.map_or(name, String::as_str)).map(|origin| &origin.kind)
+    }
+
+    /// Whether an answer of `name` may depend on what a request says beside its target: a bucket's never does.
+    fn reads_fields(&self, name: &str) -> bool {
+        let is_http =
+            |name: &str| self.origins.get(name).is_some_and(|origin| matches!(origin.kind, OriginKind::Http { .. }));
+        match self.groups.get(name) {
+            Some(group) => group.members.iter().any(|member| is_http(member)),
+            None => is_http(name),
+        }
     }
 }
 
@@ -114,7 +125,13 @@ fn add_distribution(
         let place = format!("{place}.behaviors[{number}]");
         behaviors.push(Arc::new(behavior::compile(&place, &text.name, number, behavior, named)?));
     }
-    let distribution = Arc::new(Distribution { name: text.name, behaviors });
+    let viewer_protocol = match text.viewer_protocol {
+        ViewerProtocolText::AllowAll => ViewerProtocol::AllowAll,
+        ViewerProtocolText::RedirectToHttps => ViewerProtocol::RedirectToHttps,
+        ViewerProtocolText::HttpsOnly => ViewerProtocol::HttpsOnly,
+    };
+    let hsts = text.hsts.map(|hsts| hsts::compile(&format!("{place}.hsts"), hsts)).transpose()?.map(Arc::new);
+    let distribution = Arc::new(Distribution { name: text.name, viewer_protocol, hsts, behaviors });
     for host in &text.hosts {
         add_host(snapshot, &format!("{place}.hosts"), host, &distribution)?;
     }

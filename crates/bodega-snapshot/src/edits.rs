@@ -19,6 +19,13 @@ impl Edits {
         self.set.is_empty() && self.remove.is_empty()
     }
 
+    /// Whether a field of this name is the same in every request: set, or taken out.
+    #[must_use]
+    pub fn names(&self, name: &str) -> bool {
+        let set = self.set.iter().map(|(name, _)| name);
+        set.chain(&self.remove).any(|edited| edited.eq_ignore_ascii_case(name))
+    }
+
     /// Changes `fields`.
     pub fn apply(&self, fields: &mut Fields) {
         for name in &self.remove {

@@ -24,7 +24,25 @@ pub(crate) struct Document {
 pub(crate) struct DistributionText {
     pub(crate) name: String,
     pub(crate) hosts: Vec<String>,
+    pub(crate) viewer_protocol: ViewerProtocolText,
+    pub(crate) hsts: Option<HstsText>,
     pub(crate) behaviors: Vec<BehaviorText>,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum ViewerProtocolText {
+    AllowAll,
+    RedirectToHttps,
+    HttpsOnly,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct HstsText {
+    pub(crate) max_age_seconds: f64,
+    pub(crate) include_subdomains: bool,
+    pub(crate) preload: bool,
 }
 
 #[derive(Deserialize)]

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::behavior::Behavior;
 use crate::compile::{self, MAX_HOST_BYTES};
 use crate::error::SnapshotError;
+use crate::hsts::Hsts;
 use crate::origin::{Origin, OriginGroup};
 
 /// The compiled configuration.
@@ -28,8 +29,23 @@ pub struct Snapshot {
 pub struct Distribution {
     /// Its name.
     pub name: String,
+    /// What clients without HTTPS get.
+    pub viewer_protocol: ViewerProtocol,
+    /// What clients with HTTPS are told about doing so again.
+    pub hsts: Option<Arc<Hsts>>,
     /// In order; the first that matches counts.
     pub behaviors: Vec<Arc<Behavior>>,
+}
+
+/// What a client gets that came without HTTPS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ViewerProtocol {
+    /// The same as others.
+    AllowAll,
+    /// A redirect to the same URL with HTTPS.
+    RedirectToHttps,
+    /// 403.
+    HttpsOnly,
 }
 
 impl Snapshot {

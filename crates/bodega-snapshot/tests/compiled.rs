@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use bodega_semantics::policy::QueryRule;
 use bodega_semantics::{Fields, Head};
-use bodega_snapshot::{Action, Behavior, Credentials, HealthLimits, HostHeader, Origin, OriginKind, Snapshot};
+use bodega_snapshot::{
+    Action, Behavior, Credentials, HealthLimits, HostHeader, Hsts, Origin, OriginKind, Snapshot, ViewerProtocol,
+};
 use serde_json::{Value, json};
 
 const SHOP: &str = include_str!("shop.json");
@@ -47,6 +49,43 @@ fn a_host_is_exact_before_wildcard_and_the_longer_wildcard_goes_first() {
     }
     let hostile = format!("{}.shop.example.com", "a.".repeat(30_000));
     assert_eq!(shop.distribution(&hostile).unwrap().name, "rest");
+}
+
+#[test]
+fn what_is_said_of_https_is_made_once() {
+    let shop = shop();
+    for (host, viewer_protocol, line) in [
+        (
+            "shop.example.com",
+            ViewerProtocol::RedirectToHttps,
+            Some("Strict-Transport-Security: max-age=31536000; includeSubDomains; preload\r\n"),
+        ),
+        ("a.eu.shop.example.com", ViewerProtocol::HttpsOnly, Some("Strict-Transport-Security: max-age=0\r\n")),
+        ("example.com", ViewerProtocol::AllowAll, None),
+    ] {
+        let distribution = shop.distribution(host).unwrap();
+        assert_eq!(distribution.viewer_protocol, viewer_protocol);
+        let hsts = distribution.hsts.as_deref();
+        assert_eq!(hsts.map(Hsts::line), line.map(str::as_bytes));
+        assert_eq!(hsts.map(Hsts::value), line.and_then(|line| Some(line.trim_end().split_once(": ")?.1)));
+    }
+}
+
+#[test]
+fn only_an_origin_that_could_heed_it_is_told_the_scheme() {
+    let shop = shop();
+    assert!(!behavior(&shop, "shop.example.com", "GET", "/images/a").tells_scheme, "a bucket");
+    assert!(behavior(&shop, "shop.example.com", "GET", "/internal/a").tells_scheme);
+    assert!(!behavior(&shop, "example.com", "GET", "/").tells_scheme, "no origin");
+    for (edits, expected) in [
+        (json!({"set": [], "remove": ["Forwarded", "X-Forwarded-Proto"]}), false),
+        (json!({"set": [["x-forwarded-proto", "https"]], "remove": ["forwarded"]}), false),
+        (json!({"set": [["x-forwarded-proto", "https"]], "remove": []}), true),
+        (json!({"set": [], "remove": ["forwarded"]}), true),
+    ] {
+        let shop = shop_with("/distributions/0/behaviors/1/request_headers", edits.clone());
+        assert_eq!(behavior(&shop, "shop.example.com", "GET", "/internal/a").tells_scheme, expected, "{edits}");
+    }
 }
 
 #[test]

@@ -227,6 +227,24 @@ fn groups() {
 }
 
 #[test]
+fn what_is_said_of_https() {
+    let hsts = |seconds: f64, include_subdomains: bool, preload: bool| json!({"max_age_seconds": seconds, "include_subdomains": include_subdomains, "preload": preload});
+    check(&[
+        (
+            "/distributions/0/viewer_protocol",
+            json!("https"),
+            "distributions.shop.viewer_protocol",
+            "unknown variant `https`",
+        ),
+        ("/distributions/0/viewer_protocol", json!(null), "distributions.shop.viewer_protocol", "expected"),
+        ("/distributions/0/hsts", hsts(-1.0, false, false), "distributions.shop.hsts.max_age_seconds", "between 0 and"),
+        ("/distributions/0/hsts", hsts(31_535_999.0, true, true), "distributions.shop.hsts.preload", "at least a year"),
+        ("/distributions/0/hsts", hsts(31_536_000.0, false, true), "distributions.shop.hsts.preload", "all subdomains"),
+        ("/distributions/0/hsts", json!({"max_age_seconds": 1}), "distributions.shop", "missing field"),
+    ]);
+}
+
+#[test]
 fn policies() {
     for (field, value, blamed, message) in [
         ("min_ttl_seconds", json!(3601), "min_ttl_seconds", "which is 3600"),
@@ -253,7 +271,12 @@ fn documents_past_their_bounds() {
     let behaviors = vec![shop["distributions"][1]["behaviors"][0].clone(); 1001];
     check(&[("/distributions/0/behaviors", json!(behaviors), "distributions.shop.behaviors", "more than 1000")]);
     let distributions: Vec<Value> = (0..10_001)
-        .map(|number| json!({"name": format!("d{number}"), "hosts": [format!("h{number}.example")], "behaviors": []}))
+        .map(|number| {
+            json!({
+                "name": format!("d{number}"), "hosts": [format!("h{number}.example")],
+                "viewer_protocol": "allow-all", "hsts": null, "behaviors": []
+            })
+        })
         .collect();
     check(&[("/distributions", json!(distributions), "distributions", "more than 10000")]);
     let error = Snapshot::from_json(&" ".repeat((16 << 20) + 1)).unwrap_err();

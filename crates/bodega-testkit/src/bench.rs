@@ -10,7 +10,7 @@ use bodega_edge::{Answer, AnswerHead, Begun, BodyPlan, Edge, EdgeSettings, Reque
 use bodega_eviction::s3fifo::S3Fifo;
 use bodega_semantics::key::KeySecret;
 use bodega_semantics::{Field, Fields, Outcome, Reason};
-use bodega_snapshot::Snapshot;
+use bodega_snapshot::{Hsts, Snapshot};
 use bodega_store::Memory;
 use bytes::Bytes;
 
@@ -49,6 +49,8 @@ pub struct TestRequest {
     pub body: Vec<u8>,
     /// The client's address.
     pub peer: Option<IpAddr>,
+    /// Whether it comes by TLS.
+    pub https: bool,
     /// Whether it asks for another protocol, as a front finds out from `Connection` and `Upgrade`.
     pub upgrade: bool,
 }
@@ -107,6 +109,7 @@ impl Bench {
             name: "bodega".to_owned(),
             instance: "test".to_owned(),
             is_trusted_proxy: Box::new(|address| address == IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1))),
+            https_port: Some(8443),
             may_debug: Box::new(|address| address == IpAddr::V4(Ipv4Addr::new(198, 51, 100, 7))),
             fill_window_bytes: FILL_WINDOW_BYTES,
             secret: KeySecret([7; 16]),
@@ -141,7 +144,7 @@ impl Bench {
         };
         let view = RequestView {
             method: if request.method.is_empty() { "GET" } else { &request.method },
-            https: false,
+            https: request.https,
             authority: if request.host.is_empty() { "example.com" } else { &request.host },
             path,
             query,
@@ -185,11 +188,14 @@ impl Bench {
     pub async fn read(&self, answer: Answer) -> Got {
         let mut fields = match (&answer.head, &answer.body) {
             (AnswerHead::Built(fields), _) => fields.clone(),
-            (AnswerHead::Stored { age_seconds, ttl_seconds }, BodyPlan::Stored { entry, .. }) => {
+            (AnswerHead::Stored { age_seconds, ttl_seconds, hsts }, BodyPlan::Stored { entry, .. }) => {
                 let mut fields = Fields::copy_of(entry);
                 fields.push("Via", b"1.1 bodega");
                 fields.set("Age", age_seconds.to_string().as_bytes());
                 fields.push("Cache-Status", format!("bodega; hit; ttl={ttl_seconds}").as_bytes());
+                if let Some(hsts) = hsts {
+                    fields.push(Hsts::FIELD, hsts.value().as_bytes());
+                }
                 fields
             }
             _ => Fields::new(),
@@ -253,13 +259,14 @@ impl Bench {
 /// One distribution for every host, one behavior with this policy, before the origin `site`.
 #[must_use]
 pub fn snapshot_json(policy: &serde_json::Value, behavior: &serde_json::Value, revision: u64) -> String {
-    snapshot_json_for(&["*".to_owned()], policy, behavior, revision)
+    let distribution = serde_json::json!({"hosts": ["*"]});
+    snapshot_json_for(&distribution, policy, behavior, revision)
 }
 
-/// The same for these hosts alone.
+/// The same with these fields of the distribution.
 #[must_use]
 pub fn snapshot_json_for(
-    hosts: &[String],
+    distribution: &serde_json::Value,
     policy: &serde_json::Value,
     behavior: &serde_json::Value,
     revision: u64,
@@ -287,10 +294,15 @@ pub fn snapshot_json_for(
         whole_behavior["action"] = serde_json::json!({});
     }
     merge(&mut whole_behavior, behavior);
+    let mut whole_distribution = serde_json::json!({
+        "name": "tested", "hosts": ["*"], "viewer_protocol": "allow-all", "hsts": null,
+        "behaviors": [whole_behavior]
+    });
+    merge(&mut whole_distribution, distribution);
     serde_json::json!({
         "schema": 1,
         "revision": revision,
-        "distributions": [{"name": "tested", "hosts": hosts, "behaviors": [whole_behavior]}],
+        "distributions": [whole_distribution],
         "origins": {"site": {
             "kind": "http", "url": "http://127.0.0.1:9", "host": null,
             "connect_timeout_seconds": 5, "first_byte_timeout_seconds": 30, "between_bytes_timeout_seconds": 30,

@@ -30,6 +30,9 @@ struct Scenario {
     modes: Option<Vec<Mode>>,
     /// The hosts that are served; all of them if left out.
     hosts: Option<Vec<String>>,
+    /// Other fields of the distribution.
+    #[serde(default)]
+    distribution: Option<toml::Value>,
     #[serde(default)]
     policy: Option<toml::Value>,
     #[serde(default)]
@@ -143,6 +146,9 @@ struct ClientStep {
     method: Option<String>,
     path: Option<String>,
     host: Option<String>,
+    /// By TLS.
+    #[serde(default)]
+    https: bool,
     #[serde(default)]
     headers: BTreeMap<String, OneOrMore>,
     #[serde(default)]
@@ -266,11 +272,14 @@ fn run_parsed(scenario: Scenario, mode: Option<Mode>) -> Result<(), String> {
 
 async fn play(scenario: Scenario, mode: Option<Mode>) -> Result<String, String> {
     let mut config = Config {
-        hosts: scenario.hosts.unwrap_or_else(|| vec!["*".to_owned()]),
+        distribution: json(scenario.distribution.as_ref()),
         policy: json(scenario.policy.as_ref()),
         behavior: json(scenario.behavior.as_ref()),
         revision: 1,
     };
+    if let (Some(hosts), Some(distribution)) = (scenario.hosts, config.distribution.as_object_mut()) {
+        distribution.insert("hosts".to_owned(), hosts.into());
+    }
     if let (Some(mode), Some(policy)) = (mode, config.policy.as_object_mut()) {
         policy.insert("mode".to_owned(), mode.name().into());
     }
@@ -313,7 +322,7 @@ async fn play(scenario: Scenario, mode: Option<Mode>) -> Result<String, String> 
 
 /// What is configured at this point of the scenario.
 struct Config {
-    hosts: Vec<String>,
+    distribution: serde_json::Value,
     policy: serde_json::Value,
     behavior: serde_json::Value,
     revision: u64,
@@ -321,7 +330,7 @@ struct Config {
 
 impl Config {
     fn snapshot(&self) -> String {
-        snapshot_json_for(&self.hosts, &self.policy, &self.behavior, self.revision)
+        snapshot_json_for(&self.distribution, &self.policy, &self.behavior, self.revision)
     }
 }
 
@@ -404,6 +413,7 @@ fn request(step: &ClientStep) -> TestRequest {
         method: step.method.clone().unwrap_or_else(|| method.to_owned()),
         target,
         host: step.host.clone().unwrap_or_default(),
+        https: step.https,
         headers,
         body: step.body.clone().into_bytes(),
         peer: step.from,

@@ -73,6 +73,7 @@ def _rows(report: KeyReport) -> list[tuple[str, str]]:
     if report.key:
         rows += [
             ("key", report.key.fingerprint),
+            ("  scheme", report.key.scheme or "none: the origin is not told it"),
             ("  host", report.key.host),
             ("  path", report.key.path),
             ("  query", report.key.query or "none"),

@@ -11,6 +11,7 @@ from bodega.distributions.actions import Answer, HeaderEdits, Redirect
 from bodega.distributions.behavior import Behavior
 from bodega.distributions.declarations import Declarations
 from bodega.distributions.distribution import Distribution
+from bodega.distributions.hsts import Hsts
 from bodega.distributions.key import Deny, ForwardRules, KeyRules
 from bodega.distributions.origins import S3, Health, HttpOrigin, Origin, OriginGroup, SingleOrigin, origin_from_url
 from bodega.distributions.policy import CachePolicy
@@ -28,6 +29,7 @@ __all__ = [
     "ForwardRules",
     "HeaderEdits",
     "Health",
+    "Hsts",
     "HttpOrigin",
     "KeyRules",
     "Origin",

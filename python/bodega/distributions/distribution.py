@@ -7,11 +7,16 @@ from typing import TYPE_CHECKING
 
 from bodega.distributions import checks
 from bodega.distributions.behavior import Behavior
-from bodega.distributions.shapes import ListShape, NounShape, TextShape, about
+from bodega.distributions.hsts import Hsts
+from bodega.distributions.shapes import ChoiceShape, DurationShape, EitherShape, ListShape, NounShape, TextShape, about
 from bodega.errors import ConfigInvalid
+from bodega.units import Duration
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+VIEWER_PROTOCOLS = ("allow-all", "redirect-to-https", "https-only")
+"""CloudFront's words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +34,8 @@ class Distribution:
         name: Its name in logs and messages.
         hosts: Exact hosts, ``*.suffix``, or ``*`` for all that no other distribution names.
         behaviors: Tried in order; the first that matches decides.
+        viewer_protocol: What clients without HTTPS get: ``"allow-all"``, ``"redirect-to-https"``, ``"https-only"``.
+        hsts: How long browsers are told to come by HTTPS alone, or an `Hsts` that says more.
     """
 
     name: str
@@ -47,6 +54,23 @@ class Distribution:
         ),
     )
 
+    viewer_protocol: str = field(
+        default="allow-all",
+        metadata=about(
+            ChoiceShape(VIEWER_PROTOCOLS),
+            "What a client without HTTPS gets: the same as others, a redirect to the same URL with HTTPS (301, or "
+            "307 for other methods than GET and HEAD), or 403.",
+        ),
+    )
+    hsts: Duration | Hsts | None = field(
+        default=None,
+        metadata=about(
+            EitherShape((DurationShape(), NounShape(Hsts))),
+            "`Strict-Transport-Security` on answers over HTTPS, in place of what an origin says.",
+            default="what origins say",
+        ),
+    )
+
     def __post_init__(self) -> None:
         """Check every field."""
         checks.name(self.name, "name")
@@ -62,6 +86,13 @@ class Distribution:
         for index, host in enumerate(hosts):
             if host in hosts[:index]:
                 raise ConfigInvalid(f'the host "{host}" is there twice', hint="remove one", path=("hosts", index))
+        if self.viewer_protocol not in VIEWER_PROTOCOLS:
+            known = ", ".join(f'"{word}"' for word in VIEWER_PROTOCOLS)
+            hint = checks.suggest(str(self.viewer_protocol), VIEWER_PROTOCOLS) or f"write one of {known}"
+            raise ConfigInvalid(
+                f'"{self.viewer_protocol}" is no rule for viewers', hint=hint, path=("viewer_protocol",)
+            )
+        self.written_hsts()
         object.__setattr__(self, "hosts", hosts)
         object.__setattr__(self, "behaviors", tuple(self.behaviors))
         if not self.behaviors:
@@ -71,3 +102,10 @@ class Distribution:
         for index, behavior in enumerate(self.behaviors):
             if not isinstance(behavior, Behavior):
                 raise ConfigInvalid(f"a {type(behavior).__name__} is not a Behavior", path=("behaviors", index))
+
+    def written_hsts(self) -> Hsts | None:
+        """Return what is said of HTTPS in its long form."""
+        if self.hsts is None or isinstance(self.hsts, Hsts):
+            return self.hsts
+        checks.duration(self.hsts, "hsts")
+        return Hsts(self.hsts)

@@ -20,6 +20,7 @@ from bodega.distributions import (
     Declarations,
     Distribution,
     HeaderEdits,
+    Hsts,
     HttpOrigin,
     Origin,
     OriginGroup,
@@ -84,6 +85,8 @@ class _Compiler:
         return {
             "name": distribution.name,
             "hosts": list(distribution.hosts),
+            "viewer_protocol": distribution.viewer_protocol,
+            "hsts": _hsts(distribution.written_hsts()),
             "behaviors": [
                 self._behavior(behavior, f"{distribution.name}-{index}")
                 for index, behavior in enumerate(distribution.behaviors)
@@ -143,6 +146,16 @@ class _Compiler:
             self.policies[policy] = compiled
             return policy
         return _put(self.policies, name, compiled, reserved={*PRESETS, *self.declarations.policies})
+
+
+def _hsts(hsts: Hsts | None) -> Json | None:
+    if hsts is None:
+        return None
+    return {
+        "max_age_seconds": _number(parse_duration(hsts.max_age)),
+        "include_subdomains": hsts.include_subdomains,
+        "preload": hsts.preload,
+    }
 
 
 def _put(table: Json, wanted: str, compiled: Json, reserved: Collection[str]) -> str:

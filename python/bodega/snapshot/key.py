@@ -23,6 +23,7 @@ class Key:
 
     Attributes:
         fingerprint: Equal for two requests if and only if an edge takes them for one; 32 hexadecimal digits.
+        scheme: By which the client comes, where the origin is told it; None where it is not.
         host: The host, or the distribution's name where the policy leaves the host out.
         path: The path in its normal form.
         query: What the policy leaves of the query, in its normal form.
@@ -32,6 +33,7 @@ class Key:
     """
 
     fingerprint: str
+    scheme: str | None
     host: str
     path: str
     query: str

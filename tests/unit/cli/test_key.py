@@ -51,6 +51,7 @@ def test_the_key_and_what_made_it(capsys: pytest.CaptureFixture[str]) -> None:
         "distribution shop",
         "behavior shop/0 /images/*",
         "policy images",
+        "scheme https",
         "host shop.example.com",
         "path /images/a.webp",
         "query w=200",
@@ -62,10 +63,37 @@ def test_the_key_and_what_made_it(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_one_object_for_programs_in_which_spellings_are_one_key(capsys: pytest.CaptureFixture[str]) -> None:
     fingerprints = []
-    for url in ("https://shop.example.com/images/~a?w=1", "http://SHOP.example.com/images/%7ea?w=1&x=2"):
+    for url in ("https://shop.example.com/images/~a?w=1", "https://SHOP.example.com/images/%7ea?w=1&x=2"):
         assert run(url, "--json") == 0
         fingerprints.append(json.loads(capsys.readouterr().out)["key"]["fingerprint"])
     assert fingerprints[0] == fingerprints[1]
+
+
+def test_each_scheme_has_its_key_where_the_origin_is_told_it(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def keys() -> list[dict[str, str | None]]:
+        read = []
+        for scheme in ("https", "http"):
+            assert run(f"{scheme}://shop.example.com/images/a", "--json") == 0
+            read.append(json.loads(capsys.readouterr().out)["key"])
+        return read
+
+    https, http = keys()
+    assert (https["scheme"], http["scheme"]) == ("https", "http")
+    assert https["fingerprint"] != http["fingerprint"]
+    edit = 'policy = "images"\nrequest_headers = { remove = ["Forwarded", "X-Forwarded-Proto"] }'
+    (folder / "bodega.toml").write_text(FILE.replace('policy = "images"', edit))
+    https, http = keys()
+    assert https == http
+    assert https["scheme"] is None
+
+
+def test_a_request_that_needs_https_is_answered_without_a_key(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for rule, does in (("redirect-to-https", "answer"), ("https-only", "refuse")):
+        hosts = 'hosts = ["shop.example.com"]'
+        (folder / "bodega.toml").write_text(FILE.replace(hosts, f'{hosts}\nviewer_protocol = "{rule}"'))
+        assert run("http://shop.example.com/images/a", "--json") == 0
+        report = json.loads(capsys.readouterr().out)
+        assert (report["does"], report["reason"], report["key"]) == (does, "viewer-protocol", None)
 
 
 def test_what_is_passed_or_refused_says_why(capsys: pytest.CaptureFixture[str]) -> None:

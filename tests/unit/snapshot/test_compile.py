@@ -44,6 +44,8 @@ forward = { headers = ["authorization"] }
 max_object = "1MiB"
 [distributions.shop]
 hosts = ["shop.example.com", "*.shop.example.com", "*"]
+viewer_protocol = "redirect-to-https"
+hsts = { max_age = "1y", include_subdomains = true }
 [[distributions.shop.behaviors]]
 path = ["/images/*", "*.webp"]
 methods = ["GET", "HEAD"]
@@ -78,6 +80,8 @@ add_prefix = "/b"
             {
                 "name": "shop",
                 "hosts": ["shop.example.com", "*.shop.example.com", "*"],
+                "viewer_protocol": "redirect-to-https",
+                "hsts": {"max_age_seconds": 31536000, "include_subdomains": True, "preload": False},
                 "behaviors": [
                     {
                         "paths": ["/images/*", "*.webp"],

@@ -1,10 +1,10 @@
 //! Host, method and path to a distribution and one of its behaviors.
 
 use bodega_semantics::Reason;
-use bodega_semantics::forwarding::{self, Hops};
-use bodega_snapshot::{Action, Behavior};
+use bodega_semantics::forwarding::{self, Hops, Scheme};
+use bodega_snapshot::{Action, Behavior, Distribution, ViewerProtocol};
 
-use crate::exchange::Exchange;
+use crate::exchange::{Exchange, Host};
 use crate::step::Step;
 
 /// Finds the behavior and what it does.
@@ -14,6 +14,10 @@ pub(crate) fn run(exchange: &mut Exchange<'_>) -> Step {
         return exchange.refuse(Reason::UnknownHost);
     };
     exchange.distribution = Some(distribution);
+    if let Some(step) = without_https(distribution, exchange.scheme, &exchange.host, request.method, request.version) {
+        exchange.reason = Reason::ViewerProtocol;
+        return step;
+    }
     let Some(behavior) = distribution.behavior(request.method, exchange.paths.matched()) else {
         return exchange.refuse(Reason::NoBehavior);
     };
@@ -31,6 +35,24 @@ pub(crate) fn run(exchange: &mut Exchange<'_>) -> Step {
         return Step::Options;
     }
     step
+}
+
+/// What a client gets that should have come by HTTPS. As CloudFront does it: 301 for what browsers remember, 307 to have
+/// all else sent again as it is, which HTTP/1.0 does not know. Without a host there is no URL to send anybody to.
+pub(crate) fn without_https(
+    distribution: &Distribution,
+    scheme: Scheme,
+    host: &Host,
+    method: &str,
+    version: &str,
+) -> Option<Step> {
+    let can_follow = !host.as_str().is_empty() && (matches!(method, "GET" | "HEAD") || version != "1.0");
+    match distribution.viewer_protocol {
+        _ if scheme.is_https => None,
+        ViewerProtocol::AllowAll => None,
+        ViewerProtocol::RedirectToHttps if can_follow => Some(Step::Redirect),
+        ViewerProtocol::RedirectToHttps | ViewerProtocol::HttpsOnly => Some(Step::Refuse),
+    }
 }
 
 /// What a behavior does with a request: the store is asked for what could be stored.

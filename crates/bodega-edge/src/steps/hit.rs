@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use bodega_semantics::{Outcome, Reason};
+use bodega_semantics::{Head, Outcome, Reason};
+use bodega_snapshot::Hsts;
 use bodega_store::Entry;
 
 use crate::answer::{Answer, AnswerHead, BodyPlan};
@@ -19,15 +20,18 @@ pub(crate) fn run(exchange: &mut Exchange<'_>) -> Step {
     if hit.reason == Reason::WhileRevalidate {
         refresh_in_background(exchange, &entry);
     }
+    let hsts = exchange.hsts();
     let plain = exchange.request.method == "GET"
         && hit.outcome == Outcome::Hit
         && behavior.response_edits.is_empty()
+        // The distribution's word replaces the origin's, which a prebuilt head holds.
+        && (hsts.is_none() || !entry.has(Hsts::FIELD))
         && !exchange.asks_for_part_or_condition();
     exchange.answer = Some(if plain {
         let n_bytes = entry.body().len();
         Answer {
             status: entry.status,
-            head: AnswerHead::Stored { age_seconds: hit.age_seconds, ttl_seconds: hit.ttl_seconds },
+            head: AnswerHead::Stored { age_seconds: hit.age_seconds, ttl_seconds: hit.ttl_seconds, hsts },
             content_length: (entry.status != 204).then_some(n_bytes),
             body: BodyPlan::Stored { entry, from: 0, to: n_bytes },
             outcome: hit.outcome,

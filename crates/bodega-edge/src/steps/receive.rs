@@ -27,7 +27,7 @@ pub(crate) fn run(exchange: &mut Exchange<'_>) -> Step {
     if request.has("cdn-loop") && forwarding::cdn_loop_contains(request, &settings.name, &settings.instance) {
         return exchange.refuse(Reason::Loop);
     }
-    match Host::of(request.authority, request.https) {
+    match Host::of(request.authority, exchange.scheme.is_https) {
         Some(host) => {
             exchange.host = host;
             Step::Classify

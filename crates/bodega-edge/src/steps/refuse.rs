@@ -69,6 +69,7 @@ fn explanation(reason: Reason) -> (u16, &'static str) {
         Reason::UnknownHost => (421, "this edge does not serve that host"),
         Reason::NoBehavior => (404, "nothing is configured for this path and method"),
         Reason::Network => (403, "not from this network"),
+        Reason::ViewerProtocol => (403, "with HTTPS only"),
         Reason::MethodRefused => (405, "this method is not forwarded"),
         Reason::Upgrade => (501, "protocol upgrades are not forwarded"),
         Reason::UnsafePath => (400, "the path has segments of dots or escapes that are none"),

@@ -139,7 +139,7 @@ pub(crate) fn forwarded(bytes: &[u8]) {
         let named = fields::list_members(request.all("connection")).any(|member| member.eq_ignore_ascii_case(b"x-a"));
         assert!(!named || !sent.has("x-a"));
         for is_trusted in [false, true] {
-            forwarding::add_forwarded(&mut sent, &request, peer, "https", "shop.example", is_trusted);
+            forwarding::add_forwarded(&mut sent, &request, peer, true, "shop.example", is_trusted);
         }
         forwarding::append_via(&mut sent, &request, "1.1", "bodega");
         forwarding::append_cdn_loop(&mut sent, &request, "bodega", "x");
@@ -186,7 +186,7 @@ pub(crate) fn keys(bytes: &[u8]) {
         let rules = KeyRules { query: query_rule, sort_query, headers: vec![], cookies: vec![], host: true };
         let keyed = key::keyed_query(&rules, query);
         assert_eq!(key::keyed_query(&rules, &keyed), keyed);
-        let parts = KeyParts { scope: 1, host: &host, path, query: &keyed };
+        let parts = KeyParts { scope: 1, scheme: 0, host: &host, path, query: &keyed };
         let made = key::key(&SECRET, &parts, &rules, &Fields::new());
         assert_eq!(made, key::key(&SECRET, &parts, &rules, &Fields::new()));
         let marks = key::url_marks(&SECRET, &host, path, &keyed);

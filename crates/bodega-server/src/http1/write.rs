@@ -94,7 +94,7 @@ impl Output<'_> {
     fn head(&mut self, answer: &Answer, asked: Asked, keep_alive: bool, chunked: bool) {
         let out = &mut self.pending;
         match &answer.head {
-            AnswerHead::Stored { age_seconds, ttl_seconds } => {
+            AnswerHead::Stored { age_seconds, ttl_seconds, hsts } => {
                 if let BodyPlan::Stored { entry, .. } = &answer.body {
                     out.extend_from_slice(entry.wire_head());
                 }
@@ -103,6 +103,9 @@ impl Output<'_> {
                 out.extend_from_slice(&self.thread.cache_status_hit);
                 write_decimal(out, *ttl_seconds);
                 out.extend_from_slice(b"\r\n");
+                if let Some(hsts) = hsts {
+                    out.extend_from_slice(hsts.line());
+                }
             }
             AnswerHead::Built(fields) => {
                 write_status_line(out, answer.status);

@@ -50,6 +50,10 @@ pub(super) fn compile(
         Action::Origin(name) => named.source(name).map(|kind| format!("{kind:?}")).unwrap_or_default(),
         Action::Redirect { .. } | Action::Answer { .. } => String::new(),
     };
+    let tells_scheme = match &action {
+        Action::Origin(name) => named.reads_fields(name) && !is_scheme_edited(&request_edits),
+        Action::Redirect { .. } | Action::Answer { .. } => false,
+    };
     let scope = fingerprint(distribution, &source, &text.strip_prefix, &text.add_prefix, policy, &request_edits);
     let shown = if text.paths.is_empty() { "*".to_owned() } else { text.paths.join(" ") };
     Ok(Behavior {
@@ -64,7 +68,13 @@ pub(super) fn compile(
         request_edits,
         response_edits: compile_edits(&format!("{place}.response_headers"), text.response_headers)?,
         scope,
+        tells_scheme,
     })
+}
+
+/// Whether the edits leave nothing of a client's scheme.
+fn is_scheme_edited(edits: &Edits) -> bool {
+    ["x-forwarded-proto", "forwarded"].into_iter().all(|name| edits.names(name))
 }
 
 fn check_prefix(place: &str, prefix: &str) -> Result<(), SnapshotError> {
