@@ -53,7 +53,9 @@ def serve() -> Iterator[Serve]:
 class Front(Protocol):
     """Starts an edge as a process of its own that listens with and without TLS; options as the native core has them."""
 
-    def __call__(self, origin: Origin, *, policy: str = "web", **options: Any) -> EdgeProcess: ...
+    def __call__(
+        self, origin: Origin, *, policy: str = "web", distribution: dict[str, Any] | None = None, **options: Any
+    ) -> EdgeProcess: ...
 
 
 @pytest.fixture(scope="session")
@@ -71,9 +73,11 @@ def certificate(authority: Authority) -> Pair:
 def front(certificate: Pair) -> Iterator[Front]:
     with ExitStack() as stack:
 
-        def start(origin: Origin, *, policy: str = "web", **options: Any) -> EdgeProcess:
+        def start(
+            origin: Origin, *, policy: str = "web", distribution: dict[str, Any] | None = None, **options: Any
+        ) -> EdgeProcess:
             usual = {"listen_tls": ["127.0.0.1:0"], "tls_certificates": [certificate.options]}
-            return stack.enter_context(EdgeProcess(origin.url, policy, {**usual, **options}))
+            return stack.enter_context(EdgeProcess(origin.url, policy, {**usual, **options}, distribution))
 
         yield start
 

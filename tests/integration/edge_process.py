@@ -30,7 +30,9 @@ ROOT = Path(__file__).resolve().parents[2]
 class EdgeProcess:
     """A running edge, seen from another process."""
 
-    def __init__(self, origin: str, policy: str, options: dict[str, Any]) -> None:
+    def __init__(
+        self, origin: str, policy: str, options: dict[str, Any], distribution: dict[str, Any] | None = None
+    ) -> None:
         """Start it, before one origin for every host; `options` as the native core takes them."""
         self._asking = threading.Lock()
         self._process = subprocess.Popen(
@@ -40,7 +42,9 @@ class EdgeProcess:
             text=True,
             cwd=ROOT,
         )
-        self.addresses: list[str] = self._ask({"origin": origin, "policy": policy, "options": options})
+        self.addresses: list[str] = self._ask(
+            {"origin": origin, "policy": policy, "options": options, "distribution": distribution or {}}
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -163,7 +167,7 @@ def main() -> None:
 
 def _start(asked: dict[str, Any]) -> _native.NativeEdge:
     behavior = Behavior(origin=asked["origin"], policy=asked["policy"])
-    declared = Declarations(distributions=(Distribution("site", hosts="*", behaviors=[behavior]),))
+    declared = Declarations(distributions=(Distribution("site", behaviors=[behavior], **asked["distribution"]),))
     settings = EdgeSettings(listen=("127.0.0.1:0",), threads=1, memory="64MB", admin="off")
     options = {**json.loads(native_options(settings)), **asked["options"]}
     return _native.NativeEdge(json.dumps(options), compile_snapshot(declared, 1, {}).document)

@@ -109,7 +109,7 @@ impl Server {
         let origins = Origins::new(&snapshot, report_to(&events));
         let counts = Arc::new(OriginCounts::default());
         let edge = Arc::new(Edge::new(
-            settings(options, &events)?,
+            settings(options, https_port(&listening), &events)?,
             Memory::new(options.memory_bytes, Box::new(S3Fifo::new(options.memory_bytes))),
             snapshot,
             Arc::new(SystemClock),
@@ -353,7 +353,12 @@ fn open_listeners(options: &EdgeOptions, given: &Inherited, n_threads: usize) ->
     plain.into_iter().chain(tls).collect()
 }
 
-fn settings(options: &EdgeOptions, events: &Events) -> Result<EdgeSettings, StartError> {
+/// Where redirects to HTTPS lead.
+fn https_port(listening: &[Listening]) -> Option<u16> {
+    listening.iter().filter(|one| one.is_tls).find_map(|one| one.url.rsplit_once(':')?.1.parse().ok())
+}
+
+fn settings(options: &EdgeOptions, https_port: Option<u16>, events: &Events) -> Result<EdgeSettings, StartError> {
     let mut secret = [0; 16];
     let mut instance = [0; 6];
     for bytes in [&mut secret[..], &mut instance[..]] {
@@ -365,7 +370,7 @@ fn settings(options: &EdgeOptions, events: &Events) -> Result<EdgeSettings, Star
         name: options.name.clone(),
         instance: instance.iter().map(|byte| format!("{byte:02x}")).collect(),
         is_trusted_proxy: Box::new(move |address| is_in(&proxies, address)),
-        https_port: None,
+        https_port,
         may_debug: Box::new(move |address| is_in(&debuggers, address)),
         fill_window_bytes: options.fill_window_bytes,
         secret: KeySecret(secret),

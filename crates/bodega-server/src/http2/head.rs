@@ -3,7 +3,7 @@
 use bodega_edge::{Answer, AnswerHead, BodyPlan};
 use bodega_semantics::{Fields, Head, date};
 use bytes::{BufMut, Bytes, BytesMut};
-use http::header::{AGE, CONTENT_LENGTH, DATE, VIA};
+use http::header::{AGE, CONTENT_LENGTH, DATE, STRICT_TRANSPORT_SECURITY, VIA};
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 
 use crate::worker::Thread;
@@ -11,7 +11,7 @@ use crate::worker::Thread;
 /// The head of `answer`.
 pub(crate) fn of(thread: &Thread, answer: &Answer) -> Response<()> {
     let fields = match (&answer.head, &answer.body) {
-        (AnswerHead::Stored { age_seconds, ttl_seconds }, BodyPlan::Stored { entry, .. }) => {
+        (AnswerHead::Stored { age_seconds, ttl_seconds, hsts }, BodyPlan::Stored { entry, .. }) => {
             let mut map = HeaderMap::with_capacity(USUAL_FIELDS);
             add(&mut map, entry, Bytes::copy_from_slice(entry.block().0));
             map.append(VIA, thread.via.clone());
@@ -23,6 +23,9 @@ pub(crate) fn of(thread: &Thread, answer: &Answer) -> Response<()> {
             status.put_slice(&digits);
             if let Ok(value) = HeaderValue::from_maybe_shared(status.freeze()) {
                 map.append(CACHE_STATUS, value);
+            }
+            if let Some(value) = hsts.as_deref().and_then(|hsts| HeaderValue::from_str(hsts.value()).ok()) {
+                map.insert(STRICT_TRANSPORT_SECURITY, value);
             }
             map
         }
