@@ -76,9 +76,9 @@ class Made:
         )
 
 
-def authority(name: str = "An Authority") -> Made:
+def authority(name: str = "An Authority", key: Key | None = None) -> Made:
     """Make a root."""
-    return _make(None, [name], NOW - DAY, NOW + 3650 * DAY, None, authority=True)
+    return _make(None, [name], NOW - DAY, NOW + 3650 * DAY, key, authority=True)
 
 
 def self_signed(*names: str) -> Made:

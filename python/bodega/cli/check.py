@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import datetime
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from bodega.certificates import Examined, Finding, check_authorities, examine, find_certificates, findings_of
+from bodega.cli.certificate_table import certificate_as_json, certificate_table
 from bodega.cli.output import advise as print_advice
 from bodega.cli.output import fail, print_json, print_lines, problem_as_json
-from bodega.config import Config, advise, read_config, with_environment
+from bodega.config import Config, EdgeSettings, advise, read_config, with_environment
 from bodega.errors import ConfigInvalid, Problem, SnapshotInvalid
 from bodega.snapshot import compile_snapshot, validate
 
@@ -22,7 +26,8 @@ def check(
     """Check a file, without running anything.
 
     Every error comes with its line, what was wrong and what would be right; then follows what is allowed but probably
-    not meant. The exit status is 0 where the file can be served, 2 where it cannot.
+    not meant. Certificates are looked at as clients do: how long they hold, for which hosts, their chain and key.
+    The exit status is 0 where the file can be served, 2 where it cannot, or where clients refuse a certificate.
 
         bodega check
 
@@ -30,21 +35,49 @@ def check(
     """
     try:
         config = read_config(file)
-        with_environment(config.settings(), os.environ)
+        settings = with_environment(config.settings(), os.environ)
         _compile(config, file)
+        examined = _examine(settings, config)
     except ConfigInvalid as error:
         if as_json:
-            print_json(_report(file, error.problems, []))
+            print_json(_report(file, error.problems, [], []))
         else:
             fail(error)
         raise typer.Exit(2) from None
+    findings = findings_of(examined, config.declarations.hosts, strict_names=settings.tls_strict_names)
+    problems = [_problem(config, each) for each in findings if each.weight == "error"]
     advice = [config.locate(each) for each in advise(config.declarations, os.environ)]
+    advice += [_problem(config, each) for each in findings if each.weight == "warning"]
     if as_json:
-        print_json(_report(file, (), advice))
-        return
-    for each in advice:
-        print_advice(each)
-    print_lines(_summary(file, config))
+        print_json(_report(file, problems, advice, examined))
+    else:
+        if examined:
+            print_lines(certificate_table(examined))
+        for each in advice:
+            print_advice(each)
+        if problems:
+            fail(ConfigInvalid.of(problems))
+        else:
+            print_lines(_summary(file, config))
+    if problems:
+        raise typer.Exit(2)
+
+
+def _examine(settings: EdgeSettings, config: Config) -> list[Examined]:
+    now = datetime.datetime.now(datetime.UTC)
+    try:
+        if settings.tls_client_ca is not None:
+            check_authorities(settings.tls_client_ca)
+        # What is made for development is made by whoever uses it: a check writes nothing.
+        if settings.tls is None or settings.tls == "dev":
+            return []
+        return [examine(each, now) for each in find_certificates(settings.tls)]
+    except ConfigInvalid as error:
+        raise config.located(error.under("edge")) from None
+
+
+def _problem(config: Config, finding: Finding) -> Problem:
+    return config.locate(Problem(finding.what, finding.hint, ("edge", "tls")))
 
 
 def _compile(config: Config, file: Path) -> None:
@@ -54,12 +87,15 @@ def _compile(config: Config, file: Path) -> None:
         raise ConfigInvalid(error.what, hint=error.hint, file=str(file)) from None
 
 
-def _report(file: Path, problems: tuple[Problem, ...], advice: list[Problem]) -> dict[str, Any]:
+def _report(
+    file: Path, problems: Sequence[Problem], advice: Sequence[Problem], examined: Sequence[Examined]
+) -> dict[str, Any]:
     return {
         "file": str(file),
         "valid": not problems,
         "problems": [problem_as_json(each) for each in problems],
         "advice": [problem_as_json(each) for each in advice],
+        "certificates": [certificate_as_json(each) for each in examined],
     }
 
 

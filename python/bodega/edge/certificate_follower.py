@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from typing import TYPE_CHECKING, Literal
 
@@ -21,7 +22,7 @@ class CertificateFollower:
     def __init__(
         self,
         running: RunningEdge,
-        say: Callable[[Literal["note", "error"], str], None],
+        say: Callable[[Literal["note", "warning", "error"], str], None],
         every_seconds: float = _EVERY_SECONDS,
     ) -> None:
         """Remember the files as they are now.
@@ -41,6 +42,12 @@ class CertificateFollower:
         self._stamp = self._running.certificates_stamp()
         self._at = time.monotonic()
 
+    def tell(self) -> None:
+        """Tell what clients will not like about the certificates."""
+        with contextlib.suppress(BodegaError):
+            for finding in self._running.certificate_findings():
+                self._say("warning", f"{finding.what}; {finding.hint}" if finding.hint else finding.what)
+
     def follow(self) -> None:
         """Reload if it is time to look and something has changed; what cannot be used is told once."""
         if time.monotonic() - self._at < self._every_seconds:
@@ -55,3 +62,4 @@ class CertificateFollower:
             self._say("error", f"certificates not reloaded, those of before stay in force: {error}")
         else:
             self._say("note", "certificates have changed and are in force")
+            self.tell()

@@ -144,6 +144,7 @@ class Foreground:
     def _serve(self, running: RunningEdge, loaded: Loaded) -> bool:
         """Handle what happens until the end is due; return whether a successor keeps the listeners."""
         certificates = CertificateFollower(running, self._say)
+        certificates.tell()
         while True:
             try:
                 event = self._events.get(timeout=_FAILURES_EVERY_SECONDS)
@@ -156,6 +157,7 @@ class Foreground:
                 before, loaded = loaded, self._reload(running, loaded)
                 if loaded is not before:
                     certificates.seen()
+                    certificates.tell()
             elif event == "stop":
                 self._say(
                     "note", f"finishing what is under way, for up to {DRAIN_SECONDS:.0f} s; once more ends at once"

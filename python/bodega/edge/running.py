@@ -7,6 +7,7 @@ hook for forks. The end is certain: `stop`, garbage collection or the interprete
 from __future__ import annotations
 
 import ctypes
+import datetime
 import logging
 import os
 import threading
@@ -15,6 +16,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from bodega import _native
+from bodega.certificates import examine, findings_of
 from bodega.edge.certificates import Stamp, certificates_json, certificates_of, stamp_of
 from bodega.edge.inherited import close_inherited
 from bodega.edge.listeners import NO_LISTENERS, Listeners
@@ -29,6 +31,7 @@ from bodega.snapshot import compile_snapshot, explain_key, validate
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from bodega.certificates import Finding
     from bodega.config import EdgeSettings
     from bodega.distributions import Declarations
     from bodega.edge.request import HeadersWritten
@@ -139,6 +142,19 @@ class RunningEdge:
         """
         with self._reloading:
             self._load_certificates(self._declarations)
+
+    def certificate_findings(self) -> list[Finding]:
+        """Say what clients will not like about the certificates as their files are now.
+
+        Raises:
+            ConfigInvalid: If one cannot be used.
+        """
+        if self._settings.tls in (None, "dev"):
+            return []
+        now = datetime.datetime.now(datetime.UTC)
+        files = certificates_of(self._settings, self._declarations, self._environment)
+        strict = self._settings.tls_strict_names
+        return findings_of([examine(each, now) for each in files], self._declarations.hosts, strict_names=strict)
 
     def certificates_stamp(self) -> Stamp:
         """Return what changes whenever a file of a certificate does; see `stamp_of`."""
