@@ -17,30 +17,18 @@ _EVERY_SECONDS = 60.0
 
 
 class CertificateFollower:
-    """Looks at the files now and then, and reloads those that are others than they were."""
+    """Looks at the files now and then, and has those read that are others than they were."""
 
-    def __init__(
-        self,
-        running: RunningEdge,
-        say: Callable[[Literal["note", "warning", "error"], str], None],
-        every_seconds: float = _EVERY_SECONDS,
-    ) -> None:
-        """Remember the files as they are now.
+    def __init__(self, running: RunningEdge, say: Callable[[Literal["note", "warning", "error"], str], None]) -> None:
+        """Begin to follow.
 
         Args:
             running: Shows the certificates.
             say: Is told what happens, in sentences.
-            every_seconds: How long what was seen last is good for.
         """
         self._running = running
         self._say = say
-        self._every_seconds = every_seconds
-        self.seen()
-
-    def seen(self) -> None:
-        """Remember the files as they are now: they have just been read."""
-        self._stamp = self._running.certificates_stamp()
-        self._at = time.monotonic()
+        self._looked_at = time.monotonic()
 
     def tell(self) -> None:
         """Tell what clients will not like about the certificates."""
@@ -50,11 +38,10 @@ class CertificateFollower:
 
     def follow(self) -> None:
         """Reload if it is time to look and something has changed; what cannot be used is told once."""
-        if time.monotonic() - self._at < self._every_seconds:
+        if time.monotonic() - self._looked_at < _EVERY_SECONDS:
             return
-        before = self._stamp
-        self.seen()
-        if self._stamp == before:
+        self._looked_at = time.monotonic()
+        if not self._running.certificates_changed():
             return
         try:
             self._running.reload_certificates()

@@ -156,7 +156,6 @@ class Foreground:
             if event == "reload":
                 before, loaded = loaded, self._reload(running, loaded)
                 if loaded is not before:
-                    certificates.seen()
                     certificates.tell()
             elif event == "stop":
                 self._say(

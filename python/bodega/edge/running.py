@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from bodega import _native
 from bodega.certificates import examine, findings_of
-from bodega.edge.certificates import Stamp, certificates_json, certificates_of, stamp_of
+from bodega.edge.certificates import certificates_json, certificates_of, stamp_of
 from bodega.edge.inherited import close_inherited
 from bodega.edge.listeners import NO_LISTENERS, Listeners
 from bodega.edge.listening import explain_start_error
@@ -31,7 +31,7 @@ from bodega.snapshot import compile_snapshot, explain_key, validate
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from bodega.certificates import Finding
+    from bodega.certificates import CertificateFiles, Finding
     from bodega.config import EdgeSettings
     from bodega.distributions import Declarations
     from bodega.edge.request import HeadersWritten
@@ -76,7 +76,7 @@ class RunningEdge:
         self._revision = 1
         self._snapshot = snapshot = compile_snapshot(declarations, 1, self._environment)
         self._declarations = declarations
-        certificates = certificates_of(settings, declarations, self._environment)
+        certificates = self._find_certificates(declarations)
         options = native_options(settings, certificates)
         admin = None if settings.admin == "off" else settings.admin
         try:
@@ -156,9 +156,9 @@ class RunningEdge:
         strict = self._settings.tls_strict_names
         return findings_of([examine(each, now) for each in files], self._declarations.hosts, strict_names=strict)
 
-    def certificates_stamp(self) -> Stamp:
-        """Return what changes whenever a file of a certificate does; see `stamp_of`."""
-        return stamp_of(self._settings, self._declarations, self._environment)
+    def certificates_changed(self) -> bool:
+        """Whether the files of certificates are others than when they were read last, whatever came of that."""
+        return stamp_of(self._settings, self._declarations, self._environment) != self._certificates_stamp
 
     def request(
         self, method: str, url: str, headers: list[tuple[str, bytes]], body: bytes, timeout_seconds: float
@@ -251,9 +251,14 @@ class RunningEdge:
 
     def _load_certificates(self, declarations: Declarations) -> None:
         core = self._core()
-        files = certificates_of(self._settings, declarations, self._environment)
+        files = self._find_certificates(declarations)
         if files:
             core.reload_certificates(certificates_json(files))
+
+    def _find_certificates(self, declarations: Declarations) -> tuple[CertificateFiles, ...]:
+        # The stamp first: what changes while files are read is seen at the next look.
+        self._certificates_stamp = stamp_of(self._settings, declarations, self._environment)
+        return certificates_of(self._settings, declarations, self._environment)
 
     def _core(self) -> _native.NativeEdge:
         if os.getpid() != self._pid:
