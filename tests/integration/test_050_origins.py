@@ -176,6 +176,37 @@ def test_trailers_of_a_request_do_not_reach_the_origin(serve: Serve, origin: Ori
     assert [sent.header(name) for name in ("X-Checksum", "Authorization", "Trailer", "TE")] == [None] * 4
 
 
+WITH_TRAILERS = (
+    b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-Checksum, Host\r\nCache-Control: max-age=60\r\n\r\n"
+    b"3\r\nabc\r\n0\r\nX-Checksum: 1\r\nHost: evil\r\nSet-Cookie: a=1\r\n\r\n"
+)
+
+
+def test_trailers_of_an_answer_that_is_not_kept_reach_who_takes_them(serve: Serve, origin: Origin) -> None:
+    origin.on("/a", Answer(raw=WITH_TRAILERS))
+    edge = serve(site(origin, policy="none"))
+    with Wire(edge.url) as wire:
+        for fields, expected in ((("TE: trailers", "Connection: TE"), b"X-Checksum: 1\r\n\r\n"), ((), b"\r\n")):
+            wire.send(request("/a", *fields))
+            head = wire.head()
+            assert (head["Transfer-Encoding"], head["Trailer"]) == ("chunked", "X-Checksum" if fields else "")
+            assert wire.exactly(len(b"3\r\nabc\r\n0\r\n")) == b"3\r\nabc\r\n0\r\n"
+            assert wire.exactly(len(expected)) == expected
+        # HTTP/1.0 knows neither chunks nor trailers.
+        wire.send(b"GET /a HTTP/1.0\r\nHost: e\r\nTE: trailers\r\n\r\n")
+        assert wire.rest().endswith(b"\r\n\r\nabc")
+
+
+def test_trailers_of_an_answer_that_is_kept_are_for_nobody(serve: Serve, origin: Origin) -> None:
+    # RFC 9111 section 3.1: a cache may discard them.
+    origin.on("/a", Answer(raw=WITH_TRAILERS))
+    edge = serve(site(origin))
+    with Wire(edge.url) as wire:
+        for is_hit in (False, True):
+            reply = wire.get("/a", "TE: trailers", "Connection: TE")
+            assert (reply.is_hit, reply.body, "Trailer" in reply) == (is_hit, b"abc", False)
+
+
 def test_options_counts_down_and_ends_at_the_edge(serve: Serve, origin: Origin) -> None:
     edge = serve(origin)
     with Wire(edge.url) as wire:

@@ -58,6 +58,16 @@ pub trait BodyStream: Send {
     /// The next non-empty piece; `None` at the proper end; an error if the body broke off.
     /// After `None` or an error it must not be polled again.
     fn poll_chunk(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, FetchError>>>;
+
+    /// The trailer fields, once the proper end has come: those that may go on. What is stored has none.
+    fn trailers(&mut self) -> Option<Fields> {
+        None
+    }
+
+    /// The names of trailer fields that the head has announced, those that may go on.
+    fn announced_trailers(&self) -> Option<&[u8]> {
+        None
+    }
 }
 
 /// The future a fetch returns. It borrows nothing, so that whoever awaits it may keep its memory for a while.

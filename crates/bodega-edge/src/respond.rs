@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use bodega_semantics::cache_status::{self, Forwarded};
 use bodega_semantics::conditional::{self, Conditional};
@@ -19,7 +20,7 @@ use bytes::Bytes;
 use crate::answer::{Answer, AnswerHead, BodyPlan};
 use crate::assembled::{Parts, Source};
 use crate::edge::Edge;
-use crate::fetch::FetchAnswer;
+use crate::fetch::{BodyStream, FetchAnswer, FetchError};
 use crate::fill::LiveHead;
 use crate::partial;
 use crate::reader::FillReader;
@@ -133,7 +134,13 @@ pub(crate) fn with_own_fields(mut answer: Answer, head: &LiveHead) -> Answer {
 }
 
 /// From an origin's answer that is for this client alone.
-pub(crate) fn from_origin(edge: &Edge, behavior: &Behavior, method: &str, answer: FetchAnswer, said: Said) -> Answer {
+pub(crate) fn from_origin(
+    edge: &Edge,
+    behavior: &Arc<Behavior>,
+    method: &str,
+    answer: FetchAnswer,
+    said: Said,
+) -> Answer {
     let mut fields = answer.fields;
     finish_fields(edge, behavior, &mut fields, None, &said);
     let no_body = method == "HEAD" || matches!(answer.status, 204 | 304);
@@ -141,9 +148,34 @@ pub(crate) fn from_origin(edge: &Edge, behavior: &Behavior, method: &str, answer
         status: answer.status,
         head: AnswerHead::Built(fields),
         content_length: if answer.status == 204 { None } else { answer.content_length },
-        body: if no_body { BodyPlan::Empty } else { BodyPlan::Stream(answer.body) },
+        body: if no_body { BodyPlan::Empty } else { BodyPlan::Stream(edited(answer.body, behavior)) },
         outcome: said.outcome,
         reason: said.reason,
+    }
+}
+
+/// The body, with trailer fields that the behavior edits as it does those of the head.
+fn edited(body: Box<dyn BodyStream>, behavior: &Arc<Behavior>) -> Box<dyn BodyStream> {
+    if behavior.response_edits.is_empty() {
+        return body;
+    }
+    Box::new(Edited { body, behavior: Arc::clone(behavior) })
+}
+
+struct Edited {
+    body: Box<dyn BodyStream>,
+    behavior: Arc<Behavior>,
+}
+
+impl BodyStream for Edited {
+    fn poll_chunk(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, FetchError>>> {
+        self.body.poll_chunk(context)
+    }
+
+    fn trailers(&mut self) -> Option<Fields> {
+        let mut fields = self.body.trailers()?;
+        fields.retain(|field| !self.behavior.response_edits.names(field.name));
+        Some(fields)
     }
 }
 

@@ -1,5 +1,6 @@
 //! The chunked transfer coding (RFC 9112 section 7.1): an incremental decoder that copies nothing, and the encoder.
-//! Extensions are skipped and trailer fields dropped, both within bounds; every line ends in CRLF.
+//! Extensions are skipped, trailer fields are dropped unless they are wanted, both within bounds; every line ends in
+//! CRLF.
 //! Start at `ChunkDecoder::decode`.
 //!
 //! ```text
@@ -11,7 +12,8 @@
 use std::fmt;
 use std::ops::Range;
 
-use bodega_semantics::fields::is_token_byte;
+use bodega_semantics::Fields;
+use bodega_semantics::fields::{Block, is_token_byte};
 
 /// What one call of `decode` found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,6 +57,8 @@ pub struct ChunkDecoder {
     n_digits: u8,
     n_extension_bytes: usize,
     n_trailer_bytes: usize,
+    /// The trailer section as it came, if it is wanted.
+    trailers: Option<Vec<u8>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,7 +87,23 @@ impl ChunkDecoder {
     /// A decoder at the start of a body.
     #[must_use]
     pub const fn new() -> Self {
-        Self { state: State::Size, remaining: 0, n_digits: 0, n_extension_bytes: 0, n_trailer_bytes: 0 }
+        Self { state: State::Size, remaining: 0, n_digits: 0, n_extension_bytes: 0, n_trailer_bytes: 0, trailers: None }
+    }
+
+    /// One that keeps the trailer fields.
+    #[must_use]
+    pub fn keeping_trailers() -> Self {
+        Self { trailers: Some(Vec::new()), ..Self::new() }
+    }
+
+    /// The trailer fields of a body that has ended, once. The first of them, where they are very many.
+    pub fn take_trailers(&mut self) -> Option<Fields> {
+        let block = self.trailers.take_if(|block| self.state == State::Done && !block.is_empty())?;
+        let mut fields = Fields::with_capacity(block.len());
+        for field in Block(&block).into_fields().take(MAX_TRAILERS) {
+            fields.push(field.name, field.value.trim_ascii());
+        }
+        Some(fields)
     }
 
     /// Whether the body has ended.
@@ -148,6 +168,9 @@ impl ChunkDecoder {
                 self.n_trailer_bytes += 1;
                 if self.n_trailer_bytes > MAX_TRAILER_BYTES {
                     return Err(ChunkError { message: "trailer fields over the limit of bytes" });
+                }
+                if let Some(trailers) = &mut self.trailers {
+                    trailers.push(byte);
                 }
                 after_in_trailer(self.state, byte)?
             }
@@ -220,6 +243,7 @@ const MAX_SIZE_DIGITS: u8 = 16;
 /// Over the whole body: nobody uses extensions, and endless ones are an attack.
 const MAX_EXTENSION_BYTES: usize = 16 * 1024;
 const MAX_TRAILER_BYTES: usize = 16 * 1024;
+const MAX_TRAILERS: usize = 64;
 
 #[cfg(test)]
 mod tests;

@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 
 use bodega_edge::fetch::{BodyStream, FetchAnswer, FetchError, OnePiece};
 use bodega_http1::{AnswerFraming, ChunkDecoder};
-use bodega_semantics::Reason;
+use bodega_semantics::{Fields, Reason, forwarding};
 use bytes::{Bytes, BytesMut};
 use tokio::time::Instant;
 
@@ -32,15 +32,17 @@ pub(crate) struct Arrival {
 
 /// The answer for the machine. A body that is there already needs no stream, and frees its connection at once.
 pub(crate) fn answer(head: AnswerHead, mut arrival: Arrival) -> FetchAnswer {
-    let AnswerHead { status, fields, content_length, framing, keep_alive, idle_timeout } = head;
+    let AnswerHead { status, fields, content_length, framing, keep_alive, idle_timeout, announced } = head;
     arrival.connection.expect_close_after(idle_timeout);
     let framing = match framing {
         AnswerFraming::None => Framing::Nothing,
         AnswerFraming::Length(left) => Framing::Length { left, ignores_more: arrival.ignores_more },
-        AnswerFraming::Chunked => Framing::Chunked(ChunkDecoder::new()),
+        AnswerFraming::Chunked => Framing::Chunked(ChunkDecoder::keeping_trailers()),
         AnswerFraming::UntilClose => Framing::UntilClose,
     };
-    let mut body = AnswerBody { arrival: Some(arrival), framing, keep_alive, n_read: 0, progress: None };
+    // Without chunks there is no place for them.
+    let announced = announced.filter(|_| matches!(framing, Framing::Chunked(_)));
+    let mut body = AnswerBody { arrival: Some(arrival), framing, keep_alive, n_read: 0, progress: None, announced };
     let body: Box<dyn BodyStream> = match body.whole() {
         Some(piece) => Box::new(OnePiece(Some(piece))),
         None => Box::new(body),
@@ -56,6 +58,7 @@ struct AnswerBody {
     n_read: u64,
     /// When the origin last sent something; unset while nobody waits for it.
     progress: Option<Instant>,
+    announced: Option<Vec<u8>>,
 }
 
 enum Framing {
@@ -86,6 +89,16 @@ impl BodyStream for AnswerBody {
             self.arrival = None;
         }
         polled
+    }
+
+    fn trailers(&mut self) -> Option<Fields> {
+        let Framing::Chunked(decoder) = &mut self.framing else { return None };
+        let fields = forwarding::trailers(&decoder.take_trailers()?);
+        (!fields.is_empty()).then_some(fields)
+    }
+
+    fn announced_trailers(&self) -> Option<&[u8]> {
+        self.announced.as_deref()
     }
 }
 

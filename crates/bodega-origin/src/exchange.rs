@@ -11,7 +11,7 @@ use bodega_edge::interim::InterimSender;
 use bodega_http1::{
     AnswerFraming, Codings, EMPTY_FIELD, Field, HeadErrorKind, Limits, MAX_FIELDS, Parsed, RequestKind, parse_response,
 };
-use bodega_semantics::forwarding::end_to_end;
+use bodega_semantics::forwarding::{announced_trailers, end_to_end};
 use bodega_semantics::{Fields, Head, Reason};
 use bodega_snapshot::OriginLimits;
 use bytes::Buf;
@@ -33,6 +33,8 @@ pub(crate) struct AnswerHead {
     pub(crate) keep_alive: bool,
     /// How long the origin keeps an idle connection open, if it says so.
     pub(crate) idle_timeout: Option<Duration>,
+    /// The names of trailer fields that are to come.
+    pub(crate) announced: Option<Vec<u8>>,
 }
 
 /// Sends the head that lies in `connection.output` and the body of `outgoing`, and reads the head of the answer.
@@ -141,6 +143,7 @@ impl Exchange<'_> {
                     framing: head.framing,
                     keep_alive: head.keep_alive,
                     idle_timeout: idle_timeout(head.fields),
+                    announced: announced_trailers(head.fields),
                 };
                 self.connection.input.advance(n_bytes);
                 return Ok(Some(head));

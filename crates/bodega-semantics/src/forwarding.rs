@@ -3,7 +3,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use crate::fields::{Fields, Head, list_members};
+use crate::fields::{Fields, Head, is_token_byte, list_members};
 
 /// Fields that mean something for one connection only, or for one proxy (RFC 9111 section 3.1).
 const HOP_BY_HOP: [&str; 10] = [
@@ -59,6 +59,35 @@ const NOT_TO_BE_NAMED: [&str; 37] = [
     "x-forwarded-proto",
     "x-real-ip",
 ];
+/// Fields of a head alone, beside those above: routing, modifiers, authentication, controls, the form of the content.
+const HEAD_ONLY: [&str; 26] = [
+    "accept-ranges",
+    "access-control-allow-credentials",
+    "access-control-allow-headers",
+    "access-control-allow-methods",
+    "access-control-allow-origin",
+    "access-control-expose-headers",
+    "alt-svc",
+    "authentication-info",
+    "cache-status",
+    "clear-site-data",
+    "content-disposition",
+    "content-language",
+    "content-security-policy",
+    "content-security-policy-report-only",
+    "expect",
+    "link",
+    "permissions-policy",
+    "proxy-status",
+    "referrer-policy",
+    "refresh",
+    "retry-after",
+    "strict-transport-security",
+    "surrogate-control",
+    "warning",
+    "www-authenticate",
+    "x-frame-options",
+];
 /// Fields in which a request says who forwarded it.
 const FORWARDED: [&str; 6] =
     ["forwarded", "x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-forwarded-port", "x-real-ip"];
@@ -98,6 +127,40 @@ pub fn remove_named(fields: &mut Fields, in_key: &[String]) {
         let stays = NOT_TO_BE_NAMED.iter().any(|name| is(name)) || in_key.iter().any(|name| is(name));
         !is("connection") && (stays || !is_named)
     });
+}
+
+/// The trailer fields of an answer that may go on: none that means something where it should have been in the head (RFC
+/// 9110 section 6.5.1), since nobody has looked at it there, and none for one connection.
+pub fn trailers<H: Head + ?Sized>(section: &H) -> Fields {
+    let mut fields = Fields::new();
+    for field in section.fields() {
+        if is_fit_for_trailers(field.name) {
+            fields.push(field.name, field.value);
+        }
+    }
+    fields
+}
+
+/// Of the names in `Trailer`, those that may go on, as a list; `None` if there are none.
+pub fn announced_trailers<H: Head + ?Sized>(head: &H) -> Option<Vec<u8>> {
+    let names: Vec<&[u8]> = list_members(head.all("trailer"))
+        .filter(|name| name.iter().copied().all(is_token_byte))
+        .filter(|name| std::str::from_utf8(name).is_ok_and(is_fit_for_trailers))
+        .collect();
+    (!names.is_empty()).then(|| names.join(&b", "[..]))
+}
+
+fn is_fit_for_trailers(name: &str) -> bool {
+    let is = |listed: &&str| name.eq_ignore_ascii_case(listed);
+    !is_hop_by_hop(name) && !NOT_TO_BE_NAMED.iter().any(is) && !HEAD_ONLY.iter().any(is)
+}
+
+/// Whether the request says that its client takes trailer fields (RFC 9110 section 10.1.4).
+pub fn takes_trailers<H: Head + ?Sized>(head: &H) -> bool {
+    list_members(head.all("te")).any(|member| {
+        let coding = member.split(|&byte| byte == b';').next().unwrap_or_default();
+        coding.trim_ascii().eq_ignore_ascii_case(b"trailers")
+    })
 }
 
 /// How much further an `OPTIONS` request may go (RFC 9110 section 7.6.2).
@@ -404,6 +467,44 @@ mod tests {
         ]);
         let left: Vec<String> = end_to_end(&answer).fields().map(|field| field.name.to_owned()).collect();
         assert_eq!(left, ["Cache-Control", "Set-Cookie", "Vary", "ETag"]);
+    }
+
+    #[test]
+    fn trailers_hold_nothing_that_belongs_into_a_head() {
+        let section = fields(&[
+            ("X-Checksum", "1"),
+            ("Content-Length", "3"),
+            ("TRANSFER-ENCODING", "gzip"),
+            ("Host", "evil"),
+            ("Set-Cookie", "a=1"),
+            ("Authorization", "x"),
+            ("WWW-Authenticate", "Basic"),
+            ("Cache-Control", "no-store"),
+            ("Strict-Transport-Security", "max-age=0"),
+            ("Connection", "X-Checksum"),
+            ("Trailer", "x"),
+            ("Server-Timing", "a"),
+            ("grpc-status", "0"),
+        ]);
+        assert_eq!(trailers(&section).as_block(), b"X-Checksum: 1\r\nServer-Timing: a\r\ngrpc-status: 0\r\n");
+        for (lines, expected) in [
+            (&["x-checksum, Content-Length", "grpc-status,, a b"][..], Some("x-checksum, grpc-status")),
+            (&["content-length"], None),
+            (&[], None),
+        ] {
+            let lines: Vec<(&str, &str)> = lines.iter().map(|value| ("Trailer", *value)).collect();
+            assert_eq!(announced_trailers(&fields(&lines)).as_deref(), expected.map(str::as_bytes));
+        }
+        for (te, expected) in [
+            ("trailers", true),
+            ("gzip, Trailers", true),
+            ("trailers;q=0.5, deflate", true),
+            ("trailer", false),
+            ("x-trailers", false),
+            ("", false),
+        ] {
+            assert_eq!(takes_trailers(&fields(&[("TE", te)])), expected, "{te}");
+        }
     }
 
     #[test]

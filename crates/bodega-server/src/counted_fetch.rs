@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 
 use bodega_edge::fetch::{BodyStream, Fetch, FetchAnswer, FetchError, FetchFuture, FetchRequest};
+use bodega_semantics::Fields;
 use bytes::Bytes;
 use parking_lot::RwLock;
 
@@ -106,5 +107,13 @@ impl BodyStream for CountedBody {
             self.count.received_bytes.fetch_add(chunk.len() as u64, Ordering::Relaxed);
         }
         polled
+    }
+
+    fn trailers(&mut self) -> Option<Fields> {
+        self.inner.trailers()
+    }
+
+    fn announced_trailers(&self) -> Option<&[u8]> {
+        self.inner.announced_trailers()
     }
 }

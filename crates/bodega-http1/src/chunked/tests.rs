@@ -87,6 +87,35 @@ fn extensions_and_trailers_are_bounded_over_the_whole_body() {
 }
 
 #[test]
+fn trailers_are_kept_if_they_are_wanted_however_they_are_split() {
+    for (input, expected) in [
+        (&b"0\r\n\r\n"[..], None),
+        (b"1\r\na\r\n0\r\nX:  a b\t\r\nx-y:\r\nX: :\r\n\r\n", Some(&b"X: a b\r\nx-y: \r\nX: :\r\n"[..])),
+    ] {
+        for step in 1..=input.len() {
+            let mut decoder = ChunkDecoder::keeping_trailers();
+            let mut forgetful = ChunkDecoder::new();
+            for piece in input.chunks(step) {
+                let mut rest = piece;
+                while !rest.is_empty() {
+                    assert_eq!(decoder.take_trailers(), None, "before the end");
+                    let found = decoder.decode(rest).unwrap();
+                    assert_eq!(forgetful.decode(rest), Ok(found.clone()));
+                    rest = &rest[found.consumed..];
+                }
+            }
+            assert_eq!(decoder.take_trailers().as_ref().map(Fields::as_block), expected, "{step}");
+            assert_eq!(decoder.take_trailers(), None, "once");
+            assert_eq!(forgetful.take_trailers(), None);
+        }
+    }
+    let many = [b"0\r\n".to_vec(), b"A: b\r\n".repeat(MAX_TRAILERS + 1), b"\r\n".to_vec()].concat();
+    let mut decoder = ChunkDecoder::keeping_trailers();
+    assert!(decoder.decode(&many).unwrap().done);
+    assert_eq!(decoder.take_trailers().unwrap().len(), MAX_TRAILERS);
+}
+
+#[test]
 fn the_largest_size_is_read_without_overflow() {
     let mut decoder = ChunkDecoder::new();
     let input = b"ffffffffffffffff\r\nabc";

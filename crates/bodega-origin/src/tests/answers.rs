@@ -48,6 +48,30 @@ async fn each_framing_gives_the_body_and_decides_about_the_connection() {
 }
 
 #[tokio::test]
+async fn trailers_come_after_the_end_without_what_belongs_into_a_head() {
+    let chunked =
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum, Content-Length\r\n\r\n2\r\nok\r\n0\r\n";
+    let framed = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTrailer: X-Sum\r\n\r\nok";
+    for (answer, announced, expected) in [
+        (format!("{chunked}X-Sum: 1\r\nHost: e\r\nX-sum:2\r\n\r\n"), Some("X-Sum"), Some("X-Sum: 1\r\nX-sum: 2\r\n")),
+        (format!("{chunked}Content-Length: 9\r\n\r\n"), Some("X-Sum"), None),
+        (format!("{chunked}\r\n"), Some("X-Sum"), None),
+        (framed.to_owned(), None, None),
+    ] {
+        let server = Server::answering_once(answer.as_str()).await;
+        let mut got = get(&server.worker()).await.unwrap();
+        assert!(!got.fields.has("trailer") && !got.fields.has("x-sum"));
+        assert_eq!(got.body.announced_trailers(), announced.map(str::as_bytes), "{answer}");
+        assert_eq!(got.body.trailers(), None, "before the end");
+        while let Some(piece) = bodega_edge::fetch::next_chunk(&mut *got.body).await {
+            piece.unwrap();
+        }
+        let trailers = got.body.trailers();
+        assert_eq!(trailers.as_ref().map(Fields::as_block), expected.map(str::as_bytes), "{answer}");
+    }
+}
+
+#[tokio::test]
 async fn an_answer_that_fits_another_request_ends_its_connection() {
     let not_modified = "HTTP/1.1 304 Not Modified\r\nContent-Length: 7\r\n\r\n";
     let part = "HTTP/1.1 206 Partial Content\r\nContent-Range: bytes 0-1/4\r\nContent-Length: 2\r\n\r\nok";

@@ -13,7 +13,7 @@ use bodega_edge::{Answer, Begun, Finished, RequestView, begin, complete, finish,
 use bodega_http1::{
     BodyFraming, EMPTY_FIELD, HeadError, HeadErrorKind, MAX_FIELDS, Parsed, RequestHead, Version, parse_request,
 };
-use bodega_semantics::Reason;
+use bodega_semantics::{Reason, forwarding};
 
 use crate::access_log::Line;
 use crate::connection::{Connection, Phase};
@@ -197,8 +197,11 @@ fn take_parsed(
         Err(error) => return Taken::Unreadable { status: error.status(), what: error.message() },
     };
     let view = view(&head, connection);
-    let asked =
-        Asked { is_http10: head.version == Version::Http10, keep_alive: head.keep_alive && !thread.is_draining() };
+    let asked = Asked {
+        is_http10: head.version == Version::Http10,
+        keep_alive: head.keep_alive && !thread.is_draining(),
+        takes_trailers: false,
+    };
     let framing = head.framing;
     let snapshot = thread.worker.edge.snapshot.load();
     let begun = if over_limit(framing, thread.max_body_bytes) {
@@ -219,7 +222,8 @@ fn take_parsed(
         Begun::Pending(pending) => Taken::Waits(Waiting {
             journey: Journey::new(Arc::clone(&thread.worker), OwnedRequest::copy_of(&view), pending),
             framing,
-            asked,
+            // Only what comes straight from an origin has any.
+            asked: Asked { takes_trailers: forwarding::takes_trailers(head.fields), ..asked },
             n_bytes,
             expects_continue: head.expect_continue,
             line: thread.log.as_ref().map(|log| log.begin(&view)),
@@ -362,7 +366,8 @@ async fn refuse_head(
     let sent_before = output.sent_bytes + output.pending.len() as u64;
     let line = thread.log.as_ref().map(|log| log.unread(connection.client(), &answer));
     let (outcome, reason) = (answer.outcome, answer.reason);
-    let written = output.answer(answer, Asked { is_http10: false, keep_alive: false }, false).await;
+    let written =
+        output.answer(answer, Asked { is_http10: false, keep_alive: false, takes_trailers: false }, false).await;
     Done { started, sent_before, received_bytes: 0, outcome, reason, line }.conclude(thread, output, &written)
 }
 

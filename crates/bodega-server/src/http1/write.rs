@@ -11,7 +11,7 @@ use bodega_edge::interim::Interim;
 use bodega_edge::reader::{FillReader, Next};
 use bodega_edge::{Answer, AnswerHead, BodyPlan};
 use bodega_http1::chunked::write_chunk_header;
-use bodega_http1::write::{write_decimal, write_length, write_status_line};
+use bodega_http1::write::{write_decimal, write_field, write_length, write_status_line};
 use bodega_semantics::{Head, Reason, date};
 use bodega_store::Entry;
 
@@ -39,6 +39,8 @@ pub(crate) struct Output<'a> {
 pub(crate) struct Asked {
     pub(crate) is_http10: bool,
     pub(crate) keep_alive: bool,
+    /// Whether trailer fields may follow the body.
+    pub(crate) takes_trailers: bool,
 }
 
 /// How an answer went out.
@@ -67,7 +69,7 @@ impl Output<'_> {
             BodyPlan::Stored { entry, from, to } => self.stored(&entry, from, to).await.map_err(|_| Reason::ClientGone),
             BodyPlan::Live(reader) => self.live(reader, chunked).await,
             BodyPlan::Assembled(assembled) => self.assembled(*assembled).await,
-            BodyPlan::Stream(mut stream) => self.stream(&mut *stream, chunked, answer.content_length).await,
+            BodyPlan::Stream(mut stream) => self.stream(&mut *stream, chunked, asked, answer.content_length).await,
         };
         if let Err(reason) = ended {
             if until_close {
@@ -119,6 +121,12 @@ impl Output<'_> {
                     write_length(out, length);
                 } else if chunked {
                     out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
+                    if asked.takes_trailers
+                        && let BodyPlan::Stream(stream) = &answer.body
+                        && let Some(names) = stream.announced_trailers()
+                    {
+                        write_field(out, "Trailer", names);
+                    }
                 }
             }
         }
@@ -197,6 +205,7 @@ impl Output<'_> {
         &mut self,
         stream: &mut dyn bodega_edge::fetch::BodyStream,
         chunked: bool,
+        asked: Asked,
         content_length: Option<u64>,
     ) -> Result<(), Reason> {
         let small = content_length.is_some_and(|n_bytes| n_bytes <= COPY_BYTES as u64);
@@ -213,7 +222,14 @@ impl Output<'_> {
             }
             self.connection.enter(Phase::Work, self.thread.connections.tick());
         }
-        self.end_of_chunks(chunked);
+        match stream.trailers().filter(|_| chunked && asked.takes_trailers) {
+            Some(trailers) => {
+                self.pending.extend_from_slice(b"0\r\n");
+                self.pending.extend_from_slice(trailers.as_block());
+                self.pending.extend_from_slice(b"\r\n");
+            }
+            None => self.end_of_chunks(chunked),
+        }
         Ok(())
     }
 

@@ -3,7 +3,7 @@
 use bodega_edge::{Answer, AnswerHead, BodyPlan};
 use bodega_semantics::{Fields, Head, date};
 use bytes::{BufMut, Bytes, BytesMut};
-use http::header::{AGE, CONTENT_LENGTH, DATE, STRICT_TRANSPORT_SECURITY, VIA};
+use http::header::{AGE, CONTENT_LENGTH, DATE, STRICT_TRANSPORT_SECURITY, TRAILER, VIA};
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 
 use crate::worker::Thread;
@@ -40,6 +40,12 @@ pub(crate) fn of(thread: &Thread, answer: &Answer) -> Response<()> {
             }
             if let Some(length) = answer.content_length {
                 map.insert(CONTENT_LENGTH, HeaderValue::from(length));
+            }
+            if let BodyPlan::Stream(stream) = &answer.body
+                && let Some(names) = stream.announced_trailers()
+                && let Ok(names) = HeaderValue::from_bytes(names)
+            {
+                map.insert(TRAILER, names);
             }
             map
         }

@@ -193,6 +193,11 @@ impl Writer<'_> {
                 while let Some(chunk) = self.unless_reset(next_chunk(&mut *stream)).await? {
                     self.piece(Piece::from(chunk.map_err(|error| error.reason)?)).await?;
                 }
+                // RFC 9113 section 8.1: they end the stream in place of the last piece.
+                if let Some(trailers) = stream.trailers() {
+                    let trailers = head::of_fields(&trailers);
+                    return self.stream.send_trailers(trailers).map_err(|_| Reason::ClientGone);
+                }
             }
         }
         let end = Chunk::empty(&self.shared.turns);
