@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 
-from benchmarks import build, cores, fills, hits, machine, open_files, programs, report
+from benchmarks import build, cores, fills, fronts, hits, machine, open_files, programs, report
 from benchmarks.failure import MeasurementFailed
 from benchmarks.instances import folders
 from benchmarks.progress import say
@@ -18,7 +18,11 @@ from benchmarks.report import Report
 from benchmarks.setting import Setting
 from benchmarks.subjects import BODEGA, NAMES, PEERS, Subject, bodega
 
-QUESTIONS: Mapping[str, Callable[[Setting], Report]] = {"hits": hits.measure, "fills": fills.measure}
+QUESTIONS: Mapping[str, Callable[[Setting], Report]] = {
+    "hits": hits.measure,
+    "fills": fills.measure,
+    "fronts": fronts.measure,
+}
 
 
 def main() -> int:
@@ -42,7 +46,7 @@ def main() -> int:
 
 def _answer(options: argparse.Namespace) -> int:
     subjects = _subjects(options)
-    programs.bring(["nginx", *(program for subject in subjects for program in subject.programs)])
+    programs.bring(["nginx", "openssl", *(program for subject in subjects for program in subject.programs)])
     build.prepare_load_generator()
     open_files.raise_limit()
     if warning := machine.business():

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks import process_tree
+from benchmarks.certificate import Certificate
 from benchmarks.cores import Cores, pinned
 from benchmarks.running import Running, free_port, running
 from benchmarks.subjects import Place, Subject
@@ -77,6 +78,7 @@ def instance(
     memory_bytes: int,
     cores: Cores,
     n_clients: int = 64,
+    certificate: Certificate | None = None,
 ) -> Iterator[Instance]:
     """Run one instance of a server until the block ends.
 
@@ -88,6 +90,7 @@ def instance(
         memory_bytes: How much it may cache.
         cores: It runs on the core of the server.
         n_clients: How many connections it will have at once.
+        certificate: With what it speaks TLS as well, if it does.
     """
     place = Place(
         folder=within.files / label,
@@ -96,6 +99,7 @@ def instance(
         origin_port=origin_port,
         memory_bytes=memory_bytes,
         n_clients=n_clients,
+        tls=None if certificate is None else certificate.at(free_port()),
     )
     place.folder.mkdir()
     place.cache.mkdir()

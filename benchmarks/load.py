@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import resource
 import subprocess
+from collections.abc import Iterator
 from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
 
 from benchmarks import build, objects
 from benchmarks.cores import Cores, pinned
 from benchmarks.failure import MeasurementFailed
+from benchmarks.subjects import Place
+
+
+class Front(Enum):
+    """What is spoken."""
+
+    HTTP1 = "HTTP/1.1"
+    HTTP1_TLS = "HTTP/1.1 by TLS"
+    HTTP2_TLS = "HTTP/2 by TLS"
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,12 +34,20 @@ class Load:
         keys: `same:KEY`, `random:COUNT` or `from:FIRST`.
         n_connections: How many requests are under way at once.
         is_awake: Whether whoever asks never sleeps; with an origin on the same core it has to.
+        front: How it is asked.
+        n_streams: With HTTP/2, how many requests are under way at once on each connection.
+        body: A file with what every body is; the load compares the first one of each connection by TLS.
+        handshakes: With a connection for each request: `full` or `resumed`, with `-1.2` for TLS 1.2.
     """
 
     folder: str
     keys: str
     n_connections: int = 64
     is_awake: bool = False
+    front: Front = Front.HTTP1
+    n_streams: int = 1
+    body: Path | None = None
+    handshakes: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,24 +59,18 @@ class Count:
     cpu_seconds: float
 
 
-def run(port: int, load: Load, *, cores: Cores, seconds: float) -> Count:
+def run(place: Place, load: Load, *, cores: Cores, seconds: float) -> Count:
     """Ask for a while."""
-    return _run(port, load, cores, ["--seconds", f"{seconds:g}"], timeout_seconds=seconds + 60)
+    return _run(place, load, cores, ["--seconds", f"{seconds:g}"], timeout_seconds=seconds + 60)
 
 
-def run_all(port: int, load: Load, *, cores: Cores, n_requests: int) -> Count:
+def run_all(place: Place, load: Load, *, cores: Cores, n_requests: int) -> Count:
     """Ask a number of times."""
-    return _run(port, load, cores, ["--requests", str(n_requests)], timeout_seconds=300)
+    return _run(place, load, cores, ["--requests", str(n_requests)], timeout_seconds=300)
 
 
-def _run(port: int, load: Load, cores: Cores, until: list[str], *, timeout_seconds: float) -> Count:
-    command = [
-        *(str(build.LOAD_GENERATOR), "--port", str(port), "--folder", load.folder),
-        *("--body-bytes", str(objects.SIZES[load.folder]), "--connections", str(load.n_connections)),
-        *("--keys", load.keys, *until),
-        *(["--paths-in-bodies"] if load.folder in objects.FOLDERS_WITH_PATHS else []),
-        *(["--awake"] if load.is_awake else []),
-    ]
+def _run(place: Place, load: Load, cores: Cores, until: list[str], *, timeout_seconds: float) -> Count:
+    command = [*_command(place, load), *until]
     before = _cpu_seconds_of_children()
     done = subprocess.run(
         pinned(command, cores.load), capture_output=True, text=True, check=False, timeout=timeout_seconds
@@ -68,6 +83,52 @@ def _run(port: int, load: Load, cores: Cores, until: list[str], *, timeout_secon
         seconds=counted["seconds"],
         cpu_seconds=_cpu_seconds_of_children() - before,
     )
+
+
+@contextlib.contextmanager
+def held(place: Place, load: Load, *, cores: Cores) -> Iterator[None]:
+    """Make the connections, ask once on each of them, and keep them until the block ends."""
+    command = [*_command(place, load), "--requests", str(load.n_connections), "--hold"]
+    with subprocess.Popen(
+        pinned(command, cores.load), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            if process.stdout is None or process.stdout.readline() != "held\n":
+                _, errors = process.communicate(timeout=60)
+                raise MeasurementFailed(f"the load stopped: {errors.strip()}")
+            yield
+        finally:
+            # It ends when its standard input does, which leaving this block closes.
+            if process.poll() is None:
+                process.communicate(timeout=60)
+
+
+def _command(place: Place, load: Load) -> list[str]:
+    return [
+        *(str(build.LOAD_GENERATOR), "--port", str(_port(place, load)), "--folder", load.folder),
+        *("--body-bytes", str(objects.SIZES[load.folder]), "--connections", str(load.n_connections)),
+        *("--keys", load.keys),
+        *(["--paths-in-bodies"] if load.folder in objects.FOLDERS_WITH_PATHS else []),
+        *(["--awake"] if load.is_awake else []),
+        *_front(place, load),
+    ]
+
+
+def _port(place: Place, load: Load) -> int:
+    return place.port if place.tls is None or load.front is Front.HTTP1 else place.tls.port
+
+
+def _front(place: Place, load: Load) -> list[str]:
+    if place.tls is None or load.front is Front.HTTP1:
+        return []
+    words = ["--tls", str(place.tls.certificate)]
+    if load.front is Front.HTTP2_TLS:
+        words += ["--http2", str(load.n_streams)]
+    if load.body is not None:
+        words += ["--body", str(load.body)]
+    if load.handshakes is not None:
+        words += ["--handshakes", load.handshakes]
+    return words
 
 
 def _cpu_seconds_of_children() -> float:

@@ -15,7 +15,7 @@ from benchmarks import load, process_tree
 from benchmarks.exchange import Connection
 from benchmarks.failure import MeasurementFailed
 from benchmarks.instances import Instance
-from benchmarks.load import Load
+from benchmarks.load import Front, Load
 from benchmarks.objects import is_right, path
 from benchmarks.origin.fast import FastOrigin
 from benchmarks.setting import Setting
@@ -79,7 +79,7 @@ def measure_hits(setting: Setting, instances: Sequence[Instance], origin: FastOr
         MeasurementFailed: If one of them reaches the origin, or is answered wrongly.
     """
     for each in instances:
-        check_hit(each, origin, what.folder)
+        check_hit(setting, each, origin, what)
 
     def turn_ended(name: str, turn: Turn) -> None:
         if turn.n_origin_requests > turn.n_requests * TOLERATED_SHARE:
@@ -87,7 +87,7 @@ def measure_hits(setting: Setting, instances: Sequence[Instance], origin: FastOr
 
     series = _measure(setting, instances, origin, lambda _: what, turn_ended)
     for each in instances:
-        check_hit(each, origin, what.folder)
+        check_hit(setting, each, origin, what)
     return series
 
 
@@ -123,17 +123,21 @@ class NewKeys:
         return self._next
 
 
-def check_hit(each: Instance, origin: FastOrigin, folder: str) -> None:
-    """Look at every byte of an object that is cached.
+def check_hit(setting: Setting, each: Instance, origin: FastOrigin, what: Load) -> None:
+    """Look at every byte of an object that is cached, asked for as the load asks.
 
     Raises:
         MeasurementFailed: If it is wrong, or comes from the origin.
     """
     each.process.resume()
     before = origin.n_requests()
-    _check(each, path(folder, 0))
+    if what.front is Front.HTTP1:
+        _check(each, path(what.folder, 0))
+    else:
+        # By TLS it is the load that compares.
+        load.run_all(each.place, what, cores=setting.cores, n_requests=what.n_connections)
     if origin.n_requests() != before:
-        raise MeasurementFailed(f"{each.name} asked the origin for {path(folder, 0)}, which it should have")
+        raise MeasurementFailed(f"{each.name} asked the origin for {path(what.folder, 0)}, which it should have")
 
 
 def _check(each: Instance, asked: str) -> None:
@@ -180,7 +184,7 @@ def _turn(setting: Setting, each: Instance, origin: FastOrigin, what: Load) -> T
     ksoftirqd_before = process_tree.ksoftirqd_seconds(setting.cores.server)
     softirq_before = process_tree.core_softirq_seconds(setting.cores.server)
     cpu_before = process_tree.cpu_seconds(each.process.tree())
-    count = load.run(each.port, what, cores=setting.cores, seconds=setting.seconds)
+    count = load.run(each.place, what, cores=setting.cores, seconds=setting.seconds)
     cpu_seconds = process_tree.cpu_seconds_since(cpu_before, each.process.tree())
     ksoftirqd_seconds = process_tree.ksoftirqd_seconds(setting.cores.server) - ksoftirqd_before
     softirq_seconds = process_tree.core_softirq_seconds(setting.cores.server) - softirq_before

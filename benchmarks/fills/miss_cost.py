@@ -79,4 +79,4 @@ def figure(case: Case, series: Series) -> Figure:
 
 def _fill(setting: Setting, each: Instance, case: Case, keys: NewKeys) -> None:
     what = Load(case.folder, f"from:{keys.take()}", n_connections=_N_CONNECTIONS)
-    load.run_all(each.port, what, cores=setting.cores, n_requests=case.n_to_fill)
+    load.run_all(each.place, what, cores=setting.cores, n_requests=case.n_to_fill)

@@ -56,14 +56,14 @@ def figure(grown: Mapping[str, Mapping[str, float]]) -> Figure:
 
 def _peak_growth(setting: Setting, each: Instance) -> dict[str, float]:
     what, n_requests = _BEFORE
-    load.run_all(each.port, what, cores=setting.cores, n_requests=n_requests)
+    load.run_all(each.place, what, cores=setting.cores, n_requests=n_requests)
     tree = each.process.tree()
     for pid in tree:
         _forget_peak(pid)
     before = _peak_bytes(tree)
     grown = {}
     for name, (what, n_requests) in _FILLS.items():
-        load.run_all(each.port, what, cores=setting.cores, n_requests=n_requests)
+        load.run_all(each.place, what, cores=setting.cores, n_requests=n_requests)
         grown[name] = (_peak_bytes(tree) - before) / _BOUND_BYTES
     return grown
 

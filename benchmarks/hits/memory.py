@@ -31,12 +31,12 @@ def measure(setting: Setting, instances: Sequence[Instance], origin: FastOrigin)
     grown = {}
     for each in instances:
         say(f"memory of {N_OBJECTS:,} objects of 1 KiB: {each.name}")
-        load.run_all(each.port, Load("1k", "same:0"), cores=setting.cores, n_requests=_N_BEFORE)
+        load.run_all(each.place, Load("1k", "same:0"), cores=setting.cores, n_requests=_N_BEFORE)
         before = each.held_bytes()
         every_key = Load("1k", "from:0")
-        load.run_all(each.port, every_key, cores=setting.cores, n_requests=N_OBJECTS)
+        load.run_all(each.place, every_key, cores=setting.cores, n_requests=N_OBJECTS)
         n_origin_requests = origin.n_requests()
-        load.run_all(each.port, every_key, cores=setting.cores, n_requests=N_OBJECTS)
+        load.run_all(each.place, every_key, cores=setting.cores, n_requests=N_OBJECTS)
         n_missed = origin.n_requests() - n_origin_requests
         if n_missed > N_OBJECTS * TOLERATED_SHARE:
             raise MeasurementFailed(f"{each.name} holds {N_OBJECTS - n_missed:,} of {N_OBJECTS:,} objects")

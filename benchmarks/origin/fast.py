@@ -21,8 +21,9 @@ _CONFIGURATION = Path(__file__).with_name("fast.conf")
 class FastOrigin:
     """An origin that is up."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, objects_folder: Path) -> None:
         self.port = port
+        self._objects_folder = objects_folder
         self._n_own = 0
 
     def n_requests(self) -> int:
@@ -31,6 +32,11 @@ class FastOrigin:
             words = self._ask(connection, "/status").split()
         # "server accepts handled requests A B C": the one that asks is among them.
         return int(words[words.index(b"requests") + 3]) - self._n_own
+
+    def file(self, folder: str) -> Path | None:
+        """Return the file that holds the objects of a size; none where each key has a body of its own."""
+        file = self._objects_folder / folder
+        return file if file.is_file() else None
 
     def head_bytes(self) -> int:
         """Return the length of the head of an object of 1 KiB."""
@@ -71,7 +77,7 @@ def fast_origin(folder: Path, cores: Cores) -> Iterator[FastOrigin]:
     )
     command = [programs.find("nginx"), "-p", str(folder), "-c", str(configuration)]
     with running("the origin", pinned(command, cores.load), port=port, folder=folder):
-        origin = FastOrigin(port)
+        origin = FastOrigin(port, folder / "objects")
         if (n_bytes := origin.head_bytes()) != HEAD_BYTES:
             raise MeasurementFailed(f"the origin's head has {n_bytes} bytes instead of {HEAD_BYTES}")
         yield origin

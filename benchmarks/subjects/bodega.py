@@ -6,7 +6,7 @@ from pathlib import Path
 
 from benchmarks import programs
 from benchmarks.running import free_port
-from benchmarks.subjects.subject import MEBIBYTE, Place, Subject
+from benchmarks.subjects.subject import MEBIBYTE, Place, Subject, TlsPlace
 
 NAME = "bodega"
 
@@ -18,10 +18,16 @@ def bodega(executable: Path) -> Subject:
         return programs.first_line([str(executable), "version"])
 
     def prepare(place: Place) -> list[str]:
+        tls = [] if place.tls is None else _tls(place.tls)
         return [
             *(str(executable), "edge", "--origin", f"http://127.0.0.1:{place.origin_port}"),
             *("--listen", f"127.0.0.1:{place.port}", "--admin", f"127.0.0.1:{free_port()}"),
             *("--threads", "1", "--memory", f"{place.memory_bytes // MEBIBYTE}MiB"),
+            *tls,
         ]
 
-    return Subject(name=NAME, programs=(), version=version, prepare=prepare)
+    return Subject(name=NAME, programs=(), version=version, prepare=prepare, speaks_tls=True)
+
+
+def _tls(place: TlsPlace) -> list[str]:
+    return ["--listen-tls", f"127.0.0.1:{place.port}", "--tls", str(place.both)]

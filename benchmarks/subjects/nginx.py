@@ -1,4 +1,4 @@
-"""nginx with `proxy_cache` (nginx.conf)."""
+"""nginx with `proxy_cache` (nginx.conf), and with TLS where it is measured (nginx-tls.conf)."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from benchmarks import open_files, programs, template, user
 from benchmarks.subjects.subject import Place, Subject
 
 _CONFIGURATION = Path(__file__).with_name("nginx.conf")
+_TLS = Path(__file__).with_name("nginx-tls.conf")
 # For sockets, logs and the files that are being written.
 _OTHER_FILES = 4_000
 
@@ -24,7 +25,11 @@ def _prepare(place: Place) -> list[str]:
         "KEPT_OPEN": max(open_files.limit() - _OTHER_FILES, 1),
     }
     template.fill(_CONFIGURATION, configuration, values)
+    if place.tls is not None:
+        template.fill(_TLS, place.folder / _TLS.name, values)
     return [programs.find("nginx"), "-p", str(place.folder), "-c", str(configuration)]
 
 
-NGINX = Subject(name="nginx", programs=("nginx",), version=_version, prepare=_prepare, caches_in_files=True)
+NGINX = Subject(
+    name="nginx", programs=("nginx",), version=_version, prepare=_prepare, caches_in_files=True, speaks_tls=True
+)

@@ -3,10 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 MEBIBYTE = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class TlsPlace:
+    """Where an instance speaks TLS, and with what.
+
+    Attributes:
+        port: Where it listens for TLS.
+        certificate: The certificate (PEM).
+        key: Its private key (PEM).
+        both: Both in one file, for servers that want it so.
+    """
+
+    port: int
+    certificate: Path
+    key: Path
+    both: Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +37,7 @@ class Place:
         origin_port: Where its origin listens.
         memory_bytes: How much it may cache.
         n_clients: How many connections it will have at once.
+        tls: Where it speaks TLS as well, if it does.
     """
 
     folder: Path
@@ -28,10 +46,13 @@ class Place:
     origin_port: int
     memory_bytes: int
     n_clients: int
+    tls: TlsPlace | None = None
 
     def values(self) -> dict[str, object]:
         """Return what the configuration files may ask for."""
+        tls = {} if self.tls is None else {f"TLS_{name.upper()}": value for name, value in asdict(self.tls).items()}
         return {
+            **tls,
             "FOLDER": self.folder,
             "CACHE": self.cache,
             "PORT": self.port,
@@ -52,6 +73,7 @@ class Subject:
         prepare: Writes its configuration and returns the command that runs it in the foreground.
         caches_in_files: Whether what it caches is in files of `Place.cache` rather than in its own memory.
         takes_memory_at_start: Whether all memory it may use is its own from the start, so that it never grows.
+        speaks_tls: Whether it listens for TLS as well, with HTTP/2, where its place says so.
     """
 
     name: str
@@ -60,3 +82,4 @@ class Subject:
     prepare: Callable[[Place], list[str]]
     caches_in_files: bool = False
     takes_memory_at_start: bool = False
+    speaks_tls: bool = False

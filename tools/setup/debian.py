@@ -32,6 +32,7 @@ FOR_BENCHMARKS: Mapping[str, str] = {
     "haproxy": "haproxy",
     "varnishd": "varnish",
     "traffic_server": "trafficserver",
+    "openssl": "openssl",
 }
 """Peers and the load generator of `make bench`."""
 

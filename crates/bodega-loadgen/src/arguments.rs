@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
+use crate::handshakes::Handshakes;
 use crate::keys::Keys;
+use crate::tls::Version;
 
 pub(crate) const USAGE: &str = "usage: bodega-loadgen --port PORT --folder FOLDER --body-bytes N --connections N \
-    --keys same:KEY|random:COUNT|from:FIRST (--seconds S | --requests N) [--paths-in-bodies] [--awake]";
+    --keys same:KEY|random:COUNT|from:FIRST (--seconds S | --requests N) [--paths-in-bodies] [--body FILE] [--awake] \
+    [--tls CERTIFICATE [--http2 STREAMS | --handshakes full|resumed|full-1.2|resumed-1.2]] [--hold]";
 
 /// One run.
 pub(crate) struct Arguments {
@@ -26,6 +29,16 @@ pub(crate) struct Arguments {
     /// Whether to look for answers without ever sleeping: then the server need not wake whoever asks, as it need not
     /// over a network.
     pub(crate) awake: bool,
+    /// What every body has to be: a file.
+    pub(crate) body: Option<String>,
+    /// The server's certificate, where TLS is spoken.
+    pub(crate) tls: Option<String>,
+    /// Requests at once on one connection, where HTTP/2 is spoken.
+    pub(crate) streams: Option<usize>,
+    /// Whether each request has a connection of its own.
+    pub(crate) handshakes: Option<Handshakes>,
+    /// Whether to ask once on each connection and keep them all until standard input ends.
+    pub(crate) hold: bool,
 }
 
 /// When to stop asking; what is under way then is still awaited.
@@ -42,6 +55,7 @@ impl Arguments {
     pub(crate) fn read(words: impl Iterator<Item = String>) -> Result<Self, String> {
         let (mut port, mut folder, mut body_bytes, mut connections) = (None, None, None, None);
         let (mut keys, mut until, mut paths_in_bodies, mut awake) = (None, None, false, false);
+        let (mut body, mut tls, mut streams, mut handshakes, mut hold) = (None, None, None, None, false);
         let mut words = words;
         while let Some(name) = words.next() {
             match name.as_str() {
@@ -51,6 +65,10 @@ impl Arguments {
                 }
                 "--awake" => {
                     awake = true;
+                    continue;
+                }
+                "--hold" => {
+                    hold = true;
                     continue;
                 }
                 _ => {}
@@ -64,6 +82,10 @@ impl Arguments {
                 "--keys" => keys = Some(Keys::read(&value)?),
                 "--seconds" => until = Some(Until::Elapsed(Duration::from_secs_f64(number(&name, &value)?))),
                 "--requests" => until = Some(Until::Asked(number(&name, &value)?)),
+                "--body" => body = Some(value),
+                "--tls" => tls = Some(value),
+                "--http2" => streams = Some(number(&name, &value)?),
+                "--handshakes" => handshakes = Some(kind_of_handshakes(&value)?),
                 _ => return Err(format!("{name} is not known")),
             }
         }
@@ -76,7 +98,22 @@ impl Arguments {
             until: until.ok_or("--seconds or --requests is missing")?,
             paths_in_bodies,
             awake,
+            body,
+            tls,
+            streams,
+            handshakes,
+            hold,
         })
+    }
+}
+
+fn kind_of_handshakes(text: &str) -> Result<Handshakes, String> {
+    match text {
+        "full" => Ok(Handshakes::Full(Version::Tls13)),
+        "full-1.2" => Ok(Handshakes::Full(Version::Tls12)),
+        "resumed" => Ok(Handshakes::Resumed(Version::Tls13)),
+        "resumed-1.2" => Ok(Handshakes::Resumed(Version::Tls12)),
+        _ => Err(format!("--handshakes {text}: no such kind")),
     }
 }
 
@@ -98,6 +135,17 @@ mod tests {
         let arguments = read(line).unwrap();
         assert_eq!((arguments.port, arguments.connections, arguments.body_bytes), (80, 2, 1024));
         assert!(matches!(arguments.until, Until::Elapsed(time) if time == Duration::from_millis(500)));
+    }
+
+    #[test]
+    fn what_is_spoken_is_read() {
+        let line = "--port 80 --folder 1k --body-bytes 1024 --connections 2 --keys same:0 --requests 5 --tls a.pem";
+        let plain = read(line).unwrap();
+        assert_eq!((plain.tls.as_deref(), plain.streams, plain.handshakes), (Some("a.pem"), None, None));
+        assert_eq!(read(&format!("{line} --http2 32")).unwrap().streams, Some(32));
+        let resumed = read(&format!("{line} --handshakes resumed-1.2")).unwrap();
+        assert_eq!(resumed.handshakes, Some(Handshakes::Resumed(Version::Tls12)));
+        assert!(read(&format!("{line} --handshakes half")).is_err());
     }
 
     #[test]

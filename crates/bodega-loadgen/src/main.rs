@@ -1,8 +1,10 @@
 //! Makes the load of `benchmarks/`: a closed loop over kept connections, on one thread, each connection asking again
 //! as soon as it was answered.
 //!
-//! Every answer is checked: status, length, and for objects that begin with their own path, the path. Bodies that do
-//! not come with their head are dropped within the kernel, so that the one who asks costs less than the one measured.
+//! Every answer is checked: status, length, and for objects that begin with their own path, the path. In plain, bodies
+//! that do not come with their head are dropped within the kernel, so that the one who asks costs less than the one
+//! measured. By TLS they are decrypted in place, and the first of each connection is compared.
+//! It speaks HTTP/1.1 in plain, and HTTP/1.1 and HTTP/2 by TLS; `handshakes` makes a connection for each request.
 //! It prints one line of JSON when all that was asked has been answered.
 //! Start at `arguments`, then `drive`.
 
@@ -12,11 +14,19 @@ mod answer;
 mod arguments;
 mod client;
 mod drive;
+mod handshakes;
+mod http1;
+mod http1_tls;
+mod http2;
 mod keys;
+mod records;
+mod tls;
 
 use std::process::ExitCode;
 
 use crate::arguments::Arguments;
+use crate::drive::Count;
+use crate::tls::Tls;
 
 #[expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for the command line")]
 fn main() -> ExitCode {
@@ -27,7 +37,7 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    match drive::drive(&arguments) {
+    match run(&arguments) {
         Ok(count) => {
             println!(
                 r#"{{"requests": {}, "body_bytes": {}, "seconds": {:.6}}}"#,
@@ -41,5 +51,16 @@ fn main() -> ExitCode {
             eprintln!("{what}");
             ExitCode::FAILURE
         }
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "a program for the command line")]
+fn run(arguments: &Arguments) -> Result<Count, String> {
+    let tls = arguments.tls.as_deref().map(Tls::read).transpose()?;
+    match (arguments.handshakes, &tls) {
+        (Some(handshakes), Some(tls)) => handshakes::drive(arguments, tls, handshakes),
+        (Some(_), None) => Err("--handshakes needs --tls".to_owned()),
+        (None, _) if arguments.hold => drive::hold(arguments, tls.as_ref(), || println!("held")),
+        (None, _) => drive::drive(arguments, tls.as_ref()),
     }
 }
