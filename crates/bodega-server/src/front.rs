@@ -17,9 +17,13 @@ pub(crate) async fn run(thread: &Arc<Thread>, connection: &Arc<Connection>) {
         None => Some(Protocol::Http1),
     };
     match protocol {
-        Some(Protocol::Http1) => http1::serve::run(thread, connection).await,
         // In a box of its own, so that a connection takes no more memory than its protocol needs.
-        Some(Protocol::Http2) => Box::pin(http2::serve::run(thread, connection)).await,
+        Some(Protocol::Http2) => Box::pin(http2::serve::run(thread, connection, Vec::new())).await,
+        Some(Protocol::Http1) => {
+            if let Some(ahead) = http1::serve::run(thread, connection).await {
+                Box::pin(http2::serve::run(thread, connection, ahead)).await;
+            }
+        }
         None => {}
     }
 }

@@ -322,6 +322,7 @@ fn thread(
         cache_status_hit_value: cache_status_hit(&options.name),
         via: http::HeaderValue::from_str(&format!("1.1 {}", options.name))
             .map_err(|error| StartError::Setting(format!("name: {error}")))?,
+        speaks_http2: options.http2,
         max_streams: options.max_streams,
         timeouts: Timeouts {
             handshake: options.handshake_timeout,

@@ -43,6 +43,8 @@ pub(crate) struct Thread {
     pub(crate) cache_status_hit_value: Vec<u8>,
     /// `1.1 NAME`
     pub(crate) via: HeaderValue,
+    /// Whether clients may speak HTTP/2.
+    pub(crate) speaks_http2: bool,
     /// Requests at once on one HTTP/2 connection.
     pub(crate) max_streams: u32,
     pub(crate) timeouts: Timeouts,

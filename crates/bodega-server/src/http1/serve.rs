@@ -23,23 +23,29 @@ use crate::http1::write::{Asked, Output, Written};
 use crate::refused;
 use crate::worker::Thread;
 
-/// Serves `connection` until it ends.
-pub(crate) async fn run(thread: &Arc<Thread>, connection: &Arc<Connection>) {
+/// Serves `connection` until it ends, or turns out to be HTTP/2 (RFC 9113 section 3.3): then what has been read is given
+/// back.
+pub(crate) async fn run(thread: &Arc<Thread>, connection: &Arc<Connection>) -> Option<Vec<u8>> {
     let mut input = Input::default();
     let mut output = Output { thread, connection, pending: Vec::new(), sent_bytes: 0 };
+    let mut may_be_http2 = thread.speaks_http2 && connection.stream.tls().is_none();
     loop {
         let head = match next_head(thread, connection, &mut input, &mut output).await {
+            Ok(true) if may_be_http2 && input.filled().starts_with(HTTP2_PREFACE) => {
+                return Some(input.filled().to_vec());
+            }
             Ok(true) => Exchanged::of(thread, connection, &mut input, &mut output).await,
-            Ok(false) | Err(_) => return,
+            Ok(false) | Err(_) => return None,
         };
+        may_be_http2 = false;
         match head {
             Exchanged::Again => {}
             Exchanged::Over => {
                 let _ = output.flush().await;
                 linger(connection, &mut input).await;
-                return;
+                return None;
             }
-            Exchanged::Broken => return,
+            Exchanged::Broken => return None,
         }
     }
 }
@@ -103,6 +109,9 @@ async fn next_head(
         }
     }
 }
+
+/// What no request of HTTP/1 begins with (RFC 9113 section 3.4).
+const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n";
 
 const REQUEST_TIMEOUT: &[u8] = b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
 

@@ -58,9 +58,9 @@ impl Misuse {
     /// How many more of its frames than were earned there may be.
     const fn allowance(self) -> u32 {
         match self {
-            Self::RapidReset => 256,
             Self::Settings | Self::EmptyData => 32,
-            Self::Ping | Self::Continuation | Self::Unknown => 256,
+            Self::Continuation => 64,
+            Self::RapidReset | Self::Ping | Self::Unknown => 256,
             Self::Priority => 1024,
             Self::WindowUpdate => 4096,
             Self::Protocol | Self::Stalled => u32::MAX,
@@ -75,12 +75,13 @@ pub(crate) struct Guard {
     head: [u8; HEAD_BYTES],
     n_head: usize,
     spent: [u32; N_COUNTED],
+    n_answered: u32,
     earned: u32,
 }
 
 impl Default for Guard {
     fn default() -> Self {
-        Self { skip: PREFACE_BYTES, head: [0; HEAD_BYTES], n_head: 0, spent: [0; N_COUNTED], earned: 0 }
+        Self { skip: PREFACE_BYTES, head: [0; HEAD_BYTES], n_head: 0, spent: [0; N_COUNTED], n_answered: 0, earned: 0 }
     }
 }
 
@@ -105,8 +106,9 @@ impl Guard {
         }
     }
 
-    /// An answer was given, of so many bytes.
+    /// An answer was given, of so many bytes, and the client took it.
     pub(crate) fn earn(&mut self, n_bytes: usize) {
+        self.n_answered = self.n_answered.saturating_add(1);
         let earned = 2 + u32::try_from(n_bytes / BYTES_A_FRAME).unwrap_or(u32::MAX / 2);
         self.earned = self.earned.saturating_add(earned);
     }
@@ -115,9 +117,11 @@ impl Guard {
     pub(crate) fn misuse(&self) -> Option<Misuse> {
         COUNTED.into_iter().find(|misuse| {
             let allowance = misuse.allowance();
-            // What asks for nothing but work is not earned by being served.
             let earned = match misuse {
-                Misuse::EmptyData | Misuse::Continuation | Misuse::Settings | Misuse::Unknown => 0,
+                // Counted since a frame that carried something.
+                Misuse::EmptyData | Misuse::Continuation => 0,
+                Misuse::RapidReset => self.n_answered,
+                Misuse::Settings | Misuse::Unknown => self.n_answered / ANSWERS_A_SETTING,
                 _ => self.earned,
             };
             self.spent[*misuse as usize] > allowance.saturating_add(earned)
@@ -142,7 +146,15 @@ impl Guard {
             PING => Misuse::Ping,
             WINDOW_UPDATE => Misuse::WindowUpdate,
             CONTINUATION => Misuse::Continuation,
-            DATA | HEADERS | PUSH_PROMISE | GOAWAY => return,
+            DATA => {
+                self.spent[Misuse::EmptyData as usize] = 0;
+                return;
+            }
+            HEADERS => {
+                self.spent[Misuse::Continuation as usize] = 0;
+                return;
+            }
+            PUSH_PROMISE | GOAWAY => return,
             _ => Misuse::Unknown,
         };
         let spent = &mut self.spent[misuse as usize];
@@ -163,6 +175,8 @@ const COUNTED: [Misuse; N_COUNTED] = [
 const N_COUNTED: usize = 8;
 const PREFACE_BYTES: usize = 24;
 const HEAD_BYTES: usize = 9;
+/// One more change of settings is allowed for so many answers.
+const ANSWERS_A_SETTING: u32 = 16;
 /// One more window update, ping or reset is allowed for so much of a body.
 const BYTES_A_FRAME: usize = 2 * 1024;
 
@@ -226,6 +240,12 @@ mod tests {
         let frames = [frame(DATA, 0, 100), frame(DATA, END_STREAM, 0), frame(HEADERS, 4, 30)].concat();
         let guard = watched(&frames.repeat(10_000), 8192);
         assert_eq!((guard.misuse(), guard.leading()), (None, Misuse::Protocol));
+    }
+
+    #[test]
+    fn pieces_of_header_blocks_are_counted_for_each_block() {
+        let block = [frame(HEADERS, 0, 30), frame(CONTINUATION, 4, 100).repeat(2)].concat();
+        assert_eq!(watched(&block.repeat(1_000), 4096).misuse(), None);
     }
 
     #[test]

@@ -25,9 +25,9 @@ use crate::http2::wire::{Io, Wire};
 use crate::refused;
 use crate::worker::Thread;
 
-/// Serves `connection` until it ends.
-pub(crate) async fn run(thread: &Arc<Thread>, connection: &Arc<Connection>) {
-    let wire = Arc::new(Wire::new(Arc::clone(connection)));
+/// Serves `connection`, of which `ahead` has been read already, until it ends.
+pub(crate) async fn run(thread: &Arc<Thread>, connection: &Arc<Connection>, ahead: Vec<u8>) {
+    let wire = Arc::new(Wire::new(Arc::clone(connection), ahead));
     connection.enter(Phase::Head, thread.connections.tick());
     let mut preface = pin!(builder(thread).handshake::<_, Chunk>(Io(Arc::clone(&wire))));
     let begun = poll_fn(|context| {
@@ -45,7 +45,7 @@ pub(crate) async fn run(thread: &Arc<Thread>, connection: &Arc<Connection>) {
     connection.enter(Phase::Streams, thread.connections.tick());
     let turns = Arc::new(Turns::default());
     let shared = Arc::new(Shared { thread: Arc::clone(thread), wire, turns });
-    let mut front = Front { shared, connection: Arc::clone(connection), h2, is_ending: false };
+    let mut front = Front { shared, connection: Arc::clone(connection), h2, is_ending: false, is_cut: false };
     poll_fn(|context| front.poll(context)).await;
 }
 
@@ -68,12 +68,15 @@ struct Front {
     h2: h2::server::Connection<Io, Chunk>,
     /// Whether the client has been told that the connection ends.
     is_ending: bool,
+    /// Whether it is being ended at once.
+    is_cut: bool,
 }
 
 impl Front {
     /// One turn: all that can be done without waiting.
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
         self.connection.wake_with(context.waker());
+        self.shared.wire.begin_turn();
         self.end_if_due();
         let mut n_requests = 0;
         let is_over = loop {
@@ -92,9 +95,10 @@ impl Front {
                     break true;
                 }
                 Poll::Ready(None) => break true,
-                Poll::Pending => match self.shared.wire.misuse().filter(|_| !self.is_ending) {
+                Poll::Pending => match self.shared.wire.misuse().filter(|_| !self.is_cut) {
                     Some(misuse) => {
                         self.is_ending = true;
+                        self.is_cut = true;
                         self.shared.thread.front_metrics.misused(misuse);
                         self.h2.abrupt_shutdown(h2::Reason::ENHANCE_YOUR_CALM);
                     }

@@ -130,7 +130,9 @@ impl Shared {
             received_bytes,
             took: done.started.elapsed(),
         };
-        self.wire.earn(usize::try_from(sent_bytes).unwrap_or(usize::MAX));
+        if finished.reason != Reason::ClientGone {
+            self.wire.earn(usize::try_from(sent_bytes).unwrap_or(usize::MAX));
+        }
         finish(&self.thread.worker, &finished);
         if let (Some(log), Some(line)) = (&self.thread.log, done.line) {
             log.write(line, &finished);

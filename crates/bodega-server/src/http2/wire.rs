@@ -26,6 +26,10 @@ pub(crate) struct Wire {
 struct State {
     /// What has not been encrypted or sent.
     gathered: Vec<u8>,
+    /// What was read before it was known that it is HTTP/2.
+    ahead: Vec<u8>,
+    /// How much may still be read in this turn.
+    readable_bytes: usize,
     guard: Guard,
 }
 
@@ -33,8 +37,10 @@ struct State {
 pub(crate) struct Io(pub(crate) Arc<Wire>);
 
 impl Wire {
-    pub(crate) fn new(connection: Arc<Connection>) -> Self {
-        let state = State { gathered: Vec::new(), guard: Guard::default() };
+    /// The wire of a connection of which `ahead` has been read already.
+    pub(crate) fn new(connection: Arc<Connection>, ahead: Vec<u8>) -> Self {
+        let guard = Guard::default();
+        let state = State { gathered: Vec::new(), ahead, readable_bytes: READ_BYTES_A_TURN, guard };
         Self { connection, state: Mutex::new(state), moved: AtomicBool::new(false) }
     }
 
@@ -59,6 +65,11 @@ impl Wire {
     /// Whether the socket has taken something since this was asked last.
     pub(crate) fn has_moved(&self) -> bool {
         self.moved.swap(false, Ordering::Relaxed)
+    }
+
+    /// Another turn: as much may be read again.
+    pub(crate) fn begin_turn(&self) {
+        self.state.lock().readable_bytes = READ_BYTES_A_TURN;
     }
 
     /// What the client does too much of.
@@ -176,11 +187,26 @@ impl Wire {
 impl AsyncRead for Io {
     fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let wire = &*self.0;
+        let mut state = wire.state.lock();
+        if state.readable_bytes == 0 || state.guard.misuse().is_some() {
+            // The connection's task looks at what it is, before more is read.
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        let unfilled = buffer.initialize_unfilled();
+        if !state.ahead.is_empty() {
+            let n_bytes = state.ahead.len().min(unfilled.len());
+            unfilled[..n_bytes].copy_from_slice(&state.ahead[..n_bytes]);
+            state.ahead.drain(..n_bytes);
+            state.guard.watch(&unfilled[..n_bytes]);
+            buffer.advance(n_bytes);
+            return Poll::Ready(Ok(()));
+        }
         loop {
-            let unfilled = buffer.initialize_unfilled();
             match wire.connection.stream.try_read(unfilled) {
                 Ok(n_bytes) => {
-                    wire.state.lock().guard.watch(&unfilled[..n_bytes]);
+                    state.guard.watch(&unfilled[..n_bytes]);
+                    state.readable_bytes = state.readable_bytes.saturating_sub(n_bytes);
                     buffer.advance(n_bytes);
                     return Poll::Ready(Ok(()));
                 }
@@ -228,6 +254,8 @@ const RECORD_BYTES: usize = 16 * 1024;
 const SEND_BYTES: usize = 64 * 1024;
 /// As much may wait for the socket; then nothing more is written, and nothing more read.
 const UNSENT_BYTES: usize = 128 * 1024;
+/// How much is read before others on the thread have their turn.
+const READ_BYTES_A_TURN: usize = 256 * 1024;
 /// What an idle connection may keep for gathering.
 const KEPT_BYTES: usize = 2 * 1024;
 const MAX_PIECES: usize = 8;
