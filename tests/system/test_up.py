@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import ssl
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ from urllib.request import urlopen
 
 import pytest
 
-STEPS = ["cold", "warm", "changed", "invalidated", "private", "film", "model", "crowd", "down"]
+STEPS = ["cold", "warm", "https", "changed", "invalidated", "private", "film", "model", "crowd", "down"]
 
 
 @pytest.fixture(scope="module")
@@ -30,6 +31,7 @@ def bodega(*arguments: str, scratch: Path, cache: Path) -> Iterator[subprocess.P
     runtime = cache / "runtime"
     runtime.mkdir(exist_ok=True)
     places = {"TMPDIR": str(scratch), "XDG_CACHE_HOME": str(cache), "XDG_RUNTIME_DIR": str(runtime)}
+    places["XDG_STATE_HOME"] = str(cache / "state")
     environment = {**os.environ, **places}
     command = [sys.executable, "-m", "bodega", *arguments]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment, text=True)
@@ -72,11 +74,14 @@ def test_a_visit_is_as_it_should_be_and_leaves_nothing_behind(tmp_path: Path, ca
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_stops_everything(tmp_path: Path, cache: Path, number: signal.Signals) -> None:
     with bodega("up", "--json", scratch=tmp_path, cache=cache) as process:
-        edges = told(process)["edges"]
+        started = told(process)
+        edges = started["edges"]
         with urlopen(edges[2]["url"]) as answer:
             assert answer.status == 200
             assert answer.headers["Cache-Status"].startswith("virginia; fwd=uri-miss")
         assert told(process)["kind"] == "edge"
+        with urlopen(edges[2]["tls_url"], context=ssl.create_default_context(cafile=started["authority"])) as answer:
+            assert answer.headers["Cache-Status"].startswith("virginia; hit")
         process.send_signal(number)
         process.communicate()
     assert process.returncode == 0

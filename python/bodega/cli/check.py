@@ -6,17 +6,20 @@ import datetime
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bodega.certificates import Examined, Finding, check_authorities, examine, find_certificates, findings_of
+from bodega import certificates
 from bodega.cli.certificate_table import certificate_as_json, certificate_table
 from bodega.cli.output import advise as print_advice
 from bodega.cli.output import fail, print_json, print_lines, problem_as_json
 from bodega.config import Config, EdgeSettings, advise, read_config, with_environment
 from bodega.errors import ConfigInvalid, Problem, SnapshotInvalid
 from bodega.snapshot import compile_snapshot, validate
+
+if TYPE_CHECKING:
+    from bodega.certificates import Examined, Finding
 
 
 def check(
@@ -44,7 +47,7 @@ def check(
         else:
             fail(error)
         raise typer.Exit(2) from None
-    findings = findings_of(examined, config.declarations.hosts, strict_names=settings.tls_strict_names)
+    findings = certificates.findings_of(examined, config.declarations.hosts, strict_names=settings.tls_strict_names)
     problems = [_problem(config, each) for each in findings if each.weight == "error"]
     advice = [config.locate(each) for each in advise(config.declarations, os.environ)]
     advice += [_problem(config, each) for each in findings if each.weight == "warning"]
@@ -67,11 +70,11 @@ def _examine(settings: EdgeSettings, config: Config) -> list[Examined]:
     now = datetime.datetime.now(datetime.UTC)
     try:
         if settings.tls_client_ca is not None:
-            check_authorities(settings.tls_client_ca)
+            certificates.check_authorities(settings.tls_client_ca)
         # What is made for development is made by whoever uses it: a check writes nothing.
         if settings.tls is None or settings.tls == "dev":
             return []
-        return [examine(each, now) for each in find_certificates(settings.tls)]
+        return [certificates.examine(each, now) for each in certificates.find_certificates(settings.tls)]
     except ConfigInvalid as error:
         raise config.located(error.under("edge")) from None
 

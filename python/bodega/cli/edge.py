@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bodega.certificates import development_certificate, local_url
+from bodega import certificates
 from bodega.cli.output import advise as print_advice
 from bodega.cli.output import print_json, say
 from bodega.config import EdgeSettings, read_config, with_environment, with_options
@@ -168,10 +168,13 @@ def _greet(running: RunningEdge, loaded: Loaded, source: _Source) -> None:
 
 
 def _explain_development(running: RunningEdge, loaded: Loaded) -> None:
-    made = development_certificate(loaded.declarations.hosts, os.environ)
+    made = certificates.development_certificate(loaded.declarations.hosts, os.environ)
     url = next((url for url in running.addresses if url.startswith("https:")), None)
     if url is not None:
-        say("note", f"its certificate is for development: `curl --cacert {made.authority} {local_url(url)}/`")
+        say(
+            "note",
+            f"its certificate is for development: `curl --cacert {made.authority} {certificates.local_url(url)}/`",
+        )
     say("note", f"trust it on this machine: `{made.trust_command}`")
     if made.left_out:
         say("warning", f"not on the certificate, because the names may be somebody's: {', '.join(made.left_out)}")

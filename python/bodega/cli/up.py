@@ -45,7 +45,10 @@ def up(
     port_base: Annotated[
         int | None,
         typer.Option(
-            min=1, max=65_533, help="Port of the first edge; the others follow.  [default: 8080, or free ones]"
+            min=1,
+            max=65_530,
+            help="Port of the first edge; the others follow, then those for HTTPS.  "
+            "[default: 8080 and 8443, or free ones]",
         ),
     ] = None,
     memory: Annotated[str, typer.Option(help="Memory tier of each edge.")] = "512MB",
@@ -60,7 +63,8 @@ def up(
     """Run three edges on this machine, before a real site, a real bucket and a model file of 109 MB.
 
     Tokyo and London are far away from the origin, Virginia is near: one sees what a CDN is for.
-    Ctrl-C stops everything and leaves nothing behind but the model file, in the cache directory.
+    Ctrl-C stops everything and leaves nothing behind but the model file, in the cache directory, and the authority of
+    certificates for development, in the state directory, so that it has to be trusted only once.
     """
     # Lines in a file or a pipe are not folded where some terminal would end.
     console = Console(width=None if sys.stdout.isatty() else _WIDTH)
@@ -108,7 +112,8 @@ def _try(demonstration: Demonstration, console: Console, *, as_json: bool) -> bo
     report = JsonReport(_json_writer(console)) if as_json else TableReport(console)
     record = Record(report)
     before = demonstration.origins.sent().bytes_sent
-    tell(demonstration.edges, demonstration.origins, record)
+    assert demonstration.authority is not None
+    tell(demonstration.edges, demonstration.origins, demonstration.authority, record)
     demonstration.check()
     origin_bytes = demonstration.origins.sent().bytes_sent - before
     table = figures(record.by_step, origin_bytes=origin_bytes, distance=demonstration.options.distance)
@@ -123,12 +128,14 @@ def _started(demonstration: Demonstration) -> str:
             "name": edge.place.name,
             "region": edge.place.region,
             "url": f"{edge.url}/",
+            "tls_url": f"{edge.tls_url}/",
             "admin": edge.admin.address,
             "pid": edge.pid,
         }
         for edge in demonstration.edges
     ]
-    return json.dumps({"kind": "started", "edges": edges})
+    authority = demonstration.authority
+    return json.dumps({"kind": "started", "edges": edges, "authority": str(authority) if authority else None})
 
 
 def _greet(demonstration: Demonstration, console: Console) -> None:
@@ -139,9 +146,14 @@ def _greet(demonstration: Demonstration, console: Console) -> None:
             is_far = edge.place.is_far and demonstration.options.distance
             far = f"the origin is {ONE_WAY_DELAY_MS} ms away, one way" if is_far else "next to the origin"
         console.print(
-            f"  [bold]{edge.place.title:<9}[/] {edge.url}/  [dim]{edge.place.region:<15} {far}[/]", highlight=False
+            f"  [bold]{edge.place.title:<9}[/] {edge.url}/  {edge.tls_url}/  [dim]{edge.place.region:<15} {far}[/]",
+            highlight=False,
         )
     console.print()
+    if demonstration.authority is not None:
+        first = demonstration.edges[0].tls_url
+        console.print("HTTPS and HTTP/2 go by a certificate that was made here. This trusts it:", highlight=False)
+        console.print(f"  curl -sI --cacert {demonstration.authority} {first}/", highlight=False, soft_wrap=True)
     if demonstration.origins is not None:
         first = demonstration.edges[0].url
         console.print(

@@ -6,12 +6,13 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from bodega.certificates import CertificateFiles, development_certificate, find_certificates
+from bodega import certificates
 from bodega.errors import ConfigInvalid
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from bodega.certificates import CertificateFiles
     from bodega.config import EdgeSettings
     from bodega.distributions import Declarations
 
@@ -34,8 +35,8 @@ def certificates_of(
     if settings.tls is None:
         return ()
     if settings.tls == "dev":
-        return (development_certificate(declarations.hosts, environment).files,)
-    return find_certificates(settings.tls)
+        return (certificates.development_certificate(declarations.hosts, environment).files,)
+    return certificates.find_certificates(settings.tls)
 
 
 def certificates_json(files: Sequence[CertificateFiles]) -> str:

@@ -15,8 +15,7 @@ import weakref
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from bodega import _native
-from bodega.certificates import examine, findings_of
+from bodega import _native, certificates
 from bodega.edge.certificates import certificates_json, certificates_of, stamp_of
 from bodega.edge.inherited import close_inherited
 from bodega.edge.listeners import NO_LISTENERS, Listeners
@@ -76,8 +75,7 @@ class RunningEdge:
         self._revision = 1
         self._snapshot = snapshot = compile_snapshot(declarations, 1, self._environment)
         self._declarations = declarations
-        certificates = self._find_certificates(declarations)
-        options = native_options(settings, certificates)
+        options = native_options(settings, self._find_certificates(declarations))
         admin = None if settings.admin == "off" else settings.admin
         try:
             self._native = _native.NativeEdge(options, snapshot.document, inherited.plain, inherited.tls)
@@ -154,7 +152,8 @@ class RunningEdge:
         now = datetime.datetime.now(datetime.UTC)
         files = certificates_of(self._settings, self._declarations, self._environment)
         strict = self._settings.tls_strict_names
-        return findings_of([examine(each, now) for each in files], self._declarations.hosts, strict_names=strict)
+        examined = [certificates.examine(each, now) for each in files]
+        return certificates.findings_of(examined, self._declarations.hosts, strict_names=strict)
 
     def certificates_changed(self) -> bool:
         """Whether the files of certificates are others than when they were read last, whatever came of that."""

@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bodega.certificates import development_certificate
+from bodega.config import read_config, with_environment
 from bodega.edge import find_edges
 from bodega.errors import AddressInUse
 from bodega.up.declaration import declaration
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     Progress = Callable[[int, int], None]
 
 PREFERRED_PORT = 8080
+PREFERRED_TLS_PORT = 8443
 ANY_PORTS = 0
 """A `port_base` that takes free ports, also where the preferred ones are."""
 
@@ -43,7 +46,8 @@ class Options:
 
     Attributes:
         file: Their own `bodega.toml`; None: the store.
-        port_base: Port of the first edge, the others follow; None: 8080 if it and the next two are free, else any.
+        port_base: Port of the first edge, the others follow, then those for TLS; None: from 8080 and from 8443 on where
+            all of these are free, else any.
         memory: Memory tier of each edge.
         directory: Where to lay out site and buckets, to be kept; None: a temporary one.
         distance: Whether two of the edges are far from the origin.
@@ -86,6 +90,13 @@ class Demonstration:
             self.stop()
             raise
 
+    @property
+    def authority(self) -> Path | None:
+        """The certificate that makes the edges' own trusted; None where a person's own file names certificates."""
+        if self.options.file is not None and _speaks_tls(self.options.file):
+            return None
+        return development_certificate((), os.environ).authority
+
     def check(self) -> None:
         """Raise if an edge has ended by itself.
 
@@ -113,8 +124,9 @@ class Demonstration:
         return origins
 
     def _start_edges(self, scratch: Path) -> None:
-        ports = _ports(self.options.port_base, len(PLACES))
-        for place, port in zip(PLACES, ports, strict=True):
+        ports, tls_ports = _ports(self.options.port_base, len(PLACES))
+        tls = [] if self.options.file is not None and _speaks_tls(self.options.file) else ["--tls", "dev"]
+        for place, port, tls_port in zip(PLACES, ports, tls_ports, strict=True):
             file, environment = self.options.file, {}
             if self.origins is not None:
                 upstream = self.origins.far() if place.is_far and self.options.distance else self.origins.near
@@ -126,8 +138,9 @@ class Demonstration:
                 place,
                 file.resolve(),
                 address=f"127.0.0.1:{port}",
+                tls_address=f"127.0.0.1:{tls_port}",
                 log=scratch / f"{place.name}.log",
-                options=["--memory", self.options.memory],
+                options=["--memory", self.options.memory, *tls],
                 environment=environment,
             )
             self.edges.append(edge)
@@ -143,15 +156,24 @@ class Demonstration:
         find_edges(os.environ)
 
 
-def _ports(base: int | None, n_ports: int) -> list[int]:
+def _speaks_tls(file: Path) -> bool:
+    """Whether a person's own file names certificates."""
+    return with_environment(read_config(file).settings(), os.environ).tls is not None
+
+
+def _ports(base: int | None, n_ports: int) -> tuple[list[int], list[int]]:
+    """Return ports for HTTP, and as many for TLS: those behind them where a base was chosen, else from 8443 on."""
     if base == ANY_PORTS:
-        return _free_ports(n_ports)
-    wanted = [(base or PREFERRED_PORT) + index for index in range(n_ports)]
-    taken = [port for port in wanted if not _is_free(port)]
+        free = _free_ports(2 * n_ports)
+        return free[:n_ports], free[n_ports:]
+    plain = [(base or PREFERRED_PORT) + index for index in range(n_ports)]
+    tls = [(PREFERRED_TLS_PORT if base is None else base + n_ports) + index for index in range(n_ports)]
+    taken = [port for port in (*plain, *tls) if not _is_free(port)]
     if not taken:
-        return wanted
+        return plain, tls
     if base is None:
-        return _free_ports(n_ports)
+        free = _free_ports(2 * n_ports)
+        return free[:n_ports], free[n_ports:]
     raise AddressInUse(
         f"127.0.0.1:{taken[0]} is taken",
         address=f"127.0.0.1:{taken[0]}",

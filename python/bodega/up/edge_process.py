@@ -39,10 +39,12 @@ class EdgeProcess:
     Attributes:
         place: Where it pretends to be.
         address: ``host:port`` that clients use.
+        tls_address: ``host:port`` for clients that come by TLS.
     """
 
     place: Place
     address: str
+    tls_address: str
     _process: subprocess.Popen[bytes]
     _log: Path
     _admin: AdminClient | None = None
@@ -52,6 +54,11 @@ class EdgeProcess:
     def url(self) -> str:
         """Where a browser finds it."""
         return f"http://{self.address}"
+
+    @property
+    def tls_url(self) -> str:
+        """Where a browser finds it by TLS, under a name that certificates may have."""
+        return f"https://localhost:{self.tls_address.rpartition(':')[2]}"
 
     @property
     def pid(self) -> int:
@@ -122,6 +129,7 @@ def start_edge(
     file: Path,
     *,
     address: str,
+    tls_address: str,
     log: Path,
     options: Sequence[str] = (),
     environment: Mapping[str, str] | None = None,
@@ -132,12 +140,14 @@ def start_edge(
         place: Its name and region.
         file: Its `bodega.toml`.
         address: ``host:port`` for clients.
+        tls_address: The same for TLS; `options` say with which certificate.
         log: Where its standard error goes.
         options: Further options of `bodega edge`.
         environment: Variables added to those of this process.
     """
     names = ["--name", place.name, "--region", place.region]
-    command = [sys.executable, "-m", "bodega", "edge", str(file), "--listen", address, *names]
+    command = [sys.executable, "-m", "bodega", "edge", str(file), "--listen", address]
+    command += ["--listen-tls", tls_address, *names]
     with log.open("wb") as stderr:
         process = subprocess.Popen(  # noqa: S603 - our own interpreter and arguments
             [*command, *options],
@@ -148,7 +158,7 @@ def start_edge(
             start_new_session=True,
             preexec_fn=_end_with_parent,  # noqa: PLW1509 - one call of the kernel, on a handle opened before the fork
         )
-    return EdgeProcess(place, address, process, log)
+    return EdgeProcess(place, address, tls_address, process, log)
 
 
 _LIBC = ctypes.CDLL(None)

@@ -69,6 +69,7 @@ def live_table(rows: Sequence[Row]) -> Table:
     """Draw the rows as a table for a terminal."""
     table = Table(box=None, header_style="dim", padding=(0, 2, 0, 0))
     table.add_column("edge")
+    table.add_column("https")
     table.add_column("region")
     for heading in (
         "requests/s",
@@ -86,6 +87,7 @@ def live_table(rows: Sequence[Row]) -> Table:
         stats = row.stats
         table.add_row(
             f"[link={row.edge.url}]{row.edge.place.title}[/link]",
+            f"[link={row.edge.tls_url}]{row.edge.tls_url.removeprefix('https://')}[/link]",
             stats.region,
             f"{row.requests_per_second:.1f}",
             str(stats.n_requests),
@@ -117,6 +119,7 @@ def json_line(row: Row) -> str:
             "name": row.edge.place.name,
             "region": stats.region,
             "url": row.edge.url,
+            "tls_url": row.edge.tls_url,
             "requests_per_second": round(row.requests_per_second, 3),
             "requests": stats.n_requests,
             "by_outcome": stats.by_outcome,

@@ -21,18 +21,27 @@ def test_a_taken_port_is_an_error_that_names_it() -> None:
 
 
 def test_any_ports_are_free_and_different() -> None:
-    assert len(set(demonstration._ports(ANY_PORTS, 3))) == 3
+    plain, tls = demonstration._ports(ANY_PORTS, 3)
+    assert len({*plain, *tls}) == 6
+
+
+def test_a_file_that_names_certificates_keeps_them(tmp_path: Path) -> None:
+    file = tmp_path / "bodega.toml"
+    file.write_text('[edge]\ntls = "/etc/live"\n')
+    assert Demonstration(Options(file=file)).authority is None
 
 
 def test_what_fails_half_way_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object, **__: object) -> None:
         raise EdgeError("no")
 
+    file = tmp_path / "bodega.toml"
+    file.write_text("")
     scratch = tmp_path / "scratch"
     scratch.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(scratch))
     monkeypatch.setattr(demonstration, "start_edge", fail)
-    started = Demonstration(Options(file=tmp_path / "bodega.toml", port_base=ANY_PORTS))
+    started = Demonstration(Options(file=file, port_base=ANY_PORTS))
     with pytest.raises(EdgeError):
         started.start()
     assert list(scratch.iterdir()) == []

@@ -20,7 +20,7 @@ def running(tmp_path: Path, script: str) -> EdgeProcess:
     assert process.stdout is not None
     process.stdout.readline()
     process.stdout.close()
-    return EdgeProcess(PLACES[0], "127.0.0.1:8080", process, log)
+    return EdgeProcess(PLACES[0], "127.0.0.1:8080", "127.0.0.1:8443", process, log)
 
 
 def test_an_edge_that_dies_says_its_last_lines(tmp_path: Path) -> None:
@@ -60,10 +60,13 @@ def test_the_process_is_given_place_addresses_and_options(tmp_path: Path, monkey
         PLACES[1],
         tmp_path / "bodega.toml",
         address="127.0.0.1:8081",
+        tls_address="127.0.0.1:8444",
         log=tmp_path / "log",
         options=["--memory", "64MB"],
         environment={"AWS_ACCESS_KEY_ID": "demo"},
     )
     edge.wait_stopped(10)
-    expected = "--listen 127.0.0.1:8081 --name london --region eu-west-2 --memory 64MB key demo"
+    expected = (
+        "--listen 127.0.0.1:8081 --listen-tls 127.0.0.1:8444 --name london --region eu-west-2 --memory 64MB key demo"
+    )
     assert (tmp_path / "log").read_text() == f"edge {tmp_path / 'bodega.toml'} {expected}\n"

@@ -42,7 +42,9 @@ STATS = EdgeStats.from_json(
 def edge(tmp_path: Path) -> EdgeProcess:
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
-    return EdgeProcess(PLACES[0], "127.0.0.1:8080", ended, tmp_path / "log", AdminClient("127.0.0.1:1"))
+    return EdgeProcess(
+        PLACES[0], "127.0.0.1:8080", "127.0.0.1:8443", ended, tmp_path / "log", AdminClient("127.0.0.1:1")
+    )
 
 
 def test_a_row_is_shown_in_three_forms(edge: EdgeProcess) -> None:
@@ -52,9 +54,12 @@ def test_a_row_is_shown_in_three_forms(edge: EdgeProcess) -> None:
     told = json.loads(json_line(row))
     assert told["level_rates"] == {"l1": 0.9, "l2": 0.0, "miss": 0.1}
     assert told["bytes_saved_rate"] == 0.9
+    assert told["tls_url"] == "https://localhost:8443"
     console = Console(file=io.StringIO(), width=160)
     console.print(live_table([row]))
-    assert "300.00/310.00 ms" in console.file.getvalue()  # type: ignore[attr-defined]  # it is the StringIO
+    drawn = console.file.getvalue()  # type: ignore[attr-defined]  # it is the StringIO
+    assert "300.00/310.00 ms" in drawn
+    assert "localhost:8443" in drawn
 
 
 def test_requests_per_second_are_counted_between_two_looks(edge: EdgeProcess, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,6 +16,7 @@ from bodega.up.model_file import model_size_bytes
 from bodega.up.premises import FILM_PATH, MODEL_PATH
 from bodega.up.visit.browser import Browser
 from bodega.up.visit.crowd import wander
+from bodega.up.visit.http2_browser import Http2Browser
 from bodega.up.visit.report import milliseconds
 
 if TYPE_CHECKING:
@@ -41,12 +42,14 @@ class Visit:
     Attributes:
         edges: In the order of the places.
         origins: What is behind them.
+        authority: Signed the edges' certificates.
         record: Where everything goes that is seen.
         browsers: One for each edge.
     """
 
     edges: list[EdgeProcess]
     origins: Origins
+    authority: Path
     record: Record
     browsers: list[Browser]
     _originals: dict[Path, str] = field(default_factory=dict)
@@ -78,18 +81,19 @@ class Visit:
         return exchanges
 
 
-def tell(edges: list[EdgeProcess], origins: Origins, record: Record) -> None:
+def tell(edges: list[EdgeProcess], origins: Origins, authority: Path, record: Record) -> None:
     """Make the whole visit.
 
     Args:
         edges: The edges, in the order of the places.
         origins: What is behind them; it is changed and stopped, and is as before afterwards.
+        authority: Signed the edges' certificates.
         record: Where everything goes that is seen.
 
     Raises:
         EdgeError: If an edge breaks off or does not answer at all.
     """
-    visit = Visit(edges, origins, record, [Browser(edge) for edge in edges])
+    visit = Visit(edges, origins, authority, record, [Browser(edge) for edge in edges])
     try:
         for step, title in STEPS:
             record.step(step.__name__, title)
@@ -116,6 +120,32 @@ def warm(visit: Visit) -> None:
     _same_as_origin(visit, exchanges)
     n_asked = visit.origins.sent().requests - before
     visit.record.check("the origins were asked nothing", n_asked == 0, f"{n_asked} requests")
+
+
+def https(visit: Visit) -> None:
+    """Load the front page by HTTPS twice, over one connection of HTTP/2 to each edge."""
+    check = visit.record.check
+    exchanges: list[Exchange] = []
+    for browser in visit.browsers:
+        with Http2Browser(browser.edge, visit.authority) as secure:
+            first = _load_by_https(visit, browser, secure)
+            before = visit.origins.sent().requests
+            again = _load_by_https(visit, browser, secure)
+            n_asked = visit.origins.sent().requests - before
+        spoken = f"{secure.protocol} over {secure.version}, {len(first) + len(again)} requests on one connection"
+        check(f"{browser.edge.place.title} speaks HTTP/2", secure.protocol == "HTTP/2", spoken)
+        _all(visit, "the second time everything came from memory", again, ("hit",))
+        check("the origins were asked nothing for that", n_asked == 0, f"{n_asked} requests")
+        exchanges += [*first, *again]
+    _same_as_origin(visit, exchanges)
+
+
+def _load_by_https(visit: Visit, browser: Browser, secure: Http2Browser) -> list[Exchange]:
+    began = time.perf_counter()
+    page = secure.get("/")
+    loaded = [page, *secure.get_all(browser.named(page))]
+    visit.record.saw_load(loaded, time.perf_counter() - began)
+    return loaded
 
 
 def changed(visit: Visit) -> None:
@@ -249,6 +279,7 @@ def down(visit: Visit) -> None:
 STEPS: tuple[tuple[Callable[[Visit], None], str], ...] = (
     (cold, "The front page everywhere for the first time: every edge fetches it from the origin."),
     (warm, "The same again: every edge has it in memory."),
+    (https, "The same by HTTPS, twice: all that the page names at once, over one connection of HTTP/2."),
     (changed, "A page that may be kept for two seconds expires: unchanged, then changed at the origin."),
     (invalidated, "A page that is kept for a minute changes, and every edge is told to forget it."),
     (private, "Pages that belong to one person, or to one moment, are never kept."),

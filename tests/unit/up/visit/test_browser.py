@@ -42,7 +42,7 @@ def browser(tmp_path: Path) -> Iterator[Browser]:
     thread.start()
     address = f"127.0.0.1:{server.server_port}"
     # Its process is asked nothing here.
-    edge = EdgeProcess(PLACES[0], address, None, tmp_path / "log")  # type: ignore[arg-type]
+    edge = EdgeProcess(PLACES[0], address, address, None, tmp_path / "log")  # type: ignore[arg-type]
     with Browser(edge) as opened:
         yield opened
     server.shutdown()
