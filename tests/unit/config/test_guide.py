@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from bodega.config import advise, parse_config
+from bodega.config import EdgeSettings, advise, parse_config
+from bodega.config.read import documented_fields
 
 GUIDES = Path(__file__).parents[3] / "docs" / "guides"
 DECLARING = (GUIDES / "declaring.md").read_text(encoding="utf-8")
@@ -27,7 +28,7 @@ def blocks() -> list[object]:
     """Every block of TOML in a guide."""
     return [
         pytest.param(text, id=f"{guide}-{number}")
-        for guide in ("declaring.md", *COMING_FROM)
+        for guide in ("declaring.md", "tls.md", *COMING_FROM)
         for number, text in enumerate(
             re.findall(r"```toml\n(.*?)```", (GUIDES / guide).read_text(encoding="utf-8"), re.DOTALL)
         )
@@ -48,6 +49,14 @@ def lines() -> list[object]:
 @pytest.mark.parametrize("text", blocks())
 def test_what_a_guide_shows_is_right_and_gives_no_reason_for_advice(text: str) -> None:
     assert advise(parse_config(text).declarations, KEYS) == []
+
+
+def test_every_setting_of_tls_is_in_the_guide() -> None:
+    text = (GUIDES / "tls.md").read_text(encoding="utf-8")
+    settings = [name for name in documented_fields(EdgeSettings) if name.startswith(("tls", "listen_tls"))]
+    assert len(settings) == 6
+    for name in (*settings, "http2", "max_streams", "handshake_timeout", "max_handshakes", "proxy_protocol"):
+        assert f"`{name}" in text or f"\n{name} = " in text, name
 
 
 @pytest.mark.parametrize("text", re.findall(r"\| `((?:key|policy) = .*?)` \|$", DECLARING, re.MULTILINE))
