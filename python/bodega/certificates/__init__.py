@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING as _TYPE_CHECKING
 from bodega.certificates.files import CertificateFiles, check_authorities, find_certificates
 
 if _TYPE_CHECKING:
-    from bodega.certificates.development import DevelopmentCertificate, development_certificate, local_url
+    from bodega.certificates.development import DevelopmentCertificate, development_certificate
     from bodega.certificates.examination import Examined, Finding, examine, findings_of
 
 __all__ = [
@@ -27,11 +27,10 @@ __all__ = [
     "examine",
     "find_certificates",
     "findings_of",
-    "local_url",
 ]
 
 _HOMES = {
-    "bodega.certificates.development": {"DevelopmentCertificate", "development_certificate", "local_url"},
+    "bodega.certificates.development": {"DevelopmentCertificate", "development_certificate"},
     "bodega.certificates.examination": {"Examined", "Finding", "examine", "findings_of"},
 }
 

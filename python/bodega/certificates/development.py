@@ -15,6 +15,7 @@ import fcntl
 import hashlib
 import ipaddress
 import os
+import shlex
 import shutil
 import socket
 import stat
@@ -64,11 +65,18 @@ class DevelopmentCertificate:
     @property
     def trust_command(self) -> str:
         """What makes this machine trust the authority, typed once."""
+        path = shlex.quote(str(self.authority))
         if shutil.which("update-ca-certificates"):
-            return (
-                f"sudo cp {self.authority} /usr/local/share/ca-certificates/bodega.crt && sudo update-ca-certificates"
-            )
-        return f"sudo trust anchor {self.authority}"
+            return f"sudo cp {path} /usr/local/share/ca-certificates/bodega.crt && sudo update-ca-certificates"
+        return f"sudo trust anchor {path}"
+
+    def curl_command(self, url: str) -> str:
+        """Return what asks a listener of this machine and trusts the authority for this once.
+
+        Args:
+            url: ``https://127.0.0.1:8443``.
+        """
+        return f"curl --cacert {shlex.quote(str(self.authority))} {_local(url)}/"
 
 
 def development_certificate(
@@ -108,12 +116,8 @@ def development_certificate(
     return DevelopmentCertificate(files, folder / _AUTHORITY_FILE, left_out)
 
 
-def local_url(url: str) -> str:
-    """Return the address of a listener of this machine under the name that the certificate has in any case.
-
-    Args:
-        url: ``https://127.0.0.1:8443``; one that is not of this machine is returned as it is.
-    """
+def _local(url: str) -> str:
+    """Return the address of a listener of this machine under the name that the certificate has in any case."""
     parts = urlsplit(url)
     if parts.hostname not in ("127.0.0.1", "::1", "0.0.0.0", "::"):  # noqa: S104 - It is compared.
         return url

@@ -171,10 +171,7 @@ def _explain_development(running: RunningEdge, loaded: Loaded) -> None:
     made = certificates.development_certificate(loaded.declarations.hosts, os.environ)
     url = next((url for url in running.addresses if url.startswith("https:")), None)
     if url is not None:
-        say(
-            "note",
-            f"its certificate is for development: `curl --cacert {made.authority} {certificates.local_url(url)}/`",
-        )
+        say("note", f"its certificate is for development: `{made.curl_command(url)}`")
     say("note", f"trust it on this machine: `{made.trust_command}`")
     if made.left_out:
         say("warning", f"not on the certificate, because the names may be somebody's: {', '.join(made.left_out)}")

@@ -10,7 +10,7 @@ import pytest
 from cryptography import x509
 from cryptography.x509.verification import PolicyBuilder, Store
 
-from bodega.certificates import development_certificate, local_url
+from bodega.certificates import development_certificate
 from bodega.errors import ConfigInvalid
 
 NOW = datetime.datetime.now(datetime.UTC)
@@ -149,6 +149,29 @@ def test_a_machine_whose_name_is_no_name_has_a_certificate_too(environment: dict
 
 
 @pytest.mark.parametrize(
+    ("program", "command"),
+    [
+        (
+            "update-ca-certificates",
+            "sudo cp {} /usr/local/share/ca-certificates/bodega.crt && sudo update-ca-certificates",
+        ),
+        ("trust", "sudo trust anchor {}"),
+    ],
+)
+def test_what_is_to_be_typed_fits_the_system_and_may_be_typed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, program: str, command: str
+) -> None:
+    (tmp_path / program).write_text("#!/bin/sh\n")
+    (tmp_path / program).chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    state = tmp_path / "with a space"
+    made = development_certificate([], {"XDG_STATE_HOME": str(state)}, machine="x")
+    path = f"'{state}/bodega/tls/authority.pem'"
+    assert made.trust_command == command.format(path)
+    assert made.curl_command("https://127.0.0.1:8443") == f"curl --cacert {path} https://localhost:8443/"
+
+
+@pytest.mark.parametrize(
     ("url", "local"),
     [
         ("https://127.0.0.1:8443", "https://localhost:8443"),
@@ -157,5 +180,8 @@ def test_a_machine_whose_name_is_no_name_has_a_certificate_too(environment: dict
         ("https://10.0.0.7:443", "https://10.0.0.7:443"),
     ],
 )
-def test_a_listener_of_this_machine_is_asked_by_the_name_on_the_certificate(url: str, local: str) -> None:
-    assert local_url(url) == local
+def test_a_listener_of_this_machine_is_asked_by_the_name_on_the_certificate(
+    environment: dict[str, str], url: str, local: str
+) -> None:
+    made = development_certificate([], environment, machine="x")
+    assert made.curl_command(url).endswith(f"authority.pem {local}/")
