@@ -81,7 +81,7 @@ def test_a_signal_stops_everything(tmp_path: Path, cache: Path, number: signal.S
             assert answer.headers["Cache-Status"].startswith("virginia; fwd=uri-miss")
         assert told(process)["kind"] == "edge"
         with urlopen(edges[2]["tls_url"], context=ssl.create_default_context(cafile=started["authority"])) as answer:
-            assert answer.headers["Cache-Status"].startswith("virginia; hit")
+            assert answer.headers["Cache-Status"].startswith("virginia; fwd=uri-miss; stored")
         process.send_signal(number)
         process.communicate()
     assert process.returncode == 0

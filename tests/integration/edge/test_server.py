@@ -199,7 +199,7 @@ def test_a_key_is_explained_under_the_configuration_in_force(origin: Origin) -> 
         assert after.query == "w=1&h=2"
         assert after.fingerprint != before.fingerprint
         told = edge.request("GET", "/a?w=1&h=2", headers={"Bodega-Debug": "key"})
-        assert told.cache_status.endswith(f'; key="{after.fingerprint} {after.host}/a?w=1&h=2"')
+        assert told.cache_status.endswith(f'; key="{after.fingerprint} {after.scheme}://{after.host}/a?w=1&h=2"')
         assert edge.key("/a", method="POST").does == "pass"
         with pytest.raises(ValueError, match="percent-encoded"):
             edge.key("http://shop.test/a b")
