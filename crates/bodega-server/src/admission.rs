@@ -12,9 +12,7 @@ use parking_lot::{Condvar, Mutex};
 pub(crate) struct Admission {
     max_connections: usize,
     max_per_client: usize,
-    max_handshakes: usize,
     n_connections: AtomicUsize,
-    n_handshakes: AtomicUsize,
     per_client: Mutex<HashMap<IpAddr, usize>>,
     n_refused_total: AtomicU64,
     n_refused_client: AtomicU64,
@@ -27,9 +25,6 @@ pub(crate) struct Admission {
 /// An acceptor at work; counted out when dropped.
 pub(crate) struct Accepting(Arc<Admission>);
 
-/// A handshake that is not finished; counted out when dropped.
-pub(crate) struct Unfinished<'a>(&'a Admission);
-
 /// A place that has been given; given back when dropped.
 pub(crate) struct Admitted {
     admission: Arc<Admission>,
@@ -37,13 +32,11 @@ pub(crate) struct Admitted {
 }
 
 impl Admission {
-    pub(crate) fn new(max_connections: usize, max_per_client: usize, max_handshakes: usize) -> Self {
+    pub(crate) fn new(max_connections: usize, max_per_client: usize) -> Self {
         Self {
             max_connections,
             max_per_client,
-            max_handshakes,
             n_connections: AtomicUsize::new(0),
-            n_handshakes: AtomicUsize::new(0),
             per_client: Mutex::new(HashMap::new()),
             n_refused_total: AtomicU64::new(0),
             n_refused_client: AtomicU64::new(0),
@@ -66,12 +59,6 @@ impl Admission {
             Some(address) => admitted.count_for(address).then_some(admitted),
             None => Some(admitted),
         }
-    }
-
-    /// Counts a handshake in; `None` if it is one too many.
-    pub(crate) fn begin_handshake(&self) -> Option<Unfinished<'_>> {
-        let unfinished = Unfinished(self);
-        (self.n_handshakes.fetch_add(1, Ordering::Relaxed) < self.max_handshakes).then_some(unfinished)
     }
 
     /// Counts an acceptor in.
@@ -123,12 +110,6 @@ impl Admitted {
     }
 }
 
-impl Drop for Unfinished<'_> {
-    fn drop(&mut self) {
-        self.0.n_handshakes.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
 impl Drop for Accepting {
     fn drop(&mut self) {
         self.0.n_acceptors.fetch_sub(1, Ordering::Relaxed);
@@ -159,7 +140,7 @@ mod tests {
 
     #[test]
     fn one_client_cannot_take_all_places_and_gives_its_own_back() {
-        let admission = Arc::new(Admission::new(3, 2, 1));
+        let admission = Arc::new(Admission::new(3, 2));
         let (one, other) = (IpAddr::from([127, 0, 0, 1]), IpAddr::from([127, 0, 0, 2]));
         let first = admission.admit(Some(one));
         let second = admission.admit(Some(one));
@@ -173,14 +154,5 @@ mod tests {
         assert!(admission.admit(Some(one)).is_some());
         drop((second, third));
         assert_eq!(admission.n_connections(), 0);
-    }
-
-    #[test]
-    fn unfinished_handshakes_are_bounded() {
-        let admission = Admission::new(3, 2, 1);
-        let first = admission.begin_handshake();
-        assert!(first.is_some() && admission.begin_handshake().is_none());
-        drop(first);
-        assert!(admission.begin_handshake().is_some());
     }
 }

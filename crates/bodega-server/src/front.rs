@@ -52,6 +52,8 @@ pub(crate) async fn read_proxy_header(thread: &Thread, connection: &Connection, 
     }
     let client = header.client.map_or(connection.client(), |client| client.ip().to_canonical());
     connection.set_proxied(Proxied { client, https: header.https });
-    connection.enter(Phase::First, thread.connections.tick());
+    if connection.stream.tls().is_none() {
+        connection.enter(Phase::First, thread.connections.tick());
+    }
     admitted.count_for(client)
 }

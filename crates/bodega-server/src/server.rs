@@ -17,7 +17,7 @@ use bodega_snapshot::Snapshot;
 use bodega_snapshot::options::{CertificateFiles, EdgeOptions, is_in};
 use bodega_store::Memory;
 use parking_lot::Mutex;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::Notify;
 
 use crate::access_log::{AccessLog, Format};
 use crate::admin::Admin;
@@ -32,6 +32,7 @@ use crate::listener::{self, ListenError, Listening};
 use crate::report::Reporter;
 use crate::tls::certificates::{CertificateError, Certificates};
 use crate::tls::config;
+use crate::tls::unfinished::Handshakes;
 use crate::worker::{Acceptor, Running, Thread};
 
 /// An edge that serves.
@@ -118,11 +119,7 @@ impl Server {
             Some(target) => Some(AccessLog::start(target, format(&options.access_log_format)?)?),
             None => None,
         };
-        let admission = Arc::new(Admission::new(
-            options.max_connections,
-            options.max_connections_per_client,
-            options.max_handshakes,
-        ));
+        let admission = Arc::new(Admission::new(options.max_connections, options.max_connections_per_client));
         let mut threads = Vec::with_capacity(n_threads);
         for index in 0..n_threads {
             let worker = Arc::new(Worker {
@@ -333,7 +330,7 @@ fn thread(
         },
         admission,
         front_metrics: FrontMetrics::default(),
-        handshake_turn: Semaphore::new(1),
+        handshakes: Handshakes::new((options.max_handshakes / options.threads.max(1)).max(1)),
         proxy_networks: options.proxy_protocol.clone(),
         draining: AtomicBool::new(false),
         handed_over: AtomicBool::new(false),

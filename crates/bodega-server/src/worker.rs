@@ -14,7 +14,7 @@ use rustls::{ServerConfig, ServerConnection};
 use socket2::{SockRef, Socket};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::runtime::Handle;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 
 use crate::access_log::AccessLog;
@@ -25,6 +25,7 @@ use crate::front_metrics::FrontMetrics;
 use crate::socket::Socket as ClientSocket;
 use crate::stream::Stream;
 use crate::tls::session::Session;
+use crate::tls::unfinished::Handshakes;
 
 /// What a thread's connections share.
 pub(crate) struct Thread {
@@ -50,8 +51,7 @@ pub(crate) struct Thread {
     pub(crate) timeouts: Timeouts,
     pub(crate) admission: Arc<Admission>,
     pub(crate) front_metrics: FrontMetrics,
-    /// One handshake is computed in a turn of the loop.
-    pub(crate) handshake_turn: Semaphore,
+    pub(crate) handshakes: Handshakes,
     /// The networks whose connections begin with a PROXY header.
     pub(crate) proxy_networks: Vec<IpNet>,
     pub(crate) draining: AtomicBool,

@@ -22,12 +22,9 @@ pub(crate) enum Protocol {
 }
 
 /// Runs the handshake of `session` to its end. `None`: there is nobody to talk to.
-pub(crate) async fn run(thread: &Arc<Thread>, connection: &Connection, session: &Session) -> Option<Protocol> {
-    let Some(_unfinished) = thread.admission.begin_handshake() else {
-        thread.front_metrics.handshake_failed(Failed::Limit);
-        return None;
-    };
-    connection.enter(Phase::Handshake, thread.connections.tick());
+pub(crate) async fn run(thread: &Arc<Thread>, connection: &Arc<Connection>, session: &Session) -> Option<Protocol> {
+    connection.enter_anew(Phase::Handshake, thread.connections.tick());
+    let unfinished = thread.handshakes.begin(connection);
     match shake(thread, &connection.stream, session).await {
         Ok(()) => {
             let tls = session.lock();
@@ -39,6 +36,7 @@ pub(crate) async fn run(thread: &Arc<Thread>, connection: &Connection, session: 
         }
         Err(error) => {
             thread.front_metrics.handshake_failed(match error.kind() {
+                _ if unfinished.was_pushed_out() => Failed::Limit,
                 _ if connection.has_expired() => Failed::Timeout,
                 io::ErrorKind::InvalidData => Failed::Refused,
                 _ => Failed::ClientGone,
@@ -62,7 +60,7 @@ async fn shake(thread: &Thread, stream: &Stream, session: &Session) -> io::Resul
         }
         stream.readable().await?;
         // The permit is kept for a turn of the loop.
-        let _turn = thread.handshake_turn.acquire().await;
+        let _turn = thread.handshakes.turn().await;
         let received = session.receive(stream.socket());
         match received {
             Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
