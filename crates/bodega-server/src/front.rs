@@ -57,3 +57,19 @@ pub(crate) async fn read_proxy_header(thread: &Thread, connection: &Connection, 
     }
     admitted.count_for(client)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn size_of_task<'a, F>(_: fn(&'a Arc<Thread>, &'a Arc<Connection>) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    #[test]
+    fn the_task_of_an_idle_connection_is_small() {
+        // What waits for an origin lies in boxes of its own.
+        let n_bytes = size_of_task(run);
+        assert!(n_bytes <= 3 * 1024, "{n_bytes}");
+    }
+}

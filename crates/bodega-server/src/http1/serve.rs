@@ -42,7 +42,7 @@ pub(crate) async fn run(thread: &Arc<Thread>, connection: &Arc<Connection>) -> O
             Exchanged::Again => {}
             Exchanged::Over => {
                 let _ = output.flush().await;
-                linger(connection, &mut input).await;
+                Box::pin(linger(connection, &mut input)).await;
                 return None;
             }
             Exchanged::Broken => return None,
@@ -149,7 +149,7 @@ impl Exchanged {
         let sent_before = output.sent_bytes + output.pending.len() as u64;
         match take(thread, connection, input) {
             Taken::Unreadable { status, what } => {
-                refuse_head(thread, connection, output, (status, what), started).await
+                Box::pin(refuse_head(thread, connection, output, (status, what), started)).await
             }
             Taken::Ready { answer, asked, n_bytes, line } => {
                 let (outcome, reason) = (answer.outcome, answer.reason);
@@ -159,7 +159,10 @@ impl Exchanged {
                 let done = Done { started, sent_before, received_bytes: 0, outcome, reason, line };
                 done.conclude(thread, output, &written)
             }
-            Taken::Waits(waiting) => wait(thread, connection, input, output, waiting, (started, sent_before)).await,
+            // In a box: an idle connection takes no memory for it.
+            Taken::Waits(waiting) => {
+                Box::pin(wait(thread, connection, input, output, waiting, (started, sent_before))).await
+            }
         }
     }
 }

@@ -67,9 +67,8 @@ impl Output<'_> {
                 Ok(())
             }
             BodyPlan::Stored { entry, from, to } => self.stored(&entry, from, to).await.map_err(|_| Reason::ClientGone),
-            BodyPlan::Live(reader) => self.live(reader, chunked).await,
-            BodyPlan::Assembled(assembled) => self.assembled(*assembled).await,
-            BodyPlan::Stream(mut stream) => self.stream(&mut *stream, chunked, asked, answer.content_length).await,
+            // In a box: what waits for an origin takes memory while it does, not in every idle connection.
+            body => Box::pin(self.flowing(body, chunked, asked, answer.content_length)).await,
         };
         if let Err(reason) = ended {
             if until_close {
@@ -83,6 +82,21 @@ impl Output<'_> {
             return Written::Broken(Reason::ClientGone);
         }
         if keep_alive { Written::Keep } else { Written::Close }
+    }
+
+    async fn flowing(
+        &mut self,
+        body: BodyPlan,
+        chunked: bool,
+        asked: Asked,
+        content_length: Option<u64>,
+    ) -> Result<(), Reason> {
+        match body {
+            BodyPlan::Live(reader) => self.live(reader, chunked).await,
+            BodyPlan::Assembled(assembled) => self.assembled(*assembled).await,
+            BodyPlan::Stream(mut stream) => self.stream(&mut *stream, chunked, asked, content_length).await,
+            BodyPlan::Empty | BodyPlan::Bytes(_) | BodyPlan::Stored { .. } => Ok(()),
+        }
     }
 
     /// Sends an interim head. A client that does not take it will not take the answer either: that is seen then.
