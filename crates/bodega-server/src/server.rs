@@ -314,6 +314,7 @@ fn thread(
         max_body_bytes: options.max_body_bytes,
         log,
         spare: Mutex::new(Vec::new()),
+        spare_output: Mutex::new(Vec::new()),
         via_and_age: format!("Via: 1.1 {}\r\nAge: ", options.name).into_bytes(),
         cache_status_hit: [b"\r\nCache-Status: ", &cache_status_hit(&options.name)[..]].concat(),
         cache_status_hit_value: cache_status_hit(&options.name),

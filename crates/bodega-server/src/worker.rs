@@ -34,8 +34,9 @@ pub(crate) struct Thread {
     pub(crate) limits: bodega_http1::Limits,
     pub(crate) max_body_bytes: u64,
     pub(crate) log: Option<AccessLog>,
-    /// Buffers of connections that have gone idle.
+    /// Buffers of connections that have gone idle: to read into, and to write from.
     pub(crate) spare: Mutex<Vec<Vec<u8>>>,
+    pub(crate) spare_output: Mutex<Vec<Vec<u8>>>,
     /// `Via: 1.1 NAME\r\nAge: `
     pub(crate) via_and_age: Vec<u8>,
     /// `\r\nCache-Status: NAME; hit; ttl=`

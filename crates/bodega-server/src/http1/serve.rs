@@ -78,11 +78,13 @@ async fn next_head(
             // While draining too: a request may be here already, on a connection that was just taken from the queue.
             // One that has nothing to say is ended by the sweeper, which looks for idle ones at each tick of a drain.
             input.release(&mut thread.spare.lock());
+            output.release();
             if !connection.awaits_first_request() {
                 connection.enter(Phase::Idle, thread.connections.tick());
             }
             connection.stream.readable().await?;
             input.take_memory(&mut thread.spare.lock());
+            output.take_memory();
         } else {
             if !fresh {
                 connection.stream.readable().await?;

@@ -22,6 +22,8 @@ use crate::worker::Thread;
 const COPY_BYTES: usize = 16 * 1024;
 /// Answers wait for each other up to this size while more requests are there already.
 const GATHER_BYTES: usize = 64 * 1024;
+/// How many buffers a thread keeps for the next connection.
+const MAX_SPARE: usize = 64;
 /// The most pieces in one send.
 const MAX_PIECES: usize = 16;
 
@@ -299,6 +301,24 @@ impl Output<'_> {
         self.pending = pending;
         self.pending.clear();
         Ok(())
+    }
+
+    /// Gives memory back that an idle connection does not need.
+    pub(crate) fn release(&mut self) {
+        if self.pending.is_empty() && self.pending.capacity() > 0 {
+            let pending = std::mem::take(&mut self.pending);
+            let mut spare = self.thread.spare_output.lock();
+            if pending.capacity() <= GATHER_BYTES && spare.len() < MAX_SPARE {
+                spare.push(pending);
+            }
+        }
+    }
+
+    /// Takes memory for what will be written.
+    pub(crate) fn take_memory(&mut self) {
+        if self.pending.capacity() == 0 {
+            self.pending = self.thread.spare_output.lock().pop().unwrap_or_default();
+        }
     }
 
     /// Sends what is pending.

@@ -30,6 +30,8 @@ struct State {
     ahead: Vec<u8>,
     /// How much may still be read in this turn.
     readable_bytes: usize,
+    /// How much is asked of the socket at once: more while a client sends much, so that others take little memory.
+    read_bytes: usize,
     guard: Guard,
 }
 
@@ -40,7 +42,8 @@ impl Wire {
     /// The wire of a connection of which `ahead` has been read already.
     pub(crate) fn new(connection: Arc<Connection>, ahead: Vec<u8>) -> Self {
         let guard = Guard::default();
-        let state = State { gathered: Vec::new(), ahead, readable_bytes: READ_BYTES_A_TURN, guard };
+        let state =
+            State { gathered: Vec::new(), ahead, readable_bytes: READ_BYTES_A_TURN, read_bytes: FEW_BYTES, guard };
         Self { connection, state: Mutex::new(state), moved: AtomicBool::new(false) }
     }
 
@@ -193,7 +196,8 @@ impl AsyncRead for Io {
             context.waker().wake_by_ref();
             return Poll::Pending;
         }
-        let unfilled = buffer.initialize_unfilled();
+        let n_wanted = state.read_bytes.min(buffer.remaining());
+        let unfilled = buffer.initialize_unfilled_to(n_wanted);
         if !state.ahead.is_empty() {
             let n_bytes = state.ahead.len().min(unfilled.len());
             unfilled[..n_bytes].copy_from_slice(&state.ahead[..n_bytes]);
@@ -207,6 +211,8 @@ impl AsyncRead for Io {
                 Ok(n_bytes) => {
                     state.guard.watch(&unfilled[..n_bytes]);
                     state.readable_bytes = state.readable_bytes.saturating_sub(n_bytes);
+                    state.read_bytes = if n_bytes == n_wanted { state.read_bytes * 2 } else { n_bytes };
+                    state.read_bytes = state.read_bytes.clamp(FEW_BYTES, MANY_BYTES);
                     buffer.advance(n_bytes);
                     return Poll::Ready(Ok(()));
                 }
@@ -254,6 +260,9 @@ const RECORD_BYTES: usize = 16 * 1024;
 const SEND_BYTES: usize = 64 * 1024;
 /// As much may wait for the socket; then nothing more is written, and nothing more read.
 const UNSENT_BYTES: usize = 128 * 1024;
+/// The least and the most that is asked of the socket at once.
+const FEW_BYTES: usize = 1024;
+const MANY_BYTES: usize = 64 * 1024;
 /// How much is read before others on the thread have their turn.
 const READ_BYTES_A_TURN: usize = 256 * 1024;
 /// What an idle connection may keep for gathering.
