@@ -35,7 +35,9 @@ impl Session {
         let mut tls = self.tls.lock();
         loop {
             match tls.reader().read(buffer) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.has_more.store(false, Ordering::Relaxed);
+                }
                 // The client left without a word: the end all the same.
                 Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(0),
                 read => {
