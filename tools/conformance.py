@@ -10,11 +10,12 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import subprocess
 import sys
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from tools.run_tests import APART
@@ -81,6 +82,17 @@ class Row:
         return f"{self.passed[mode]}/{n_runs}" if n_runs else "-"
 
 
+@dataclass(slots=True)
+class FrontCount:
+    """What came of the scenarios through one front."""
+
+    front: str
+    passed: int = 0
+    failed: int = 0
+    left_out: dict[str, int] = field(default_factory=dict)
+    """How many it cannot say, by rule."""
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the scenarios and print the table.
 
@@ -92,18 +104,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     scenarios = list(read_scenarios(SCENARIOS))
     code, verdicts, told = run()
+    fronts_code, fronts, fronts_told = run_fronts()
     not_run = sorted(test for scenario in scenarios for test in scenario.runs.values() if test not in verdicts)
     failed = sorted(test for test, passed in verdicts.items() if not passed)
     rows, total = tabulate(scenarios, verdicts, read_titles(SCENARIOS))
     if options.json:
-        print(json.dumps(as_document(rows, total, failed, not_run), indent=2))
+        print(json.dumps(as_document(rows, total, failed, not_run, fronts), indent=2))
     else:
         print("\n".join(table(rows, total, colored=sys.stdout.isatty() and not os.environ.get("NO_COLOR"))))
-    for line in told if code != 0 else ():
+        print("\n".join(["", *front_table(fronts)]))
+    for line in [*(told if code != 0 else ()), *(fronts_told if fronts_code != 0 else ())]:
         print(line, file=sys.stderr)
     for test in not_run:
         print(f"not run: {test}", file=sys.stderr)
-    return 1 if code != 0 or failed or not_run or not scenarios else 0
+    return 1 if code != 0 or failed or not_run or not scenarios or fronts_code != 0 or not fronts else 0
 
 
 def read_scenarios(folder: Path) -> Iterable[Scenario]:
@@ -155,6 +169,59 @@ def run() -> tuple[int, dict[str, bool], list[str]]:
     )
     verdicts, told = read_verdicts(done.stdout.splitlines())
     return done.returncode, verdicts, told
+
+
+def run_fronts() -> tuple[int, list[FrontCount], list[str]]:
+    """Run every scenario again through each front.
+
+    Returns:
+        The exit status of cargo, what was counted, and everything that was said.
+    """
+    environment = {**os.environ, **rust.prepare(), **native.CARGO}
+    crates = ["--workspace", *(f"--exclude={crate}" for crate in APART)]
+    locked = ["--locked"] if os.environ.get("CI") else []
+    command = ["cargo", "test", "--release", "--quiet", *locked, *crates, "--lib"]
+    done = subprocess.run(
+        [*command, "--", "scenarios::", "--nocapture"],
+        cwd=ROOT,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        check=False,
+    )
+    lines = done.stdout.splitlines()
+    return done.returncode, read_fronts(lines), lines
+
+
+def read_fronts(lines: Iterable[str]) -> list[FrontCount]:
+    """What the tests of the fronts have printed, in the order of the fronts' names."""
+    fronts: dict[str, FrontCount] = {}
+    for line in lines:
+        if counted := _COUNTED.search(line):
+            front, passed, failed = counted.groups()
+            fronts.setdefault(front, FrontCount(front)).passed = int(passed)
+            fronts[front].failed = int(failed)
+        elif left_out := _LEFT_OUT.search(line):
+            front, count, why = left_out.groups()
+            fronts.setdefault(front, FrontCount(front)).left_out[why] = int(count)
+    return [fronts[name] for name in sorted(fronts)]
+
+
+def front_table(fronts: Sequence[FrontCount]) -> list[str]:
+    """Lay out what came of the fronts for people."""
+    heading = f"{'The same over':20} {'passed':>8} {'failed':>8} {'left out':>9}"
+    counts = [
+        f"{front.front:20} {front.passed:8} {front.failed:8} {sum(front.left_out.values()):9}" for front in fronts
+    ]
+    reasons = dict.fromkeys(why for front in fronts for why in front.left_out)
+    return [heading, *counts, *(f"left out: {why}" for why in reasons)]
+
+
+_COUNTED = re.compile(r"scenarios over (.+?): (\d+) passed, (\d+) failed, \d+ left out")
+_LEFT_OUT = re.compile(r"left out over (.+?): (\d+), (.+)")
 
 
 def read_verdicts(lines: Iterable[str]) -> tuple[dict[str, bool], list[str]]:
@@ -220,7 +287,9 @@ def table(rows: Sequence[Row], total: Row, *, colored: bool) -> list[str]:
     return [*lines, "", paint(verdict, "31;1" if total.has_failed() else "32;1")]
 
 
-def as_document(rows: Sequence[Row], total: Row, failed: Sequence[str], not_run: Sequence[str]) -> dict[str, object]:
+def as_document(
+    rows: Sequence[Row], total: Row, failed: Sequence[str], not_run: Sequence[str], fronts: Sequence[FrontCount]
+) -> dict[str, object]:
     """The table for machines."""
 
     def row_document(row: Row) -> dict[str, object]:
@@ -232,6 +301,7 @@ def as_document(rows: Sequence[Row], total: Row, failed: Sequence[str], not_run:
         "total": row_document(total),
         "failed": list(failed),
         "not_run": list(not_run),
+        "fronts": [asdict(front) for front in fronts],
     }
 
 

@@ -19,6 +19,8 @@ pub mod listener;
 pub mod proxy_protocol;
 mod refused;
 mod report;
+#[cfg(test)]
+mod scenarios;
 pub mod server;
 mod socket;
 mod stream;

@@ -297,7 +297,7 @@ impl Drop for Server {
 }
 
 /// What the connections of one thread share.
-fn thread(
+pub(crate) fn thread(
     options: &EdgeOptions,
     worker: Arc<Worker>,
     log: Option<AccessLog>,

@@ -5,6 +5,7 @@
 
 pub mod bench;
 pub mod clock;
+pub mod front;
 pub mod origin;
 pub mod scenario;
 pub mod sections;

@@ -7,9 +7,21 @@ from pathlib import Path
 
 import pytest
 from tools import conformance
-from tools.conformance import SCENARIOS, Scenario, read_scenarios, read_titles, read_verdicts, table, tabulate
+from tools.conformance import (
+    SCENARIOS,
+    FrontCount,
+    Scenario,
+    front_table,
+    read_fronts,
+    read_scenarios,
+    read_titles,
+    read_verdicts,
+    table,
+    tabulate,
+)
 
 BOTH = Scenario("rfc9111-4-reuse/x", ("9111 4", "9111 5.1"), {"safe": "x (safe)", "rfc": "x (rfc)"})
+FRONT = FrontCount("HTTP/2", 3)
 PLAIN = Scenario("010-hits/y", (), {"safe": "y"})
 TITLES = {"9111 4": "Reuse", "9111 4.1": "Vary", "9111 5.1": "Age"}
 
@@ -54,27 +66,50 @@ def test_verdicts_are_told_from_what_else_cargo_says() -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "verdicts", "expected"),
+    ("code", "verdicts", "fronts", "expected"),
     [
-        pytest.param(0, {"x (safe)": True, "x (rfc)": True}, 0, id="all passed"),
-        pytest.param(101, {"x (safe)": True, "x (rfc)": False}, 1, id="one failed"),
-        pytest.param(0, {"x (safe)": True}, 1, id="one was not run"),
-        pytest.param(101, {}, 1, id="nothing compiled"),
+        pytest.param(0, {"x (safe)": True, "x (rfc)": True}, (0, [FRONT]), 0, id="all passed"),
+        pytest.param(101, {"x (safe)": True, "x (rfc)": False}, (0, [FRONT]), 1, id="one failed"),
+        pytest.param(0, {"x (safe)": True}, (0, [FRONT]), 1, id="one was not run"),
+        pytest.param(101, {}, (0, [FRONT]), 1, id="nothing compiled"),
+        pytest.param(0, {"x (safe)": True, "x (rfc)": True}, (101, [FRONT]), 1, id="one failed through a front"),
+        pytest.param(0, {"x (safe)": True, "x (rfc)": True}, (0, []), 1, id="no front was tried"),
     ],
 )
 def test_the_exit_status_is_0_only_if_all_ran_and_passed(
     code: int,
     verdicts: dict[str, bool],
+    fronts: tuple[int, list[FrontCount]],
     expected: int,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setattr(conformance, "read_scenarios", lambda _: [BOTH])
     monkeypatch.setattr(conformance, "run", lambda: (code, verdicts, []))
+    monkeypatch.setattr(conformance, "run_fronts", lambda: (*fronts, []))
     assert conformance.main(["--json"]) == expected
     document = json.loads(capsys.readouterr().out)
     assert document["total"]["tests"] == 1
     assert document["total"]["rfc"]["passed"] == verdicts.get("x (rfc)", False)
+    assert [front["passed"] for front in document["fronts"]] == [front.passed for front in fronts[1]]
+
+
+def test_what_the_fronts_print_is_counted_with_what_was_left_out() -> None:
+    said = [
+        "running 4 tests",
+        ".scenarios over HTTP/2: 7 passed, 1 failed, 5 left out",
+        "left out over HTTP/2: 3, no CONNECT",
+        "left out over HTTP/2: 2, it is late",
+        "scenarios over HTTP/1.1 over TLS: 9 passed, 0 failed, 0 left out",
+    ]
+    plain = FrontCount("HTTP/1.1 over TLS", 9)
+    assert read_fronts(said) == [plain, FrontCount("HTTP/2", 7, 1, {"no CONNECT": 3, "it is late": 2})]
+    assert front_table(read_fronts(said))[1:] == [
+        "HTTP/1.1 over TLS           9        0         0",
+        "HTTP/2                      7        1         5",
+        "left out: no CONNECT",
+        "left out: it is late",
+    ]
 
 
 def test_the_table_has_a_line_for_each_section_and_colors_only_if_asked() -> None:

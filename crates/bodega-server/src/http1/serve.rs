@@ -45,7 +45,11 @@ pub(crate) async fn run(thread: &Arc<Thread>, connection: &Arc<Connection>) -> O
                 Box::pin(linger(connection, &mut input)).await;
                 return None;
             }
-            Exchanged::Broken => return None,
+            Exchanged::Broken => {
+                // What came before the break is the client's; that it is not whole shows by its framing.
+                let _ = output.flush().await;
+                return None;
+            }
         }
     }
 }

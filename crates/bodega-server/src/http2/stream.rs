@@ -112,6 +112,8 @@ impl Shared {
         let mut writer = Writer { shared: &self, stream, priority, rank, sent_bytes: head_bytes };
         let sent = writer.body(body).await;
         if let Err(reason) = sent {
+            // A reset takes along what is queued: what came before the break has a turn to leave.
+            tokio::task::yield_now().await;
             // Section 8.1 of RFC 9113: an answer that is not whole must not look as if it were.
             let code = if reason == Reason::ClientGone { h2::Reason::CANCEL } else { h2::Reason::INTERNAL_ERROR };
             writer.stream.send_reset(code);
@@ -210,7 +212,7 @@ impl Writer<'_> {
     async fn piece(&mut self, piece: Piece) -> Result<(), Reason> {
         // A piece is one allocation that portions share.
         let piece = Arc::new(piece);
-        let total = (*piece).as_ref().as_ref().len();
+        let total = Piece::as_ref(&piece).len();
         let mut at = 0;
         while at < total {
             let n_bytes = self.capacity((total - at).min(PORTION_BYTES)).await?;
