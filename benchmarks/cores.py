@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
+from benchmarks import priority
 from benchmarks.failure import MeasurementFailed
 
 
@@ -35,5 +36,5 @@ def choose() -> Cores:
 
 
 def pinned(command: list[str], core: int) -> list[str]:
-    """Return the command that runs `command` on one core; its process id stays that of the program itself."""
-    return ["taskset", "--cpu-list", str(core), *command]
+    """Return the command that runs `command` on one core, before others if it may; its process id stays its own."""
+    return priority.niced(["taskset", "--cpu-list", str(core), *command])

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
-from benchmarks import build, objects
+from benchmarks import build, objects, priority
 from benchmarks.cores import Cores, pinned
 from benchmarks.failure import MeasurementFailed
 from benchmarks.subjects import Place
@@ -72,12 +72,11 @@ def run_all(place: Place, load: Load, *, cores: Cores, n_requests: int) -> Count
 def _run(place: Place, load: Load, cores: Cores, until: list[str], *, timeout_seconds: float) -> Count:
     command = [*_command(place, load), *until]
     before = _cpu_seconds_of_children()
-    done = subprocess.run(
-        pinned(command, cores.load), capture_output=True, text=True, check=False, timeout=timeout_seconds
-    )
-    if done.returncode != 0:
-        raise MeasurementFailed(f"the load stopped: {done.stderr.strip()}")
-    counted = json.loads(done.stdout)
+    with _started(command, cores) as process:
+        answered, errors = process.communicate(timeout=timeout_seconds)
+    if process.returncode != 0:
+        raise MeasurementFailed(f"the load stopped: {errors.strip()}")
+    counted = json.loads(answered)
     return Count(
         n_requests=counted["requests"],
         seconds=counted["seconds"],
@@ -89,18 +88,32 @@ def _run(place: Place, load: Load, cores: Cores, until: list[str], *, timeout_se
 def held(place: Place, load: Load, *, cores: Cores) -> Iterator[None]:
     """Make the connections, ask once on each of them, and keep them until the block ends."""
     command = [*_command(place, load), "--requests", str(load.n_connections), "--hold"]
-    with subprocess.Popen(
-        pinned(command, cores.load), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as process:
+    with _started(command, cores) as process:
+        if process.stdout is None or process.stdout.readline() != "held\n":
+            _, errors = process.communicate(timeout=60)
+            raise MeasurementFailed(f"the load stopped: {errors.strip()}")
+        yield
+        # It ends when its standard input does.
+        process.communicate(timeout=60)
+
+
+@contextlib.contextmanager
+def _started(command: list[str], cores: Cores) -> Iterator[subprocess.Popen[str]]:
+    process = subprocess.Popen(
+        pinned(command, cores.load),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    priority.raise_session(process.pid)
+    with process:
         try:
-            if process.stdout is None or process.stdout.readline() != "held\n":
-                _, errors = process.communicate(timeout=60)
-                raise MeasurementFailed(f"the load stopped: {errors.strip()}")
-            yield
-        finally:
-            # It ends when its standard input does, which leaving this block closes.
-            if process.poll() is None:
-                process.communicate(timeout=60)
+            yield process
+        except BaseException:
+            process.kill()
+            raise
 
 
 def _command(place: Place, load: Load) -> list[str]:

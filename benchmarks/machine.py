@@ -22,6 +22,7 @@ def describe() -> dict[str, Any]:
         "architecture": platform.machine(),
         "system": _field(Path("/etc/os-release"), "PRETTY_NAME", separator="=").strip('"'),
         "open_files": open_files.limit(),
+        "congestion_control": _line(Path("/proc/sys/net/ipv4/tcp_congestion_control")),
         "python": platform.python_version(),
         "load_average_at_the_end": os.getloadavg()[0],
     }
@@ -33,6 +34,13 @@ def business() -> str | None:
     if load < _BUSY:
         return None
     return f"this machine was busy in the last minute (load average {load:.1f}): CPU times come out higher, and uneven"
+
+
+def _line(file: Path) -> str:
+    try:
+        return file.read_text().strip()
+    except OSError:
+        return "unknown"
 
 
 def _field(file: Path, name: str, *, separator: str = ":") -> str:

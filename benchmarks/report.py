@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from benchmarks import machine
+from benchmarks import machine, priority
 from benchmarks.figure import Figure
 from benchmarks.setting import Setting
 
@@ -40,6 +40,7 @@ def record(question: str, setting: Setting, report: Report) -> dict[str, Any]:
             "figure": "CPU time (user and system) of the server's processes per request, median over rounds",
             "server_core": setting.cores.server,
             "load_core": setting.cores.load,
+            "priority_raised": priority.is_raised(),
             "rounds": setting.n_rounds,
             "seconds_per_turn": setting.seconds,
             "long": setting.is_long,

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks import process_tree
+from benchmarks import priority, process_tree
 from benchmarks.exchange import LOOPBACK
 from benchmarks.failure import MeasurementFailed
 
@@ -74,6 +74,7 @@ def running(name: str, command: Sequence[str], *, port: int, folder: Path) -> It
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
+    priority.raise_session(process.pid)
     try:
         _wait_until_listening(name, process, port, log)
         yield Running(name=name, port=port, pid=process.pid)
