@@ -14,7 +14,7 @@ from bodega import certificates
 from bodega.cli.certificate_table import certificate_as_json, certificate_table
 from bodega.cli.output import advise as print_advice
 from bodega.cli.output import fail, print_json, print_lines, problem_as_json
-from bodega.config import Config, EdgeSettings, advise, read_config, with_environment
+from bodega.config import Config, EdgeSettings, advise, read_config, settings_from
 from bodega.errors import ConfigInvalid, Problem, SnapshotInvalid
 from bodega.snapshot import compile_snapshot, validate
 
@@ -38,7 +38,7 @@ def check(
     """
     try:
         config = read_config(file)
-        settings = with_environment(config.settings(), os.environ)
+        settings = settings_from(config, os.environ)
         _compile(config, file)
         examined = _examine(settings, config)
     except ConfigInvalid as error:

@@ -12,8 +12,8 @@ import typer
 from bodega import certificates
 from bodega.cli.output import advise as print_advice
 from bodega.cli.output import print_json, say
-from bodega.config import EdgeSettings, read_config, with_environment, with_options
 from bodega.config import advise as find_advice
+from bodega.config import read_config, settings_from
 from bodega.distributions import Declarations, resolve_policy
 from bodega.edge import Foreground
 from bodega.edge.foreground import Loaded
@@ -95,10 +95,10 @@ class _Source:
     typed: Typed
 
     def load(self) -> Loaded:
-        settings = EdgeSettings()
+        config = None
         if self.file is not None:
             config = read_config(self.file)
-            settings, declarations = config.settings(), config.declarations
+            declarations = config.declarations
             if not declarations.distributions:
                 raise ConfigInvalid(
                     "nothing is declared that could be served",
@@ -109,7 +109,7 @@ class _Source:
                 print_advice(config.locate(advice))
         else:
             declarations = _of_origin(self.origin or "", self.ttl)
-        return Loaded(with_options(with_environment(settings, os.environ), self.typed.options), declarations)
+        return Loaded(settings_from(config, os.environ, self.typed.options), declarations)
 
 
 def _source(file: Path | None, origin: str | None, ttl: str | None, typed: Typed) -> _Source:

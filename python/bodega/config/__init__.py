@@ -10,7 +10,7 @@ from __future__ import annotations
 from bodega.config.advice import advise
 from bodega.config.edge_settings import EdgeSettings, listen_address
 from bodega.config.file import Config, parse_config, read_config
-from bodega.config.settings import option_name, variable_name, with_environment, with_options, with_values
+from bodega.config.settings import option_name, settings_from, variable_name
 
 __all__ = [
     "Config",
@@ -20,8 +20,6 @@ __all__ = [
     "option_name",
     "parse_config",
     "read_config",
+    "settings_from",
     "variable_name",
-    "with_environment",
-    "with_options",
-    "with_values",
 ]

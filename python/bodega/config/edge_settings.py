@@ -33,6 +33,10 @@ if TYPE_CHECKING:
     from bodega.units import Duration, Size
 
 
+class SettingsContradict(ConfigInvalid):
+    """Settings that are right each by itself, but not together: what is missing may yet come from somewhere else."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EdgeSettings:
     """The settings of one edge, as they are written.
@@ -257,10 +261,9 @@ class EdgeSettings:
     )
 
     def __post_init__(self) -> None:
-        """Check every field."""
+        """Check every field by itself, then what they say together."""
         self._check_names()
-        self._check_listeners()
-        self._check_admin()
+        self._check_addresses()
         self._check_tls()
         if self.threads is not None:
             checks.count(self.threads, 1, 1024, "threads")
@@ -281,6 +284,7 @@ class EdgeSettings:
                 raise ConfigInvalid(
                     f"{getattr(self, name)} is out of range", hint='write "100ms" to "24h"', path=(name,)
                 )
+        self._check_together()
 
     def _check_names(self) -> None:
         # The name is a token or a quoted string in Cache-Status (RFC 9211) and a pseudonym in Via (RFC 9110
@@ -294,17 +298,18 @@ class EdgeSettings:
             members = enumerate(checks.as_tuple(getattr(self, name), name))
             object.__setattr__(self, name, tuple(checks.network(member, name, index) for index, member in members))
 
-    def _check_listeners(self) -> None:
+    def _check_addresses(self) -> None:
         for name in ("listen", "listen_tls"):
             written = enumerate(checks.as_tuple(getattr(self, name), name))
             object.__setattr__(self, name, tuple(listen_address(address, name, index) for index, address in written))
-        if not self.listen and self.tls is None:
-            raise ConfigInvalid("an edge listens somewhere", hint='write ["127.0.0.1:8080"]', path=("listen",))
-        places = [(address, ("listen", index)) for index, address in enumerate(self.listen)]
-        places += [(address, ("listen_tls", index)) for index, address in enumerate(self.listen_tls)]
-        for index, (address, path) in enumerate(places):
-            if address in [earlier for earlier, _ in places[:index]] and not address.endswith(":0"):
-                raise ConfigInvalid(f"{address} is there twice", hint="remove one", path=path)
+        if self.admin_token is not None and len(checks.text(self.admin_token, "admin_token")) < 16:
+            raise ConfigInvalid(
+                "the token is too short to be a secret",
+                hint="use 16 characters or more: `openssl rand -hex 16`",
+                path=("admin_token",),
+            )
+        if self.admin is not None and self.admin != "off":
+            object.__setattr__(self, "admin", listen_address(self.admin, "admin"))
 
     def _check_tls(self) -> None:
         if self.tls is not None:
@@ -315,31 +320,57 @@ class EdgeSettings:
         checks.flag(self.http2, "http2")
         if self.tls_client_ca is not None and not checks.text(self.tls_client_ca, "tls_client_ca"):
             raise ConfigInvalid("an empty path names no file", path=("tls_client_ca",))
+
+    def _check_together(self) -> None:
+        if not self.listen and self.tls is None:
+            raise SettingsContradict("an edge listens somewhere", hint='write ["127.0.0.1:8080"]', path=("listen",))
+        places = [(address, ("listen", index)) for index, address in enumerate(self.listen)]
+        places += [(address, ("listen_tls", index)) for index, address in enumerate(self.listen_tls)]
+        for index, (address, path) in enumerate(places):
+            if address in [earlier for earlier, _ in places[:index]] and not address.endswith(":0"):
+                raise SettingsContradict(f"{address} is there twice", hint="remove one", path=path)
+        self._check_admin()
+        self._check_client_certificates()
+        if self.tls is None and self.listen_tls:
+            raise SettingsContradict("TLS needs a certificate", hint=_NAME_CERTIFICATE, path=("listen_tls",))
+        for address in self.tls_addresses:
+            if address in self.listen and not address.endswith(":0"):
+                raise SettingsContradict(
+                    f"{address} is for HTTP already", hint="say with `listen_tls` where TLS is", path=("tls",)
+                )
+
+    def _check_admin(self) -> None:
+        if (self.admin_tls_cert is None) != (self.admin_tls_key is None):
+            missing = "admin_tls_key" if self.admin_tls_key is None else "admin_tls_cert"
+            raise SettingsContradict(
+                "a certificate and its key belong together", hint=f"add `{missing}`", path=(missing,)
+            )
+        if self.admin is None or self.admin == "off" or _is_local(self.admin):
+            return
+        if self.admin_token is None or self.admin_tls_cert is None:
+            raise SettingsContradict(
+                f"{self.admin} can be reached from other machines",
+                hint='set `admin_token`, `admin_tls_cert` and `admin_tls_key`, or use "127.0.0.1:0" or "unix:/path"',
+                path=("admin",),
+            )
+
+    def _check_client_certificates(self) -> None:
         # Whoever names authorities, or asks for certificates, believes that somebody is kept out.
         asks = self.tls_client_auth != "off"
         if asks and self.tls_client_ca is None:
-            raise ConfigInvalid(
+            raise SettingsContradict(
                 "client certificates are checked against authorities",
                 hint="name their certificates in `tls_client_ca`",
                 path=("tls_client_auth",),
             )
         if self.tls_client_ca is not None and not asks:
-            raise ConfigInvalid(
+            raise SettingsContradict(
                 "nobody is asked for a client certificate",
                 hint='add tls_client_auth = "required", or "optional"',
                 path=("tls_client_ca",),
             )
-        if self.tls is None and (self.listen_tls or asks):
-            raise ConfigInvalid(
-                "TLS needs a certificate",
-                hint='name its file or folder in `tls`, or write tls = "dev"',
-                path=("listen_tls" if self.listen_tls else "tls_client_auth",),
-            )
-        for address in self.tls_addresses:
-            if address in self.listen and not address.endswith(":0"):
-                raise ConfigInvalid(
-                    f"{address} is for HTTP already", hint="say with `listen_tls` where TLS is", path=("tls",)
-                )
+        if asks and self.tls is None:
+            raise SettingsContradict("TLS needs a certificate", hint=_NAME_CERTIFICATE, path=("tls_client_auth",))
 
     @property
     def tls_addresses(self) -> tuple[str, ...]:
@@ -349,26 +380,6 @@ class EdgeSettings:
         beside = next((each for each in self.listen if not each.startswith("unix:")), "127.0.0.1:8080")
         host, _, port = beside.rpartition(":")
         return (f"{host}:{_TLS_PORT_BESIDE.get(port, '8443')}",)
-
-    def _check_admin(self) -> None:
-        if (self.admin_tls_cert is None) != (self.admin_tls_key is None):
-            missing = "admin_tls_key" if self.admin_tls_key is None else "admin_tls_cert"
-            raise ConfigInvalid("a certificate and its key belong together", hint=f"add `{missing}`", path=(missing,))
-        if self.admin_token is not None and len(checks.text(self.admin_token, "admin_token")) < 16:
-            raise ConfigInvalid(
-                "the token is too short to be a secret",
-                hint="use 16 characters or more: `openssl rand -hex 16`",
-                path=("admin_token",),
-            )
-        if self.admin is None or self.admin == "off":
-            return
-        object.__setattr__(self, "admin", listen_address(self.admin, "admin"))
-        if not _is_local(self.admin) and (self.admin_token is None or self.admin_tls_cert is None):
-            raise ConfigInvalid(
-                f"{self.admin} can be reached from other machines",
-                hint='set `admin_token`, `admin_tls_cert` and `admin_tls_key`, or use "127.0.0.1:0" or "unix:/path"',
-                path=("admin",),
-            )
 
 
 def listen_address(written: object, *field: str | int) -> str:
@@ -467,5 +478,6 @@ def _at_least(written: object, least_bytes: int, least: str, name: str) -> None:
         raise ConfigInvalid(f"{written} is too little", hint=f'write at least "{least}"', path=(name,))
 
 
+_NAME_CERTIFICATE = 'name its file or folder in `tls`, or write tls = "dev"'
 _TLS_PORT_BESIDE = {"80": "443", "0": "0"}
 _ADDRESS = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[^:\[\]/]*):(?P<port>\d{1,6})", re.ASCII)

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import re
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from bodega.config.edge_settings import EdgeSettings
+from bodega.config.edge_settings import EdgeSettings, SettingsContradict
 from bodega.config.positions import locate_keys, nearest_line
 from bodega.config.read import documented_fields, read_fields, read_noun, unknown_key
-from bodega.config.settings import with_values
 from bodega.distributions import Declarations
 from bodega.errors import ConfigInvalid, KeyPath, Problem
 
@@ -39,18 +38,22 @@ class Config:
     given: tuple[tuple[str, object], ...]
     lines: Mapping[KeyPath, int]
 
-    def settings(self, base: EdgeSettings | None = None) -> EdgeSettings:
+    def settings(self, base: EdgeSettings | None = None, **over: object) -> EdgeSettings:
         """Return the settings of `[edge]` over others.
 
         Args:
             base: What holds where the file is silent; by default the defaults.
+            over: What holds over the file.
 
         Raises:
             ConfigInvalid: If the result contradicts itself.
         """
         try:
-            return with_values(base or EdgeSettings(), dict(self.given))
+            values: dict[str, Any] = {**dict(self.given), **over}
+            return replace(base or EdgeSettings(), **values)
         except ConfigInvalid as error:
+            if error.path and error.path[0] in over:
+                raise
             raise self.located(error.under("edge")) from None
 
     def located(self, error: ConfigInvalid) -> ConfigInvalid:
@@ -142,10 +145,12 @@ def _opens_inline_table(lines: list[str], line: int) -> bool:
 def _read_document(document: dict[str, object], name: str, lines: Mapping[KeyPath, int]) -> Config:
     problems: list[Problem] = []
     rest = dict(document)
-    given: dict[str, object] = {}
+    given: dict[str, Any] = {}
     try:
         given = read_fields(EdgeSettings, rest.pop("edge", {}), ("edge",))
-        with_values(EdgeSettings(), given)
+        EdgeSettings(**given)
+    except SettingsContradict:
+        pass  # Variables and options are not known here; whoever asks for the settings is told.
     except ConfigInvalid as error:
         at_edge = all(problem.path[:1] == ("edge",) for problem in error.problems)
         problems.extend((error if at_edge else error.under("edge")).problems)

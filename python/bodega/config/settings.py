@@ -7,7 +7,7 @@ An error names the one that was wrong.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bodega.config.edge_settings import EdgeSettings
 from bodega.config.read import documented_fields, read_shape
@@ -16,6 +16,8 @@ from bodega.errors import ConfigInvalid, Problem
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+    from bodega.config.file import Config
 
 
 def option_name(field: str) -> str:
@@ -28,42 +30,51 @@ def variable_name(field: str) -> str:
     return "BODEGA_" + field.upper()
 
 
-def with_environment(settings: EdgeSettings, environment: Mapping[str, str]) -> EdgeSettings:
-    """Return the settings with what ``BODEGA_`` variables say; empty variables say nothing.
-
-    Raises:
-        ConfigInvalid: If a variable holds what its setting cannot be; its path is the variable's name.
-    """
-    written = {name: environment.get(variable_name(name), "") for name in documented_fields(EdgeSettings)}
-    given = {name: text for name, text in written.items() if text}
-    return _with_texts(settings, given, variable_name)
-
-
-def with_options(settings: EdgeSettings, options: Mapping[str, str | tuple[str, ...]]) -> EdgeSettings:
-    """Return the settings with what options say.
+def settings_from(
+    config: Config | None = None,
+    environment: Mapping[str, str] | None = None,
+    options: Mapping[str, str | tuple[str, ...]] | None = None,
+    base: EdgeSettings | None = None,
+) -> EdgeSettings:
+    """Return the settings that file, variables and options make together.
 
     Args:
-        settings: What they lie over.
+        config: The file.
+        environment: Variables; empty ones say nothing.
         options: Texts as typed, by field; repeated options as a tuple.
+        base: What holds where all of them are silent; by default the defaults.
 
     Raises:
-        ConfigInvalid: If an option holds what its setting cannot be; its path is the option's name.
+        ConfigInvalid: If one holds what its setting cannot be, or they contradict each other; it names the option, the
+            variable, or the line of the file.
     """
-    return _with_texts(settings, options, option_name)
+    variables = {name: (environment or {}).get(variable_name(name), "") for name in documented_fields(EdgeSettings)}
+    from_variables = _read_texts({name: text for name, text in variables.items() if text}, variable_name)
+    from_options = _read_texts(options or {}, option_name)
+    from_file = dict(config.given) if config is not None else {}
+    values: dict[str, Any] = {**from_file, **from_variables, **from_options}
+    try:
+        return replace(base or EdgeSettings(), **values)
+    except ConfigInvalid as error:
+        problems = [_named(each, config, from_variables, from_options) for each in error.problems]
+        raise ConfigInvalid.of(problems) from None
 
 
-def with_values(settings: EdgeSettings, values: Mapping[str, object]) -> EdgeSettings:
-    """Return the settings with values as a document holds them.
+def _named(
+    problem: Problem, config: Config | None, from_variables: Mapping[str, object], from_options: Mapping[str, object]
+) -> Problem:
+    """Name a problem by where its setting was written; one that is missing, by where the last other one was."""
+    field = str(problem.path[0]) if problem.path else ""
+    from_file = dict(config.given) if config is not None else {}
+    in_file = field in from_file or not (from_variables or from_options)
+    if field in from_options or (from_options and field not in from_variables and not in_file):
+        return replace(problem, path=(option_name(field),))
+    if field in from_variables or not in_file:
+        return replace(problem, path=(variable_name(field),))
+    return config.locate(problem.under("edge")) if config is not None else problem
 
-    Raises:
-        ConfigInvalid: If the result contradicts itself; its path is the field.
-    """
-    return replace(settings, **values)  # type: ignore[arg-type]
 
-
-def _with_texts(
-    settings: EdgeSettings, texts: Mapping[str, str | tuple[str, ...]], name_of: Callable[[str], str]
-) -> EdgeSettings:
+def _read_texts(texts: Mapping[str, str | tuple[str, ...]], name_of: Callable[[str], str]) -> dict[str, object]:
     known = documented_fields(EdgeSettings)
     problems: list[Problem] = []
     values: dict[str, object] = {}
@@ -76,13 +87,7 @@ def _with_texts(
             problems.extend(error.problems)
     if problems:
         raise ConfigInvalid.of(problems)
-    try:
-        return with_values(settings, values)
-    except ConfigInvalid as error:
-        raise ConfigInvalid.of(
-            Problem(problem.what, problem.hint, (name_of(str(problem.path[0])),)) if problem.path else problem
-            for problem in error.problems
-        ) from None
+    return values
 
 
 def _from_text(shape: Shape, text: str | tuple[str, ...]) -> object:

@@ -96,28 +96,24 @@ class EdgeServer:
         if ttl is not None and origin_url is None:
             raise ConfigInvalid("`ttl` goes with origin_url", hint="set default_ttl in the policy", path=("ttl",))
         base = settings or _GUEST
+        over = _given(
+            region=region,
+            name=name,
+            listen=listen,
+            listen_tls=listen_tls,
+            tls=tls,
+            memory=memory,
+            threads=threads,
+            admin=admin,
+            access_log=access_log,
+        )
         self._config = Path(config) if config is not None else None
         if self._config is not None:
             read = read_config(self._config)
-            base, self._declarations = read.settings(base), read.declarations
-        elif origin_url is not None:
-            self._declarations = _of_origin(origin_url, ttl)
+            self._settings, self._declarations = read.settings(base, **over), read.declarations
         else:
-            self._declarations = _declared(distribution)
-        self._settings = replace(
-            base,
-            **_given(
-                region=region,
-                name=name,
-                listen=listen,
-                listen_tls=listen_tls,
-                tls=tls,
-                memory=memory,
-                threads=threads,
-                admin=admin,
-                access_log=access_log,
-            ),
-        )
+            self._settings = replace(base, **over)
+            self._declarations = _of_origin(origin_url, ttl) if origin_url is not None else _declared(distribution)
         self._lock = threading.RLock()
         self._running: RunningEdge | None = None
         self._pid = os.getpid()

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bodega.certificates import development_certificate
-from bodega.config import read_config, with_environment
+from bodega.config import read_config, settings_from
 from bodega.edge import find_edges
 from bodega.errors import AddressInUse
 from bodega.up.declaration import declaration
@@ -158,7 +158,7 @@ class Demonstration:
 
 def _speaks_tls(file: Path) -> bool:
     """Whether a person's own file names certificates."""
-    return with_environment(read_config(file).settings(), os.environ).tls is not None
+    return settings_from(read_config(file), os.environ).tls is not None
 
 
 def _ports(base: int | None, n_ports: int) -> tuple[list[int], list[int]]:

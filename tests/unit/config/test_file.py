@@ -216,7 +216,7 @@ origin = { url = "https://www.example.com", attempts = 1 }
 )
 def test_an_error_has_its_line_and_what_would_be_right(text: str, expected: str) -> None:
     with pytest.raises(ConfigInvalid) as caught:
-        parse_config(text, "bodega.toml")
+        parse_config(text, "bodega.toml").settings()
     message = str(caught.value)
     assert expected in message
     assert message.startswith("bodega.toml")

@@ -11,9 +11,8 @@ from bodega.config import (
     listen_address,
     option_name,
     parse_config,
+    settings_from,
     variable_name,
-    with_environment,
-    with_options,
 )
 from bodega.errors import ConfigInvalid
 
@@ -31,13 +30,15 @@ def test_variables_lie_over_what_was_there() -> None:
         "BODEGA_REGION": "",
         "BODEGA_CONTROL": "not a setting of an edge",
     }
-    assert with_environment(EdgeSettings(region="eu"), environment) == EdgeSettings(
+    assert settings_from(environment=environment, base=EdgeSettings(region="eu")) == EdgeSettings(
         region="eu", memory="2GB", threads=3, listen=("127.0.0.1:1", "[::1]:2")
     )
 
 
 def test_options_lie_over_what_was_there_and_may_be_repeated() -> None:
-    settings = with_options(EdgeSettings(threads=3), {"listen": ("127.0.0.1:1", "unix:/run/x.sock"), "threads": "2"})
+    settings = settings_from(
+        options={"listen": ("127.0.0.1:1", "unix:/run/x.sock"), "threads": "2"}, base=EdgeSettings(threads=3)
+    )
     assert settings == EdgeSettings(threads=2, listen=("127.0.0.1:1", "unix:/run/x.sock"))
 
 
@@ -53,13 +54,13 @@ def test_options_lie_over_what_was_there_and_may_be_repeated() -> None:
 )
 def test_an_option_that_cannot_be_used_is_named(options: dict[str, str], message: str) -> None:
     with pytest.raises(ConfigInvalid) as caught:
-        with_options(EdgeSettings(), options)
+        settings_from(options=options)
     assert str(caught.value).startswith(message)
 
 
 def test_a_variable_that_cannot_be_used_is_named() -> None:
     with pytest.raises(ConfigInvalid, match=r"^BODEGA_LISTEN: \"8080\" is only a port"):
-        with_environment(EdgeSettings(), {"BODEGA_LISTEN": "8080"})
+        settings_from(environment={"BODEGA_LISTEN": "8080"})
 
 
 @pytest.mark.parametrize(
@@ -84,7 +85,7 @@ def test_tls_has_the_usual_port_beside_the_first_address(
 
 def test_the_port_beside_follows_what_is_said_last() -> None:
     from_file = EdgeSettings(tls="dev", listen=":80")
-    assert with_options(from_file, {"listen": (":0",)}).tls_addresses == ("127.0.0.1:0",)
+    assert settings_from(options={"listen": (":0",)}, base=from_file).tls_addresses == ("127.0.0.1:0",)
 
 
 @pytest.mark.parametrize(
@@ -102,9 +103,9 @@ def test_certificates_are_files_folders_and_pairs(written: Any, kept: object) ->
 
 
 def test_certificates_and_flags_are_options_and_variables_too() -> None:
-    settings = with_options(EdgeSettings(), {"tls": ("a.pem", "/etc/live"), "http2": "no", "tls_strict_names": "true"})
+    settings = settings_from(options={"tls": ("a.pem", "/etc/live"), "http2": "no", "tls_strict_names": "true"})
     assert (settings.tls, settings.http2, settings.tls_strict_names) == (("a.pem", "/etc/live"), False, True)
-    assert with_environment(EdgeSettings(), {"BODEGA_TLS": "dev", "BODEGA_HTTP2": "off"}) == EdgeSettings(
+    assert settings_from(environment={"BODEGA_TLS": "dev", "BODEGA_HTTP2": "off"}) == EdgeSettings(
         tls="dev", http2=False
     )
 
@@ -141,7 +142,7 @@ def test_certificates_and_flags_are_options_and_variables_too() -> None:
 )
 def test_what_is_wrong_about_tls_is_explained_with_its_line(text: str, message: str) -> None:
     with pytest.raises(ConfigInvalid) as caught:
-        parse_config(f"[edge]\n{text}\n")
+        parse_config(f"[edge]\n{text}\n").settings()
     assert f": {message}" in str(caught.value)
     assert caught.value.line in (2, 3)
 
@@ -215,6 +216,44 @@ def test_the_token_is_never_shown() -> None:
 def test_settings_that_contradict_themselves_are_refused(fields: dict[str, object]) -> None:
     with pytest.raises(ConfigInvalid):
         EdgeSettings(**fields)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("text", "environment", "options"),
+    [
+        ("listen_tls = ':9443'", {}, {"tls": ("dev",)}),
+        ("", {"BODEGA_LISTEN_TLS": ":9443"}, {"tls": ("dev",)}),
+        ("tls_client_ca = 'x'", {"BODEGA_TLS": "dev"}, {"tls_client_auth": "required"}),
+        ("admin = '0.0.0.0:1'\nadmin_tls_cert = 'c'\nadmin_tls_key = 'k'", {"BODEGA_ADMIN_TOKEN": "x" * 16}, {}),
+        ("listen = ':1'\nlisten_tls = ':1'\ntls = 'dev'", {}, {"listen_tls": (":2",)}),
+        ("listen = []", {}, {"tls": ("dev",)}),
+    ],
+)
+def test_what_one_place_leaves_open_another_may_say(
+    text: str, environment: dict[str, str], options: dict[str, str | tuple[str, ...]]
+) -> None:
+    config = parse_config(f"[edge]\n{text}\n")
+    assert settings_from(config, environment, options) != EdgeSettings()
+    with pytest.raises(ConfigInvalid):
+        settings_from(config, environment if options else {})
+
+
+@pytest.mark.parametrize(
+    ("text", "environment", "options", "message"),
+    [
+        ("listen_tls = ':9443'", {"BODEGA_NAME": "x"}, {"name": "y"}, "bodega.toml:2: edge.listen_tls: TLS needs"),
+        ("name = 'x'", {"BODEGA_LISTEN_TLS": ":9443"}, {"name": "y"}, "BODEGA_LISTEN_TLS: TLS needs"),
+        ("name = 'x'", {"BODEGA_NAME": "x"}, {"listen_tls": (":9443",)}, "--listen-tls: TLS needs"),
+        ("name = 'x'", {"BODEGA_ADMIN_TLS_CERT": "x"}, {}, "BODEGA_ADMIN_TLS_KEY: a certificate and its key"),
+        ("admin_tls_cert = 'x'", {}, {}, "bodega.toml:1: edge.admin_tls_key: a certificate and its key"),
+    ],
+)
+def test_a_contradiction_is_named_by_where_its_setting_was_written(
+    text: str, environment: dict[str, str], options: dict[str, str | tuple[str, ...]], message: str
+) -> None:
+    with pytest.raises(ConfigInvalid) as caught:
+        settings_from(parse_config(f"[edge]\n{text}\n"), environment, options)
+    assert str(caught.value).startswith(message)
 
 
 @pytest.mark.parametrize("admin", ["off", "127.0.0.1:0", "[::1]:9180", "unix:/run/x.sock"])
