@@ -13,7 +13,7 @@ from tests.integration.tls_client import TlsClient, fingerprint, shown
 from bodega.certificates import CertificateFiles, development_certificate
 from bodega.edge import EdgeServer
 from bodega.errors import ConfigInvalid
-from bodega.testing import Origin
+from bodega.testing import Origin, wait_until
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +33,7 @@ def test_a_certificate_is_shown_beside_plain_http(origin: Origin, serve: Serve, 
     assert (edge.url, edge.tls_url) == tuple(edge.urls)
     with TlsClient(tls_url(edge), "localhost", root) as client:
         assert [client.get("/a") for _ in range(2)] == [(200, b"/a"), (200, b"/a")]
-    assert edge.stats().count("l1") == 1
+    wait_until(lambda: edge.stats().count("l1") == 1)
 
 
 def test_an_edge_may_speak_tls_alone(origin: Origin, serve: Serve, root: Made, tmp_path: Path) -> None:
