@@ -106,9 +106,11 @@ def development_certificate(
             wanted = ["localhost", "*.localhost", named, *sorted({host.lower() for host in hosts if host != "*"})]
             names = [name for name in dict.fromkeys(wanted) if authority.may_sign(name)]
             files = authority.certificate(folder, names, moment)
-    except OSError as error:
+    except (OSError, RuntimeError) as error:
+        # A RuntimeError: the user has no home directory.
+        why = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) else str(error)
         raise ConfigInvalid(
-            f"no certificate for development can be made: {error.filename}: {error.strerror}",
+            f"no certificate for development can be made: {why}",
             hint="set XDG_STATE_HOME to a folder that can be written to",
             path=("tls",),
         ) from None

@@ -14,7 +14,7 @@ from bodega import certificates
 from bodega.cli.certificate_table import certificate_as_json, certificate_table
 from bodega.cli.output import advise as print_advice
 from bodega.cli.output import fail, print_json, print_lines, problem_as_json
-from bodega.config import Config, EdgeSettings, advise, read_config, settings_from
+from bodega.config import Config, EdgeSettings, advise, advise_settings, read_config, settings_from
 from bodega.errors import ConfigInvalid, Problem, SnapshotInvalid
 from bodega.snapshot import compile_snapshot, validate
 
@@ -50,6 +50,7 @@ def check(
     findings = certificates.findings_of(examined, config.declarations.hosts, strict_names=settings.tls_strict_names)
     problems = [_problem(config, each) for each in findings if each.weight == "error"]
     advice = [config.locate(each) for each in advise(config.declarations, os.environ)]
+    advice += [config.locate(each.under("edge")) for each in advise_settings(settings)]
     advice += [_problem(config, each) for each in findings if each.weight == "warning"]
     if as_json:
         print_json(_report(file, problems, advice, examined))

@@ -13,7 +13,7 @@ from bodega import certificates
 from bodega.cli.output import advise as print_advice
 from bodega.cli.output import print_json, say
 from bodega.config import advise as find_advice
-from bodega.config import read_config, settings_from
+from bodega.config import advise_settings, read_config, settings_from
 from bodega.distributions import Declarations, resolve_policy
 from bodega.edge import Foreground
 from bodega.edge.foreground import Loaded
@@ -109,7 +109,10 @@ class _Source:
                 print_advice(config.locate(advice))
         else:
             declarations = _of_origin(self.origin or "", self.ttl)
-        return Loaded(settings_from(config, os.environ, self.typed.options), declarations)
+        settings = settings_from(config, os.environ, self.typed.options)
+        for advice in advise_settings(settings):
+            print_advice(advice)
+        return Loaded(settings, declarations)
 
 
 def _source(file: Path | None, origin: str | None, ttl: str | None, typed: Typed) -> _Source:

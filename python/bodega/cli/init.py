@@ -18,6 +18,7 @@ STARTING_FILE = """\
 [edge]
 listen = ["127.0.0.1:8080"]
 memory = "512MB"
+# tls = "dev"                            # HTTPS and HTTP/2 on port 8443; or a file or a folder of certificates
 # access_log = "-"                       # lines on standard output, or a path
 
 # Where the truth is. Secrets do not stand here: S3 credentials come from the environment or a file.

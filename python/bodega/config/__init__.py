@@ -7,7 +7,7 @@ It opens no socket and never asks the native core. Start at `read_config`.
 
 from __future__ import annotations
 
-from bodega.config.advice import advise
+from bodega.config.advice import advise, advise_settings
 from bodega.config.edge_settings import EdgeSettings, listen_address
 from bodega.config.file import Config, parse_config, read_config
 from bodega.config.settings import option_name, settings_from, variable_name
@@ -16,6 +16,7 @@ __all__ = [
     "Config",
     "EdgeSettings",
     "advise",
+    "advise_settings",
     "listen_address",
     "option_name",
     "parse_config",

@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bodega.config.edge_settings import is_local
 from bodega.distributions import (
     S3,
     Behavior,
@@ -23,6 +24,8 @@ from bodega.errors import KeyPath, Problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+
+    from bodega.config.edge_settings import EdgeSettings
 
 
 def advise(declarations: Declarations, environment: Mapping[str, str]) -> list[Problem]:
@@ -49,6 +52,20 @@ def advise(declarations: Declarations, environment: Mapping[str, str]) -> list[P
                     behavior.origin, ("distributions", distribution.name, "behaviors", index, "origin"), environment
                 )
     return found
+
+
+def advise_settings(settings: EdgeSettings) -> list[Problem]:
+    """Point out what is probably not meant about this machine."""
+    open_to_others = [address for address in settings.listen if not is_local(address)]
+    if settings.tls_client_auth == "required" and open_to_others:
+        return [
+            Problem(
+                f"clients need a certificate for TLS, and none at {', '.join(open_to_others)}",
+                "leave HTTP out with listen = [], or to this machine",
+                ("listen",),
+            )
+        ]
+    return []
 
 
 def _behavior(declarations: Declarations, behavior: Behavior, path: KeyPath) -> Iterator[Problem]:

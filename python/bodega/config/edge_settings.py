@@ -345,7 +345,7 @@ class EdgeSettings:
             raise SettingsContradict(
                 "a certificate and its key belong together", hint=f"add `{missing}`", path=(missing,)
             )
-        if self.admin is None or self.admin == "off" or _is_local(self.admin):
+        if self.admin is None or self.admin == "off" or is_local(self.admin):
             return
         if self.admin_token is None or self.admin_tls_cert is None:
             raise SettingsContradict(
@@ -441,7 +441,8 @@ def _address_hint(text: str) -> str:
     return f'add a port: "[{address}]:8080"' if address.version == 6 else f'add a port: "{address}:8080"'
 
 
-def _is_local(address: str) -> bool:
+def is_local(address: str) -> bool:
+    """Whether an address to listen on, in its one form, is reached from this machine alone."""
     if address.startswith("unix:"):
         return True
     return ipaddress.ip_address(address.rsplit(":", 1)[0].strip("[]")).is_loopback

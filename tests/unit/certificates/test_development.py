@@ -133,6 +133,21 @@ def test_a_folder_that_is_open_to_others_is_refused(environment: dict[str, str])
         development_certificate([], environment, machine="x")
 
 
+def test_where_nothing_can_be_written_it_is_said_how_to_name_another_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigInvalid, match=r"can be made: .*/file.*: Not a directory; set XDG_STATE_HOME"):
+        development_certificate([], {"XDG_STATE_HOME": str(tmp_path / "file")}, machine="x")
+
+    def homeless() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", homeless)
+    with pytest.raises(ConfigInvalid, match=r"Could not determine home directory.; set XDG_STATE_HOME"):
+        development_certificate([], {}, machine="x")
+
+
 @pytest.mark.parametrize("name", ["authority.pem", "authority.key"])
 def test_what_was_spoiled_is_named_and_nothing_of_it_is_shown(environment: dict[str, str], name: str) -> None:
     folder = development_certificate([], environment, machine="x").authority.parent

@@ -101,6 +101,20 @@ def test_files_that_are_missing_are_named_with_the_line(
     assert f"error: {message}" in capsys.readouterr().err
 
 
+def test_a_door_without_a_certificate_beside_one_that_needs_it_is_pointed_out(
+    folder: Path, root: Made, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root.issue("shop.example.com", "new.example.com").write(folder, "a")
+    Path("clients.pem").write_bytes(root.pem)
+    asks = 'tls_client_ca = "clients.pem"\ntls_client_auth = "required"\n'
+    for listen, pointed_out in [('["127.0.0.1:80"]', False), ("[]", False), ('["0.0.0.0:80"]', True)]:
+        Path("bodega.toml").write_text(DECLARED.replace("[edge]", f"[edge]\nlisten = {listen}\n{asks}"))
+        assert check() == 0
+        said = capsys.readouterr().err
+        note = "note: bodega.toml:3: edge.listen: clients need a certificate for TLS, and none at 0.0.0.0:80"
+        assert (note in said) == pointed_out
+
+
 def test_a_check_makes_no_certificate_for_development(
     folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -90,10 +90,13 @@ def test_the_starting_file_is_right_and_gives_no_reason_for_advice() -> None:
 def test_the_starting_file_stays_right_where_its_examples_are_taken_up() -> None:
     lines = STARTING_FILE.splitlines()
     taken_up = [
-        line.replace("# ", "", 1) if line.lstrip().startswith(("# {", "# images", "# key", "# access_log")) else line
+        line.replace("# ", "", 1)
+        if line.lstrip().startswith(("# {", "# images", "# key", "# access_log", "# tls"))
+        else line
         for line in lines
     ]
     config = parse_config("\n".join(taken_up))
+    assert config.settings().tls == "dev"
     assert set(config.declarations.origins) == {"site", "images"}
     assert len(config.declarations.distributions[0].behaviors) == 4
 
