@@ -336,6 +336,18 @@ class _Connection:
         while not event.wait(_LOOK_SECONDS):
             if self._stopping.is_set():
                 raise EOFError("the origin was stopped")
+            if self._has_left():
+                raise EOFError("nobody waits for the answer any more")
+
+    def _has_left(self) -> bool:
+        if isinstance(self._socket, ssl.SSLSocket):
+            return False
+        try:
+            return self._socket.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
 
 
 def _status_line(status: int) -> bytes:
