@@ -4,7 +4,8 @@ Both are kept in ``$XDG_STATE_HOME/bodega/tls`` (``~/.local/state/bodega/tls``),
 stays for years; a certificate is made anew where it is about to expire, or where names are wanted that it has not.
 
 Trusting the authority is harmless even if its key is stolen: name constraints (RFC 5280 section 4.2.1.10) allow it
-nothing but loopback addresses, this machine's name, and names that are nobody's (RFC 6761, RFC 8375, ``.internal``).
+nothing but loopback addresses, this machine's name, and names that are nobody's (RFC 6761, RFC 8375, ``.internal``),
+and its key usage nothing but servers: no mail, no programs, no clients.
 """
 
 from __future__ import annotations
@@ -163,6 +164,7 @@ class _Authority:
             .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
             .add_extension(_key_usage(signs_certificates=True), critical=True)
             .add_extension(x509.NameConstraints(permitted, None), critical=True)
+            .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
             .sign(key, hashes.SHA256())
         )

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from cryptography import x509
+from cryptography.x509.oid import ExtendedKeyUsageOID
 from cryptography.x509.verification import PolicyBuilder, Store
 
 from bodega.certificates import development_certificate
@@ -71,6 +72,7 @@ def test_the_authority_may_sign_nothing_that_is_somebodys(environment: dict[str,
         *("localhost", "test", "example", "invalid", "internal", "home.arpa", "x"),
         *("example.com", "example.net", "example.org", "127.0.0.0/8", "::1/128"),
     }
+    assert list(extensions.get_extension_for_class(x509.ExtendedKeyUsage).value) == [ExtendedKeyUsageOID.SERVER_AUTH]
     basic = extensions.get_extension_for_class(x509.BasicConstraints)
     assert (basic.critical, basic.value.ca, basic.value.path_length) == (True, True, 0)
 
