@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from bodega.edge.running import RunningEdge
 
 _EVERY_SECONDS = 60.0
+_TELL_EVERY_SECONDS = 86_400.0
 
 
 class CertificateFollower:
@@ -28,19 +29,26 @@ class CertificateFollower:
         """
         self._running = running
         self._say = say
-        self._looked_at = time.monotonic()
+        self._looked_at = self._told_at = time.monotonic()
 
     def tell(self) -> None:
         """Tell what clients will not like about the certificates."""
+        self._told_at = time.monotonic()
         with contextlib.suppress(BodegaError):
             for finding in self._running.certificate_findings():
                 self._say("warning", f"{finding.what}; {finding.hint}" if finding.hint else finding.what)
 
     def follow(self) -> None:
-        """Reload if it is time to look and something has changed; what cannot be used is told once."""
-        if time.monotonic() - self._looked_at < _EVERY_SECONDS:
+        """Reload if it is time to look and something has changed; what cannot be used is told once.
+
+        What is about to expire because nobody renews it is told once a day.
+        """
+        now = time.monotonic()
+        if now - self._looked_at < _EVERY_SECONDS:
             return
-        self._looked_at = time.monotonic()
+        self._looked_at = now
+        if now - self._told_at >= _TELL_EVERY_SECONDS:
+            self.tell()
         if not self._running.certificates_changed():
             return
         try:
