@@ -23,6 +23,7 @@ fn variant(language: usize) -> Scripted {
         body: Bytes::from(format!("variant {language}")),
         names_length: true,
         breaks_after: None,
+        trailers: Fields::new(),
         fails: None,
         takes: Duration::ZERO,
     }

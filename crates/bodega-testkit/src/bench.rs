@@ -66,6 +66,8 @@ pub struct Got {
     pub interim: Vec<Interim>,
     /// As much of the body as came.
     pub body: Vec<u8>,
+    /// What came after the body.
+    pub trailers: Fields,
     /// Whether it broke off.
     pub broken: bool,
     /// The outcome.
@@ -208,6 +210,7 @@ impl Bench {
             fields,
             interim: Vec::new(),
             body: Vec::new(),
+            trailers: Fields::new(),
             broken: false,
             outcome: answer.outcome,
             reason: answer.reason,
@@ -248,6 +251,7 @@ impl Bench {
                         }
                     }
                 }
+                got.trailers = stream.trailers().unwrap_or_default();
             }
         }
         // A fill that has just ended stores its entry in its own task.

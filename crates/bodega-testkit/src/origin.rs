@@ -44,6 +44,8 @@ pub struct Scripted {
     pub names_length: bool,
     /// After how many bytes the body breaks off.
     pub breaks_after: Option<usize>,
+    /// What comes after the body.
+    pub trailers: Fields,
     /// No answer at all, but this failure.
     pub fails: Option<Reason>,
     /// The clock moves on so far between the question and the answer.
@@ -238,6 +240,7 @@ fn scripted(method: &str, answer: Scripted) -> Result<FetchAnswer, FetchError> {
     let body: Box<dyn BodyStream> = Box::new(Scroll {
         pieces: if no_body { Vec::new() } else { pieces(&whole) },
         breaks: answer.breaks_after.is_some(),
+        trailers: Some(answer.trailers).filter(|trailers| !trailers.is_empty()),
     });
     let mut fields = Fields::new();
     for field in answer.fields.fields() {
@@ -263,6 +266,7 @@ fn pieces(whole: &Bytes) -> Vec<Bytes> {
 struct Scroll {
     pieces: Vec<Bytes>,
     breaks: bool,
+    trailers: Option<Fields>,
 }
 
 impl BodyStream for Scroll {
@@ -275,6 +279,10 @@ impl BodyStream for Scroll {
             }
             None => Poll::Ready(None),
         }
+    }
+
+    fn trailers(&mut self) -> Option<Fields> {
+        self.trailers.take()
     }
 }
 

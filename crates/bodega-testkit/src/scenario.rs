@@ -106,6 +106,9 @@ struct AnswerText {
     #[serde(default = "yes")]
     length: bool,
     breaks_after: Option<usize>,
+    /// What comes after the body, for an answer that names no length.
+    #[serde(default)]
+    trailers: BTreeMap<String, OneOrMore>,
     fails: Option<String>,
     /// The clock moves on between the question and the answer.
     #[serde(default)]
@@ -185,6 +188,8 @@ struct ExpectGot {
     headers: BTreeMap<String, String>,
     absent: Vec<String>,
     interim: Option<Vec<ExpectInterim>>,
+    /// All that comes after the body.
+    trailers: Option<BTreeMap<String, String>>,
 }
 
 #[derive(Deserialize, Clone)]
@@ -488,6 +493,7 @@ fn scripted(answer: &AnswerText) -> Result<Scripted, String> {
         body: Bytes::from(answer.body.repeat(answer.repeat)),
         names_length: answer.length,
         breaks_after: answer.breaks_after,
+        trailers: lines(&answer.trailers),
         fails,
         takes: Duration::from_secs(answer.takes_seconds.into()),
     })
@@ -552,6 +558,15 @@ fn check_got(wrong: &mut String, place: &str, expect: &ExpectGot, all: &[Got], m
             check_interim(wrong, place, interim, &got.interim);
         }
         check_fields(wrong, place, &expect.headers, &expect.absent, &got.fields);
+        if let Some(trailers) = &expect.trailers {
+            let place = format!("{place}, trailers");
+            check_fields(wrong, &place, trailers, &[], &got.trailers);
+            for field in got.trailers.fields() {
+                if !trailers.keys().any(|name| name.eq_ignore_ascii_case(field.name)) {
+                    let _ = writeln!(wrong, "{place}: {} is there", field.name);
+                }
+            }
+        }
     }
 }
 
@@ -647,6 +662,7 @@ stored_entries = 1
             ("outcome = \"hit\", ", "broken = true, ", "client 2: broken false instead of true"),
             ("outcome = \"hit\", ", "length = 4, ", "client 2: length 3 instead of 4"),
             ("outcome = \"hit\", ", "interim = [{ status = 103 }], ", "client 2: interim [] instead of [103]"),
+            ("outcome = \"hit\", ", "trailers = { x = \"1\" }, ", "client 2, trailers: x \"\" instead of \"1\""),
             (
                 "outcome = \"hit\", ",
                 "outcomes = { miss = 1 }, ",

@@ -77,6 +77,7 @@ async fn read(reader: &mut ReadHalf<Box<dyn Io>>, input: &mut Vec<u8>, is_head: 
         fields: Fields::new(),
         interim: Vec::new(),
         body: Vec::new(),
+        trailers: Fields::new(),
         broken: true,
         keeps: false,
     };
@@ -90,7 +91,7 @@ async fn read(reader: &mut ReadHalf<Box<dyn Io>>, input: &mut Vec<u8>, is_head: 
         }
     };
     (answered.status, answered.fields) = (head.status, head.fields);
-    answered.broken = body(reader, input, head.framing, &mut answered.body).await.is_none();
+    answered.broken = body(reader, input, head.framing, &mut answered).await.is_none();
     // What is behind an answer that is whole would be an answer that nobody asked for.
     assert!(answered.broken || input.is_empty(), "bytes behind an answer");
     answered.keeps = head.keep_alive && !answered.broken;
@@ -120,8 +121,9 @@ async fn body(
     reader: &mut ReadHalf<Box<dyn Io>>,
     input: &mut Vec<u8>,
     framing: AnswerFraming,
-    body: &mut Vec<u8>,
+    answered: &mut Answered,
 ) -> Option<()> {
+    let body = &mut answered.body;
     match framing {
         AnswerFraming::None => {}
         AnswerFraming::Length(n_bytes) => {
@@ -135,7 +137,7 @@ async fn body(
             }
         }
         AnswerFraming::Chunked => {
-            let mut decoder = ChunkDecoder::new();
+            let mut decoder = ChunkDecoder::keeping_trailers();
             while !decoder.is_done() {
                 if input.is_empty() {
                     more(reader, input).await?;
@@ -144,6 +146,7 @@ async fn body(
                 body.extend_from_slice(&input[step.data]);
                 input.drain(..step.consumed);
             }
+            answered.trailers = decoder.take_trailers().unwrap_or_default();
         }
         AnswerFraming::UntilClose => while more(reader, body).await.is_some() {},
     }

@@ -61,6 +61,7 @@ impl Client {
             fields: Fields::new(),
             interim: Vec::new(),
             body: Vec::new(),
+            trailers: Fields::new(),
             broken: true,
             keeps: false,
         };
@@ -83,6 +84,9 @@ impl Client {
                 }
             }
         };
+        if let Ok(Some(trailers)) = body.trailers().await {
+            answered.trailers = fields(&trailers);
+        }
         // A stream that breaks takes nothing along.
         answered.keeps = true;
         answered

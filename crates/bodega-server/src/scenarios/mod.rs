@@ -160,6 +160,7 @@ struct Answered {
     fields: Fields,
     interim: Vec<Interim>,
     body: Vec<u8>,
+    trailers: Fields,
     broken: bool,
     /// Whether the connection can be used again.
     keeps: bool,
@@ -268,12 +269,12 @@ async fn send(mut wire: Wire, request: TestRequest, idle: Arc<Mutex<Vec<Wire>>>)
         Client::Http1(client) => client.send(&request).await,
         Client::Http2(client) => client.send(&request).await,
     };
-    let Answered { status, fields, interim, body, broken, keeps } = answered;
+    let Answered { status, fields, interim, body, trailers, broken, keeps } = answered;
     let (outcome, reason) = how_it_ended(&wire.worker, &before).await;
     if keeps {
         idle.lock().push(wire);
     }
-    Got { status, fields, interim, body, broken, outcome, reason }
+    Got { status, fields, interim, body, trailers, broken, outcome, reason }
 }
 
 fn counted(worker: &Worker) -> Vec<u64> {
