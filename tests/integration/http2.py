@@ -117,7 +117,7 @@ class Http2:
         try:
             self._socket.sendall(octets)
         except OSError as error:
-            raise Ended(str(error)) from error
+            raise Ended(f"while sending: {error}") from error
         return self
 
     def send(self, *frames: Frame) -> Self:
@@ -237,6 +237,9 @@ class Http2:
                 frame = self.frame()
                 if isinstance(frame, GoAwayFrame):
                     found = frame
+                elif isinstance(frame, PingFrame):
+                    # A server that ends well asks whether its first GOAWAY has arrived.
+                    self.behave(frame)
         except Ended:
             return found
 

@@ -257,7 +257,7 @@ def test_new_keys_without_end_are_refused(
             client.update_key_again(100_000)
 
 
-def test_empty_and_unknown_records_without_end_are_refused_or_free(
+def test_empty_records_without_end_cost_the_others_nothing(
     front: Front, origin: Origin, authority: Authority, own_records: Callable[[EdgeProcess], OwnRecords]
 ) -> None:
     """Records that carry nothing cost the edge as little as their bytes."""
