@@ -15,6 +15,7 @@ mod front_metrics;
 mod http1;
 mod http2;
 mod in_process;
+mod leave;
 pub mod listener;
 pub mod proxy_protocol;
 mod refused;

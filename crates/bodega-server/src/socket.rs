@@ -2,6 +2,7 @@
 
 use std::io::{self, IoSlice};
 use std::net::{IpAddr, Ipv4Addr, Shutdown};
+use std::os::fd::AsRawFd;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -86,6 +87,15 @@ impl Socket {
     pub(crate) fn shutdown(&self, how: Shutdown) {
         // An error means that the connection is gone already, which is what was wanted.
         let _ = on_both!(self, stream => SockRef::from(stream).shutdown(how));
+    }
+
+    /// How much the system has taken and the other end has not.
+    pub(crate) fn unsent_bytes(&self) -> usize {
+        let mut n_bytes: libc::c_int = 0;
+        let descriptor = on_both!(self, stream => stream.as_raw_fd());
+        // SAFETY: the descriptor is open as long as `self` is, and the request writes one integer, which `n_bytes` is.
+        let done = unsafe { libc::ioctl(descriptor, libc::TIOCOUTQ, &raw mut n_bytes) };
+        if done == 0 { usize::try_from(n_bytes).unwrap_or(0) } else { 0 }
     }
 
     /// Makes the end of the connection a reset, which nobody takes for the end of a message.

@@ -20,6 +20,7 @@ use crate::connection::{Connection, Phase};
 use crate::http1::body::Incoming;
 use crate::http1::input::Input;
 use crate::http1::write::{Asked, Output, Written};
+use crate::leave;
 use crate::refused;
 use crate::worker::Thread;
 
@@ -42,7 +43,7 @@ pub(crate) async fn run(thread: &Arc<Thread>, connection: &Arc<Connection>) -> O
             Exchanged::Again => {}
             Exchanged::Over => {
                 let _ = output.flush().await;
-                Box::pin(linger(connection, &mut input)).await;
+                Box::pin(leave::run(thread, connection)).await;
                 return None;
             }
             Exchanged::Broken => {
@@ -388,29 +389,3 @@ async fn refuse_head(
         output.answer(answer, Asked { is_http10: false, keep_alive: false, takes_trailers: false }, false).await;
     Done { started, sent_before, received_bytes: 0, outcome, reason, line }.conclude(thread, output, &written)
 }
-
-/// Reads away what the client is still sending, so that it can read the answer before the connection is reset
-/// (RFC 9112 section 9.6). Bounded by the sweeper's idle timeout and in bytes.
-async fn linger(connection: &Connection, input: &mut Input) {
-    connection.stream.finish();
-    let mut left = LINGER_BYTES;
-    let mut scrap = [0; 4096];
-    input.consume(input.filled().len());
-    let deadline = tokio::time::Instant::now() + LINGER_TIME;
-    while left > 0 {
-        match connection.stream.try_read(&mut scrap) {
-            Ok(0) => return,
-            Ok(n_bytes) => left = left.saturating_sub(n_bytes),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                match tokio::time::timeout_at(deadline, connection.stream.readable()).await {
-                    Ok(Ok(())) => {}
-                    _ => return,
-                }
-            }
-            Err(_) => return,
-        }
-    }
-}
-
-const LINGER_BYTES: usize = 512 * 1024;
-const LINGER_TIME: std::time::Duration = std::time::Duration::from_secs(2);

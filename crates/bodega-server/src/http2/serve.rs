@@ -22,6 +22,7 @@ use crate::http2::request::{self, Wrong};
 use crate::http2::stream::{Done, Sending, Shared, Waiting, send_head};
 use crate::http2::turns::Turns;
 use crate::http2::wire::{Io, Wire};
+use crate::leave;
 use crate::refused;
 use crate::worker::Thread;
 
@@ -46,7 +47,11 @@ pub(crate) async fn run(thread: &Arc<Thread>, connection: &Arc<Connection>, ahea
     let turns = Arc::new(Turns::default());
     let shared = Arc::new(Shared { thread: Arc::clone(thread), wire, turns });
     let mut front = Front { shared, connection: Arc::clone(connection), h2, is_ending: false, is_cut: false };
-    poll_fn(|context| front.poll(context)).await;
+    let is_whole = poll_fn(|context| front.poll(context)).await;
+    drop(front);
+    if is_whole {
+        leave::run(thread, connection).await;
+    }
 }
 
 fn builder(thread: &Thread) -> h2::server::Builder {
@@ -73,12 +78,14 @@ struct Front {
 }
 
 impl Front {
-    /// One turn: all that can be done without waiting.
-    fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
+    /// One turn: all that can be done without waiting. Ready when the connection has ended, and whether all that was to be
+    /// said has been.
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<bool> {
         self.connection.wake_with(context.waker());
         self.shared.wire.begin_turn();
         self.end_if_due();
         let mut n_requests = 0;
+        let mut is_whole = true;
         let is_over = loop {
             match self.h2.poll_accept(context) {
                 Poll::Ready(Some(Ok((request, respond)))) => {
@@ -92,6 +99,7 @@ impl Front {
                 }
                 Poll::Ready(Some(Err(error))) => {
                     self.count(&error);
+                    is_whole = !error.is_io();
                     break true;
                 }
                 Poll::Ready(None) => break true,
@@ -109,8 +117,8 @@ impl Front {
         let sent = self.shared.wire.poll_send(context);
         let tick = self.shared.thread.connections.tick();
         match sent {
-            Poll::Ready(Err(_)) => return Poll::Ready(()),
-            Poll::Ready(Ok(())) if is_over => return Poll::Ready(()),
+            Poll::Ready(Err(_)) => return Poll::Ready(false),
+            Poll::Ready(Ok(())) if is_over => return Poll::Ready(is_whole),
             Poll::Ready(Ok(())) if self.h2.has_streams() => self.connection.enter_anew(Phase::Streams, tick),
             Poll::Ready(Ok(())) => self.connection.enter_anew(Phase::NoStreams, tick),
             // The time runs anew with everything that the client takes.
