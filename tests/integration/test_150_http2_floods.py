@@ -14,6 +14,7 @@ from itertools import repeat
 import pytest
 from hyperframe.frame import (
     DataFrame,
+    HeadersFrame,
     PingFrame,
     PriorityFrame,
     RstStreamFrame,
@@ -101,6 +102,34 @@ def test_a_flood_is_cut_and_counted(front: Front, origin: Origin, authority: Aut
     assert goodbye is None or goodbye.error_code == ENHANCE_YOUR_CALM
     assert edge.count("cdn_http2_misuses_total", kind=kind) == 1
     assert edge.count("cdn_http2_misuses_total") == 1
+
+
+def heads(client: Http2, write: Callable[[int], bytes]) -> Iterator[bytes]:
+    """Open one stream after the other."""
+    for _ in range(200_000):
+        yield write(client.stream())
+
+
+OTHER_FLOODS: dict[str, Callable[[Http2], Iterable[bytes]]] = {
+    "data that is all padding": on_a_request(
+        lambda stream: DataFrame(stream, b"", flags=["PADDED"], pad_length=255).serialize()
+    ),
+    "streams over the limit": lambda client: heads(
+        client, lambda stream: client.headers(stream, client.head("/never")).serialize()
+    ),
+    "heads without a field": lambda client: heads(
+        client, lambda stream: HeadersFrame(stream, b"", flags=["END_HEADERS"]).serialize()
+    ),
+}
+
+
+@pytest.mark.parametrize("flood", OTHER_FLOODS)
+def test_a_flood_that_is_no_single_kind_is_cut(front: Front, origin: Origin, authority: Authority, flood: str) -> None:
+    edge = front(origin)
+    with holds_out(edge, authority.trusting(), more_bytes=24 * MIB), Http2(edge.tls, authority.trusting()) as client:
+        assert client.flood(OTHER_FLOODS[flood](client)).was_ended
+    assert edge.count("cdn_http2_misuses_total") == 1
+    assert origin.n_requests <= 1 + 128
 
 
 def test_streams_that_are_reset_as_soon_as_they_are_opened(front: Front, origin: Origin, authority: Authority) -> None:
