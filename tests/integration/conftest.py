@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from typing import Any, Protocol
 
 import pytest
-from tests.integration.certificates import Authority, Pair
+from tests.certificates import Authority, Pair
 from tests.integration.edge_process import EdgeProcess
 
 from bodega.config import EdgeSettings

@@ -9,7 +9,7 @@ from tests.integration.wire import Wire, get
 from bodega.testing import Origin
 
 if TYPE_CHECKING:
-    from tests.integration.certificates import Authority
+    from tests.certificates import Authority
     from tests.integration.conftest import Front
 
 HSTS = "max-age=31536000"

@@ -6,7 +6,7 @@ import ssl
 from pathlib import Path
 
 import pytest
-from tests.certificates import Made, authority
+from tests.certificates import Made, make_authority
 from tests.integration.conftest import Serve, site
 from tests.integration.tls_client import TlsClient, fingerprint, shown
 
@@ -18,7 +18,7 @@ from bodega.testing import Origin, wait_until
 
 @pytest.fixture(scope="module")
 def root() -> Made:
-    return authority()
+    return make_authority()
 
 
 def tls_url(edge: EdgeServer) -> str:
@@ -114,7 +114,7 @@ def test_a_reload_finds_what_was_added_to_a_folder_and_forgets_what_was_removed(
         (lambda folder: (folder / "site.pem").write_text("nothing"), "site.pem: no certificate in PEM form"),
         (lambda folder: (folder / "site.key").unlink(), "site.pem: its private key is not there"),
         (lambda folder: (folder / "site.pem").unlink(), "site.pem: there is no such file"),
-        (lambda folder: (folder / "site.key").write_bytes(authority().key_pem), "site.key: the key of"),
+        (lambda folder: (folder / "site.key").write_bytes(make_authority().key_pem), "site.key: the key of"),
         (
             lambda folder: (folder / "site.pem").write_text(
                 "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
@@ -160,7 +160,7 @@ def test_client_certificates_of_the_named_authorities_are_accepted(
     (tmp_path / "clients.pem").write_bytes(root.pem)
     certificate, _ = root.issue("localhost").write(tmp_path, "site")
     client = root.issue("ann", for_clients=True).write(tmp_path, "ann")
-    stranger = authority("Another").issue("eve", for_clients=True).write(tmp_path, "eve")
+    stranger = make_authority("Another").issue("eve", for_clients=True).write(tmp_path, "eve")
     edge = serve(origin, tls=str(certificate), tls_client_ca=str(tmp_path / "clients.pem"), tls_client_auth=auth)
 
     def status(shown: tuple[Path, Path] | None) -> int | None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from tests.certificates import Made, authority
+from tests.certificates import Made, make_authority
 from tests.integration.conftest import KEPT, Serve
 
 from bodega.edge import EdgeServer
@@ -22,7 +22,7 @@ LARGE = bytes(range(256)) * 4096
 
 @pytest.fixture(scope="module")
 def root() -> Made:
-    return authority()
+    return make_authority()
 
 
 @pytest.fixture
@@ -64,7 +64,7 @@ def test_a_certificate_of_somebody_else_is_an_error(
     origin: Origin, serve: Serve, site_certificate: str, tmp_path: Path
 ) -> None:
     other = tmp_path / "other.pem"
-    other.write_bytes(authority("Another").pem)
+    other.write_bytes(make_authority("Another").pem)
     edge = serve(origin, tls=site_certificate)
     with pytest.raises(EdgeError, match="the edge in Tokyo broke off at the handshake over HTTPS"):
         Http2Browser(process(edge, tmp_path), other).__enter__()

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.integration.certificates import Authority
+from tests.certificates import Authority
 from tests.integration.conftest import Front
 from tests.integration.edge_process import EdgeProcess, EdgeRefused
 from tests.integration.wire import Wire, request
@@ -266,7 +266,7 @@ def test_client_certificates_are_asked_for_and_checked(
     options: tuple[str, ...] = ()
     if shown is not None:
         signer = authority if shown == "ours" else Authority(tmp_path)
-        pair = signer.sign("client@edge.test")
+        pair = signer.sign("client@edge.test", for_clients=True)
         options = ("-cert", pair.certificate, "-key", pair.key)
     said = s_client(edge, authority, version, *options)
     assert ("HTTP/1.1 200 OK" in said) == answered

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from tests.integration.certificates import Authority
+from tests.certificates import Authority
 from tests.integration.conftest import KEPT, Front
 from tests.integration.edge_process import EdgeProcess
 

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 
 import httpx
 import pytest
-from tests.integration.certificates import Authority
+from tests.certificates import Authority
 from tests.integration.conftest import KEPT, Front
 
 from bodega.testing import Answer, Origin

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from hyperframe.frame import DataFrame, GoAwayFrame
-from tests.integration.certificates import Authority
+from tests.certificates import Authority
 from tests.integration.conftest import KEPT, Front
 from tests.integration.edge_process import EdgeProcess
 from tests.integration.http2 import NO_ERROR, Ended, Http2

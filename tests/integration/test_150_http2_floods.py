@@ -21,8 +21,8 @@ from hyperframe.frame import (
     SettingsFrame,
     WindowUpdateFrame,
 )
+from tests.certificates import Authority
 from tests.integration.bystander import MIB, holds_out
-from tests.integration.certificates import Authority
 from tests.integration.conftest import KEPT, Front
 from tests.integration.http2 import CANCEL, ENHANCE_YOUR_CALM, Ended, Http2, extension
 

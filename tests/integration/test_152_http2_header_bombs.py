@@ -6,8 +6,8 @@ from itertools import repeat
 
 import pytest
 from hyperframe.frame import ContinuationFrame, HeadersFrame
+from tests.certificates import Authority
 from tests.integration.bystander import MIB, holds_out
-from tests.integration.certificates import Authority
 from tests.integration.conftest import Front
 from tests.integration.http2 import Ended, Http2
 

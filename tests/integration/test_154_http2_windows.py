@@ -8,8 +8,8 @@ from contextlib import ExitStack
 
 import pytest
 from hyperframe.frame import DataFrame, RstStreamFrame, SettingsFrame, WindowUpdateFrame
+from tests.certificates import Authority
 from tests.integration.bystander import MIB, holds_out
-from tests.integration.certificates import Authority
 from tests.integration.conftest import KEPT, Front
 from tests.integration.http2 import CANCEL, FLOW_CONTROL_ERROR, REFUSED_STREAM, Ended, Http2
 from tests.integration.wire import Wire

@@ -17,8 +17,8 @@ import pytest
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
+from tests.certificates import Authority
 from tests.integration.bystander import MIB, holds_out
-from tests.integration.certificates import Authority
 from tests.integration.conftest import Front
 from tests.integration.edge_process import EdgeProcess
 from tests.integration.wire import Wire

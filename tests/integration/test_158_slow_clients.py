@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 from hyperframe.frame import ContinuationFrame, DataFrame, HeadersFrame
+from tests.certificates import Authority
 from tests.integration.bystander import MIB, holds_out
-from tests.integration.certificates import Authority
 from tests.integration.conftest import KEPT, Front
 from tests.integration.http2 import PREFACE, Ended, Http2
 

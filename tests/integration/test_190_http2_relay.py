@@ -9,7 +9,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from tests.certificates import authority
+from tests.certificates import make_authority
 from tests.integration.conftest import Serve
 from tests.integration.wire import Broken, Wire, request
 
@@ -18,7 +18,7 @@ from bodega.testing import Answer, Origin, free_port, wait_until
 
 @pytest.fixture
 def relayed(origin: Origin, serve: Serve, tmp_path: Path) -> Iterator[str]:
-    certificate, _ = authority().issue("localhost").write(tmp_path, "site")
+    certificate, _ = make_authority().issue("localhost").write(tmp_path, "site")
     edge = serve(origin, tls=str(certificate))
     port = free_port()
     address = urlsplit(edge.tls_url or "").netloc

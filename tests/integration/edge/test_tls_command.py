@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.certificates import DAY, NOW, Made, authority
+from tests.certificates import DAY, NOW, Made, make_authority
 from tests.integration.tls_client import TlsClient, fingerprint, shown
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ main()
 
 @pytest.fixture(scope="module")
 def root() -> Made:
-    return authority()
+    return make_authority()
 
 
 def tls_url(edge: EdgeCommand) -> str:

@@ -7,14 +7,14 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
-from tests.certificates import DAY, NOW, Made, authority, self_signed
+from tests.certificates import DAY, NOW, Made, make_authority, self_signed
 
 from bodega.certificates import CertificateFiles, Examined, examine, find_certificates, findings_of
 
 
 @pytest.fixture(scope="module")
 def root() -> Made:
-    return authority("Root")
+    return make_authority("Root")
 
 
 def written(folder: Path, made: Made, *, chain: bytes | None = None, key: bytes | None = None) -> CertificateFiles:
@@ -81,7 +81,7 @@ def test_the_chain_is_followed(tmp_path: Path, root: Made) -> None:
     middle = root.issue("Middle", authority=True)
     lower = middle.issue("Lower", authority=True)
     leaf = lower.issue("x.example.com", says_issuer=True)
-    stranger = authority("Stranger").issue("Other", authority=True)
+    stranger = make_authority("Stranger").issue("Other", authority=True)
     for chain, found in [
         (leaf.pem + lower.pem + middle.pem, []),
         (leaf.pem + lower.pem + middle.pem + root.pem, []),
@@ -127,7 +127,7 @@ def test_weak_and_unusual_keys_are_told(
 
 
 def test_a_signature_by_way_of_sha_1_is_refused(tmp_path: Path) -> None:
-    made = authority("Old root", rsa.generate_private_key(65537, 2048)).issue("x.example.com")
+    made = make_authority("Old root", rsa.generate_private_key(65537, 2048)).issue("x.example.com")
     # Nothing signs that way any more, so the name of the algorithm is exchanged: sha256WithRSAEncryption for sha1...
     der = made.certificate.public_bytes(serialization.Encoding.DER)
     weak = der.replace(bytes.fromhex("2a864886f70d01010b"), bytes.fromhex("2a864886f70d010105"))

@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
-from tests.certificates import DAY, NOW, Made, authority
+from tests.certificates import DAY, NOW, Made, make_authority
 
 from bodega.cli import main
 
@@ -20,7 +20,7 @@ behaviors = [ { origin = "http://127.0.0.1:9000" } ]
 
 @pytest.fixture
 def root() -> Made:
-    return authority("Our Authority")
+    return make_authority("Our Authority")
 
 
 @pytest.fixture(autouse=True)

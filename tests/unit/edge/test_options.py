@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from tests.certificates import authority
+from tests.certificates import make_authority
 
 from bodega.certificates import CertificateFiles
 from bodega.config import EdgeSettings
@@ -55,7 +55,7 @@ def test_settings_become_plain_numbers_with_every_default_filled_in() -> None:
 
 def test_certificates_stand_as_pairs_of_files_with_the_address_beside_that_of_http(tmp_path: Path) -> None:
     authorities = tmp_path / "clients.pem"
-    authorities.write_bytes(authority().pem)
+    authorities.write_bytes(make_authority().pem)
     settings = EdgeSettings(
         listen="10.0.0.1:80", tls="a.pem", tls_client_ca=str(authorities), tls_client_auth="required", http2=False
     )
