@@ -145,7 +145,10 @@ def test_the_base_install_is_small(environment: Path) -> None:
     heavy = {"numpy", "onnxruntime", "polars", "scipy", "fastapi", "uvicorn", "pydantic", "boto3"}
     assert "bodega" in installed
     assert not installed & heavy, "what is heavy is an extra"
-    assert len(installed) <= 15, sorted(installed)
+    # 14: bodega, seven around typer and rich (the command line), three around cryptography (`bodega check`,
+    # `--tls dev`) and three around h2 (`bodega up --try`). pip and setuptools are the environment's own.
+    needed = installed - {"pip", "setuptools"}
+    assert len(needed) <= 15, sorted(needed)
 
 
 def test_there_is_no_cargo_where_the_wheel_runs(environment: Path) -> None:
