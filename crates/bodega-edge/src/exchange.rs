@@ -200,6 +200,8 @@ pub struct Pending {
     pub(crate) primary: Key,
     pub(crate) key: Key,
     pub(crate) marks: UrlMarks,
+    /// Distribution and URL, as an entry's note has them.
+    pub(crate) note: Arc<[u8]>,
     pub(crate) user_fields: bool,
     /// Only an answer that is made after the request came will do.
     pub(crate) insists: bool,
@@ -343,24 +345,27 @@ impl<'a> Exchange<'a> {
         self.user_fields = upstream::has_user_fields(&behavior.policy, self.request, self.request.query);
     }
 
-    /// The identity of the URL, for invalidation. Nothing on the way of a hit needs it: entries carry their own.
-    fn marks(&self) -> UrlMarks {
+    /// The identity of the URL, and its words, for invalidation. Nothing on the way of a hit needs them: entries carry
+    /// their own.
+    fn subject(&self) -> (UrlMarks, Arc<[u8]>) {
         let (Some(behavior), Some(distribution)) = (self.behavior, self.distribution) else {
-            return UrlMarks { path: 0, url: 0 };
+            return (UrlMarks { path: 0, url: 0 }, Arc::default());
         };
         let keying = Keying::of(distribution, behavior, self.scheme, &self.host, &self.paths, self.request.query);
-        keying.marks(&self.worker.edge.settings.secret)
+        (keying.marks(&self.worker.edge.settings.secret), keying.note(distribution))
     }
 
     /// What the asynchronous part starts from, for a request that goes on by itself beside this one.
     pub(crate) fn pending_for(&self, step: Step, entry: Option<Entry>) -> Pending {
+        let (marks, note) = self.subject();
         Pending {
             step,
             snapshot: Arc::clone(self.snapshot),
             behavior: self.behavior.map(Arc::clone),
             primary: self.primary,
             key: self.key,
-            marks: self.marks(),
+            marks,
+            note,
             user_fields: self.user_fields,
             insists: self.insists(),
             entry,

@@ -21,6 +21,8 @@ use crate::fetch::{FetchAnswer, FetchError};
 pub struct Fill {
     pub(crate) key: Key,
     pub(crate) marks: UrlMarks,
+    /// Distribution and URL, as an entry's note has them.
+    pub(crate) note: Arc<[u8]>,
     /// The sequence number when the request to the origin began.
     pub(crate) stamp: u64,
     /// The key of the variant that the answer turned out to be, where it is not `key`.
@@ -104,10 +106,11 @@ pub(crate) enum Look {
 }
 
 impl Fill {
-    pub(crate) fn new(key: Key, marks: UrlMarks, stamp: u64) -> Self {
+    pub(crate) fn new(key: Key, marks: UrlMarks, note: Arc<[u8]>, stamp: u64) -> Self {
         Self {
             key,
             marks,
+            note,
             stamp,
             variant: OnceLock::new(),
             state: Mutex::new(State {

@@ -48,7 +48,7 @@ pub(crate) fn enter(journey: &mut Journey) -> Option<(Arc<Fill>, bool)> {
             && !(pending.insists && fill.has_head())
     };
     let key = plan.as_ref().map_or(pending.key, |plan| plan.key);
-    match edge.collapse.enter(key, may_join, || Fill::new(key, pending.marks, stamp)) {
+    match edge.collapse.enter(key, may_join, || Fill::new(key, pending.marks, Arc::clone(&pending.note), stamp)) {
         Entered::Join(fill) => {
             fill.count_joined();
             Some((fill, false))

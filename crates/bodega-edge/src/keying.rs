@@ -1,12 +1,14 @@
 //! The key of a request, in one place for those who look it up, invalidate it and explain it.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use bodega_semantics::forwarding::Scheme;
 use bodega_semantics::key::{self, KeyParts, KeySecret, UrlMarks};
 use bodega_semantics::path::Paths;
 use bodega_semantics::{Head, Key};
 use bodega_snapshot::{Behavior, Distribution};
+use bodega_store::Note;
 
 use crate::exchange::Host;
 
@@ -56,5 +58,11 @@ impl<'a> Keying<'a> {
 
     pub(crate) fn marks(&self, secret: &KeySecret) -> UrlMarks {
         key::url_marks(secret, self.host, self.path, &self.query)
+    }
+
+    /// What it is in words: the distribution, and the URL as the key has it.
+    pub(crate) fn note(&self, distribution: &Distribution) -> Arc<[u8]> {
+        let query = if self.query.is_empty() { "" } else { "?" };
+        Note::write(&distribution.name, &[self.host, self.path, query, &self.query].concat(), []).into()
     }
 }

@@ -224,6 +224,7 @@ impl Lead {
             for_user,
             status_line: b"",
             block: b"",
+            note: &self.fill.note,
         };
         Entry::inline(&new, body)
     }
@@ -365,6 +366,7 @@ impl Lead {
             for_user: self.facts.has_user_fields,
             status_line: &status_line,
             block: &block,
+            note: &self.fill.note,
         })
     }
 

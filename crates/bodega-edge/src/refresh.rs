@@ -48,6 +48,7 @@ pub(crate) fn under_revision(
                 for_user: entry.for_user,
                 status_line: &status_line,
                 block: entry.block().0,
+                note: entry.note().0,
             });
             worker.edge.memory.insert(fresh.clone());
             Some(fresh)
@@ -120,6 +121,7 @@ impl Lead {
                 for_user,
                 status_line: &status_line,
                 block: fields.as_block(),
+                note: previous.note().0,
             })
         };
         let entry = under(place.as_ref().map_or(previous.key, |(key, _)| *key));

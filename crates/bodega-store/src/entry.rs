@@ -1,6 +1,6 @@
 //! A stored answer: what the machine needs to decide, a prebuilt head, and the body.
 //!
-//! One allocation holds header, head and (up to `INLINE_BYTES`) body: `[EntryHead | status line, fields | body]`.
+//! One allocation holds header, head and (up to `INLINE_BYTES`) body: `[EntryHead | status line, fields | note | body]`.
 //! Larger bodies are slices of 1 MiB. Entries never change; a 304 or a new configuration replaces them.
 
 use std::cell::RefCell;
@@ -45,6 +45,7 @@ pub struct EntryHead {
     pub has_groups: bool,
     status_line_bytes: u8,
     head_bytes: u32,
+    note_bytes: u32,
     slices: Option<Box<SlicedBody>>,
     slot: AtomicU32,
     hits: AtomicU8,
@@ -114,6 +115,47 @@ impl<'a> Body<'a> {
     }
 }
 
+/// What an entry is stored for, in words and one a line: its distribution, its URL as the key has it, its tags. Keys are
+/// hashes, and patterns and people need more.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Note<'a>(pub &'a [u8]);
+
+impl<'a> Note<'a> {
+    /// The note of `url` (`host/path?query`, without the host where it is not in the key) with `tags`. None of them
+    /// holds what would end a line.
+    #[must_use]
+    pub fn write<'t>(distribution: &str, url: &'t str, tags: impl IntoIterator<Item = &'t str>) -> Vec<u8> {
+        let mut note = Vec::with_capacity(distribution.len() + 1 + url.len());
+        note.extend_from_slice(distribution.as_bytes());
+        for line in std::iter::once(url).chain(tags) {
+            note.push(b'\n');
+            note.extend_from_slice(line.as_bytes());
+        }
+        note
+    }
+
+    /// The name of its distribution.
+    #[must_use]
+    pub fn distribution(self) -> &'a str {
+        self.lines().next().unwrap_or_default()
+    }
+
+    /// Its URL, as the key has it.
+    #[must_use]
+    pub fn url(self) -> &'a str {
+        self.lines().nth(1).unwrap_or_default()
+    }
+
+    /// Its tags.
+    pub fn tags(self) -> impl Iterator<Item = &'a str> {
+        self.lines().skip(2)
+    }
+
+    fn lines(self) -> impl Iterator<Item = &'a str> {
+        std::str::from_utf8(self.0).unwrap_or_default().split('\n')
+    }
+}
+
 /// What a new entry is made of.
 pub struct NewEntry<'a> {
     /// The key it is found by.
@@ -136,6 +178,8 @@ pub struct NewEntry<'a> {
     pub status_line: &'a [u8],
     /// Field lines, as `Fields::as_block` gives them, with `Content-Length`.
     pub block: &'a [u8],
+    /// What it is stored for: see `Note`.
+    pub note: &'a [u8],
 }
 
 /// A handle to a stored answer; cloning is one atomic increment.
@@ -152,6 +196,7 @@ impl Entry {
             bytes.clear();
             bytes.extend_from_slice(new.status_line);
             bytes.extend_from_slice(new.block);
+            bytes.extend_from_slice(new.note);
             bytes.extend_from_slice(body);
             Self(ThinArc::from_header_and_slice(new.header(None), bytes))
         })
@@ -160,7 +205,7 @@ impl Entry {
     /// An entry whose body is slices.
     #[must_use]
     pub fn sliced(new: &NewEntry<'_>, body: SlicedBody) -> Self {
-        let bytes = [new.status_line, new.block].concat();
+        let bytes = [new.status_line, new.block, new.note].concat();
         Self(ThinArc::from_header_and_slice(new.header(Some(Box::new(body))), &bytes))
     }
 
@@ -190,8 +235,18 @@ impl Entry {
     pub fn body(&self) -> Body<'_> {
         match &self.slices {
             Some(body) => Body::Slices(body),
-            None => Body::Inline(&self.bytes()[self.head_bytes as usize..]),
+            None => Body::Inline(&self.bytes()[self.body_start()..]),
         }
+    }
+
+    /// What it is stored for.
+    #[must_use]
+    pub fn note(&self) -> Note<'_> {
+        Note(&self.bytes()[self.head_bytes as usize..self.body_start()])
+    }
+
+    fn body_start(&self) -> usize {
+        self.head_bytes as usize + self.note_bytes as usize
     }
 
     /// Bytes of memory this entry takes, with what the index and the allocator need for it.
@@ -253,6 +308,7 @@ impl NewEntry<'_> {
             has_groups: Block(self.block).fields().any(|field| field.name.eq_ignore_ascii_case(groups::GROUPS)),
             status_line_bytes: u8::try_from(self.status_line.len()).unwrap_or(u8::MAX),
             head_bytes: u32::try_from(self.status_line.len() + self.block.len()).unwrap_or(u32::MAX),
+            note_bytes: u32::try_from(self.note.len()).unwrap_or(u32::MAX),
             slices,
             slot: AtomicU32::new(NO_SLOT),
             hits: AtomicU8::new(0),

@@ -10,7 +10,7 @@ pub mod invalidate;
 pub mod memory;
 pub mod slice;
 
-pub use entry::{Body, Entry, EntryHead, SlicedBody};
+pub use entry::{Body, Entry, EntryHead, Note, SlicedBody};
 pub use invalidate::Invalidations;
 pub use memory::{Memory, Reservation};
 pub use slice::{Slice, SliceWriter};

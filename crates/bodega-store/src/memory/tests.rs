@@ -25,6 +25,7 @@ fn new(number: u128) -> NewEntry<'static> {
         for_user: false,
         status_line: b"HTTP/1.1 200 OK\r\n",
         block: b"Content-Type: text/plain\r\n",
+        note: b"shop\nshop.test/a\none\ntwo",
     }
 }
 
@@ -41,6 +42,8 @@ fn what_was_put_in_is_found_with_head_and_body() {
     assert_eq!(found.wire_head(), b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n");
     assert!(matches!(found.body(), crate::Body::Inline(b"body")));
     assert!(memory.get(Key(7)).is_none());
+    assert_eq!((found.note().distribution(), found.note().url()), ("shop", "shop.test/a"));
+    assert_eq!(found.note().tags().collect::<Vec<_>>(), ["one", "two"]);
 }
 
 #[test]
