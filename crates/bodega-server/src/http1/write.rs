@@ -62,6 +62,7 @@ impl Output<'_> {
         let until_close = asked.is_http10 && answer.content_length.is_none() && has_body(&answer);
         let keep_alive = asked.keep_alive && !until_close;
         self.head(&answer, asked, keep_alive, chunked);
+        let before_body = self.n_bytes();
         let ended = match answer.body {
             BodyPlan::Empty => Ok(()),
             BodyPlan::Bytes(bytes) => {
@@ -73,6 +74,12 @@ impl Output<'_> {
             body => Box::pin(self.flowing(body, chunked, asked, answer.content_length)).await,
         };
         if let Err(reason) = ended {
+            let body_bytes = self.n_bytes() - before_body;
+            if answer.content_length.is_some_and(|n_bytes| !chunked && body_bytes >= n_bytes) {
+                // All that was promised, and yet wrong (more came than was promised): it must not arrive as whole.
+                self.pending.clear();
+                self.connection.stream.reset_when_closed();
+            }
             if until_close {
                 // Without a length or chunks an orderly end of the connection would say that the body is whole
                 // (RFC 9112 section 8).
@@ -84,6 +91,11 @@ impl Output<'_> {
             return Written::Broken(Reason::ClientGone);
         }
         if keep_alive { Written::Keep } else { Written::Close }
+    }
+
+    /// How much has been sent or is about to be.
+    fn n_bytes(&self) -> u64 {
+        self.sent_bytes + self.pending.len() as u64
     }
 
     async fn flowing(
