@@ -185,7 +185,8 @@ mod tests {
 
     #[test]
     fn a_changed_file_is_read_again_and_a_lost_one_leaves_the_keys() {
-        let path = std::env::temp_dir().join(format!("bodega-credentials-{}", std::process::id()));
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("credentials");
         let text = |key: &str| format!("[default]\naws_access_key_id={key}\naws_secret_access_key=B\n");
         std::fs::write(&path, text("first")).unwrap();
         let file = CredentialsFile { path: path.clone(), profile: "default".into(), state: Mutex::default() };

@@ -75,14 +75,13 @@ async fn an_object_is_asked_for_by_its_key_without_the_clients_query_and_fields(
 
 #[tokio::test]
 async fn requests_are_signed_with_the_keys_of_the_file() {
-    let path = std::env::temp_dir().join(format!("bodega-s3-{}", std::process::id()));
-    std::fs::write(&path, "[p]\naws_access_key_id=KEY\naws_secret_access_key=SECRET\naws_session_token=TOKEN\n")
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(&file, "[p]\naws_access_key_id=KEY\naws_secret_access_key=SECRET\naws_session_token=TOKEN\n")
         .unwrap();
     let server = echoing().await;
-    let credentials = Credentials::File { path: path.to_str().unwrap().into(), profile: "p".into() };
+    let credentials = Credentials::File { path: file.path().to_str().unwrap().into(), profile: "p".into() };
     let worker = s3_worker(&server, Bucket { credentials, ..bucket() });
     let head = body(worker.fetch("site", request("GET", "/a")).await.unwrap()).await.unwrap();
-    std::fs::remove_file(path).unwrap();
     let head = String::from_utf8(head).unwrap();
     for part in [
         "x-amz-content-sha256: e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\r\n",

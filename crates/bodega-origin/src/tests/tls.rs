@@ -1,12 +1,13 @@
 use bodega_semantics::Reason;
 use rustls::ServerConfig;
 use rustls::pki_types::PrivatePkcs8KeyDer;
+use tempfile::NamedTempFile;
 use tokio_rustls::TlsAcceptor;
 
 use super::*;
 
 /// A server with a certificate of its own making for `name`, and the file that makes it trusted.
-async fn tls_server(name: &str, answer: &'static str) -> (Server, std::path::PathBuf) {
+async fn tls_server(name: &str, answer: &'static str) -> (Server, NamedTempFile) {
     let made = rcgen::generate_simple_self_signed(vec![name.to_owned()]).unwrap();
     let key = PrivatePkcs8KeyDer::from(made.signing_key.serialize_der()).into();
     let mut config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
@@ -33,7 +34,7 @@ async fn tls_server(name: &str, answer: &'static str) -> (Server, std::path::Pat
         }
     })
     .await;
-    let ca_file = std::env::temp_dir().join(format!("bodega-ca-{}-{}.pem", std::process::id(), server.address.port()));
+    let ca_file = NamedTempFile::new().unwrap();
     std::fs::write(&ca_file, made.cert.pem()).unwrap();
     (server, ca_file)
 }
@@ -46,7 +47,7 @@ fn tls_settings(server: &Server, host: &str, ca_file: Option<&std::path::Path>) 
 #[tokio::test]
 async fn a_trusted_origin_is_spoken_to_over_tls_on_a_kept_connection() {
     let (server, ca_file) = tls_server("localhost", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await;
-    let worker = worker(tls_settings(&server, "localhost", Some(&ca_file)));
+    let worker = worker(tls_settings(&server, "localhost", Some(ca_file.path())));
     for _ in 0..3 {
         assert_eq!(get_body(&worker).await.unwrap(), b"ok");
     }
@@ -56,7 +57,9 @@ async fn a_trusted_origin_is_spoken_to_over_tls_on_a_kept_connection() {
 #[tokio::test]
 async fn a_certificate_that_does_not_verify_is_an_error_that_is_not_tried_again() {
     let (server, ca_file) = tls_server("localhost", "").await;
-    for (what, host, ca_file) in [("unknown issuer", "localhost", None), ("other name", "127.0.0.1", Some(&*ca_file))] {
+    for (what, host, ca_file) in
+        [("unknown issuer", "localhost", None), ("other name", "127.0.0.1", Some(ca_file.path()))]
+    {
         let n_before = server.n_connections();
         let mut settings = tls_settings(&server, host, ca_file);
         settings.limits.attempts = 3;
@@ -93,7 +96,7 @@ async fn a_handshake_that_hangs_runs_into_the_connect_timeout() {
 #[tokio::test]
 async fn a_tls_body_cut_without_notice_is_broken_even_where_the_close_ends_it() {
     let (server, ca_file) = tls_server("localhost", "HTTP/1.1 200 OK\r\n\r\nCUT").await;
-    let error = get_body(&worker(tls_settings(&server, "localhost", Some(&ca_file)))).await.unwrap_err();
+    let error = get_body(&worker(tls_settings(&server, "localhost", Some(ca_file.path())))).await.unwrap_err();
     assert_eq!(error.reason, Reason::OriginBroken);
 }
 
