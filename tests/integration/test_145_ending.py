@@ -39,7 +39,7 @@ def gate(origin: Origin) -> Iterator[threading.Event]:
     gate.set()
 
 
-@pytest.mark.parametrize("receive_buffer", [None], ids=["quick"])
+@pytest.mark.parametrize("receive_buffer", [None, 8192], ids=["quick", "slow"])
 def test_streams_under_way_finish_and_the_client_is_told_to_go(
     front: Front, origin: Origin, authority: Authority, gate: threading.Event, receive_buffer: int | None
 ) -> None:
