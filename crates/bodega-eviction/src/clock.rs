@@ -1,18 +1,19 @@
 //! CLOCK: one queue; who was asked for since the last look goes round once more. F. J. Corbató, "A paging experiment
 //! with the Multics system", 1968.
 
-use crate::links::{List, Nodes};
+use crate::links::{List, Nodes, PINNED};
 use crate::{Eviction, Id};
 
 /// The queue.
 pub struct Clock {
     nodes: Nodes,
     queue: List,
+    pinned: List,
 }
 
 impl Default for Clock {
     fn default() -> Self {
-        Self { nodes: Nodes::default(), queue: List::new(0) }
+        Self { nodes: Nodes::default(), queue: List::new(0), pinned: List::new(PINNED) }
     }
 }
 
@@ -24,8 +25,24 @@ impl Eviction for Clock {
     }
 
     fn remove(&mut self, id: Id) {
+        match self.nodes.get(id).map(|node| node.list) {
+            Some(PINNED) => self.pinned.take(&mut self.nodes, id),
+            Some(_) => self.queue.take(&mut self.nodes, id),
+            None => {}
+        }
+    }
+
+    fn pin(&mut self, id: Id) {
         if self.nodes.get(id).is_some() {
-            self.queue.take(&mut self.nodes, id);
+            self.remove(id);
+            self.pinned.push(&mut self.nodes, id);
+        }
+    }
+
+    fn unpin(&mut self, id: Id) {
+        if self.nodes.get(id).is_some_and(|node| node.list == PINNED) {
+            self.pinned.take(&mut self.nodes, id);
+            self.queue.push(&mut self.nodes, id);
         }
     }
 
@@ -44,16 +61,20 @@ impl Eviction for Clock {
         Some(id)
     }
 
-    fn admits(&self, _identity: u64, size_bytes: u64, capacity_bytes: u64) -> bool {
+    fn admits(&mut self, _identity: u64, size_bytes: u64, capacity_bytes: u64) -> bool {
         size_bytes <= capacity_bytes
     }
 
+    fn remembers(&self, _identity: u64) -> bool {
+        false
+    }
+
     fn used_bytes(&self) -> u64 {
-        self.queue.bytes
+        self.queue.bytes + self.pinned.bytes
     }
 
     fn len(&self) -> usize {
-        self.queue.len
+        self.queue.len + self.pinned.len
     }
 
     fn overhead_bytes(&self) -> u64 {

@@ -1,28 +1,31 @@
-//! Doubly linked lists over slots: one slab of nodes, several heads. 32 bytes an entry, no allocation a move.
+//! Doubly linked lists over slots: one slab of nodes, several heads. No allocation a move.
 
 use crate::Id;
 
 const NONE: u32 = u32::MAX;
 
-/// A node of some list.
+/// A node of some list. `K` is what a policy orders by beyond the order of its lists; most need nothing.
 #[derive(Clone, Copy)]
-pub(crate) struct Node {
+pub(crate) struct Node<K> {
     previous: u32,
     next: u32,
     pub(crate) size_bytes: u64,
     pub(crate) identity: u64,
+    pub(crate) key: K,
+    /// How often it was asked for, as far as the policy has looked.
+    pub(crate) count: u16,
     /// Which list it is on; `OFF` if none.
     pub(crate) list: u8,
 }
 
 /// Not on a list.
 pub(crate) const OFF: u8 = u8::MAX;
-
-const EMPTY: Node = Node { previous: NONE, next: NONE, size_bytes: 0, identity: 0, list: OFF };
+/// The list of what is never let go.
+pub(crate) const PINNED: u8 = u8::MAX - 1;
 
 /// The nodes of all slots.
 #[derive(Default)]
-pub(crate) struct Nodes(Vec<Node>);
+pub(crate) struct Nodes<K = ()>(Vec<Node<K>>);
 
 /// A FIFO: new at the head, out at the tail.
 #[derive(Clone, Copy)]
@@ -34,8 +37,8 @@ pub(crate) struct List {
     number: u8,
 }
 
-impl Nodes {
-    pub(crate) fn get(&self, id: Id) -> Option<&Node> {
+impl<K: Copy + Default> Nodes<K> {
+    pub(crate) fn get(&self, id: Id) -> Option<&Node<K>> {
         self.0.get(id as usize).filter(|node| node.list != OFF)
     }
 
@@ -46,18 +49,24 @@ impl Nodes {
                 // By a quarter: doubling would cost as much again as the entries' nodes.
                 self.0.reserve_exact(wanted / 4 + 1024);
             }
-            self.0.resize(wanted, EMPTY);
+            self.0.resize(wanted, Node::empty());
         }
-        self.0[id as usize] = Node { size_bytes, identity, ..EMPTY };
+        self.0[id as usize] = Node { size_bytes, identity, ..Node::empty() };
     }
 
-    /// Identity and size, also just after the entry has left its list.
-    pub(crate) fn remembered(&self, id: Id) -> (u64, u64) {
-        self.0.get(id as usize).map_or((0, 0), |node| (node.identity, node.size_bytes))
+    /// The node of an entry that `set` has made, also just after it has left its list.
+    pub(crate) fn of(&mut self, id: Id) -> &mut Node<K> {
+        &mut self.0[id as usize]
     }
 
     pub(crate) fn capacity_bytes(&self) -> u64 {
-        (self.0.capacity() * size_of::<Node>()) as u64
+        (self.0.capacity() * size_of::<Node<K>>()) as u64
+    }
+}
+
+impl<K: Default> Node<K> {
+    fn empty() -> Self {
+        Self { previous: NONE, next: NONE, size_bytes: 0, identity: 0, key: K::default(), count: 0, list: OFF }
     }
 }
 
@@ -70,7 +79,7 @@ impl List {
         if self.tail == NONE { None } else { Some(self.tail) }
     }
 
-    pub(crate) fn push(&mut self, nodes: &mut Nodes, id: Id) {
+    pub(crate) fn push<K>(&mut self, nodes: &mut Nodes<K>, id: Id) {
         let node = &mut nodes.0[id as usize];
         node.previous = NONE;
         node.next = self.head;
@@ -86,8 +95,11 @@ impl List {
     }
 
     /// Takes out `id`, which must be on this list.
-    pub(crate) fn take(&mut self, nodes: &mut Nodes, id: Id) {
-        let Node { previous, next, size_bytes, .. } = nodes.0[id as usize];
+    pub(crate) fn take<K>(&mut self, nodes: &mut Nodes<K>, id: Id) {
+        let (previous, next, size_bytes) = {
+            let node = &nodes.0[id as usize];
+            (node.previous, node.next, node.size_bytes)
+        };
         if previous == NONE {
             self.head = next;
         } else {
@@ -109,8 +121,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_node_costs_32_bytes() {
-        // Every cached object pays this: the bound of 1.4 KiB for a small one counts on it.
-        assert_eq!(size_of::<Node>(), 32);
+    fn a_node_costs_40_bytes_at_most() {
+        // Every cached object pays this: the store counts 40 bytes into each entry's size.
+        assert_eq!(size_of::<Node<()>>(), 32);
+        assert_eq!(size_of::<Node<u64>>(), 40);
     }
 }

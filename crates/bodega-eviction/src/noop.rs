@@ -31,12 +31,20 @@ impl Eviction for Noop {
         }
     }
 
+    fn pin(&mut self, _id: Id) {}
+
+    fn unpin(&mut self, _id: Id) {}
+
     fn evict(&mut self, _hits: &mut dyn FnMut(Id) -> u32) -> Option<Id> {
         None
     }
 
-    fn admits(&self, _identity: u64, size_bytes: u64, capacity_bytes: u64) -> bool {
+    fn admits(&mut self, _identity: u64, size_bytes: u64, capacity_bytes: u64) -> bool {
         size_bytes <= capacity_bytes
+    }
+
+    fn remembers(&self, _identity: u64) -> bool {
+        false
     }
 
     fn used_bytes(&self) -> u64 {

@@ -4,26 +4,21 @@
 //! An object larger than half of the small queue would push out everything in it; it goes to main straight away,
 //! where it lives as long as others are not asked for more.
 
-use std::collections::VecDeque;
-use std::hash::{BuildHasherDefault, Hasher};
-
-use hashbrown::HashMap;
-
-use crate::links::{List, Nodes};
+use crate::ghost::Ghost;
+use crate::links::{List, Nodes, PINNED};
 use crate::{Eviction, Id};
 
 const SMALL: u8 = 0;
 const MAIN: u8 = 1;
 /// The small queue's share of the capacity.
 const SMALL_SHARE: u64 = 10;
-/// The most that the ghost remembers, whatever the capacity: some 25 MiB of memory.
-const MAX_GHOSTS: usize = 1 << 19;
 
 /// The queues.
 pub struct S3Fifo {
     nodes: Nodes,
     small: List,
     main: List,
+    pinned: List,
     small_bytes: u64,
     ghost: Ghost,
 }
@@ -36,8 +31,9 @@ impl S3Fifo {
             nodes: Nodes::default(),
             small: List::new(SMALL),
             main: List::new(MAIN),
+            pinned: List::new(PINNED),
             small_bytes: capacity_bytes / SMALL_SHARE,
-            ghost: Ghost { bound_bytes: capacity_bytes / 10 * 9, ..Ghost::default() },
+            ghost: Ghost::new(capacity_bytes),
         }
     }
 
@@ -73,7 +69,7 @@ impl Eviction for S3Fifo {
     fn insert(&mut self, id: Id, identity: u64, size_bytes: u64) {
         self.remove(id);
         self.nodes.set(id, identity, size_bytes);
-        if self.ghost.take(identity) || size_bytes > self.small_bytes / 2 {
+        if self.ghost.take(identity).is_some() || size_bytes > self.small_bytes / 2 {
             self.main.push(&mut self.nodes, id);
         } else {
             self.small.push(&mut self.nodes, id);
@@ -83,8 +79,23 @@ impl Eviction for S3Fifo {
     fn remove(&mut self, id: Id) {
         match self.nodes.get(id).map(|node| node.list) {
             Some(SMALL) => self.small.take(&mut self.nodes, id),
+            Some(PINNED) => self.pinned.take(&mut self.nodes, id),
             Some(_) => self.main.take(&mut self.nodes, id),
             None => {}
+        }
+    }
+
+    fn pin(&mut self, id: Id) {
+        if self.nodes.get(id).is_some() {
+            self.remove(id);
+            self.pinned.push(&mut self.nodes, id);
+        }
+    }
+
+    fn unpin(&mut self, id: Id) {
+        if self.nodes.get(id).is_some_and(|node| node.list == PINNED) {
+            self.pinned.take(&mut self.nodes, id);
+            self.main.push(&mut self.nodes, id);
         }
     }
 
@@ -92,93 +103,31 @@ impl Eviction for S3Fifo {
         if (self.small.bytes > self.small_bytes || self.main.len == 0)
             && let Some(id) = self.evict_small(hits)
         {
-            let (identity, size_bytes) = self.nodes.remembered(id);
-            self.ghost.put(identity, size_bytes);
+            let node = self.nodes.of(id);
+            self.ghost.put(node.identity, node.size_bytes, 1);
             return Some(id);
         }
         self.evict_main(hits).or_else(|| self.evict_small(hits))
     }
 
-    fn admits(&self, _identity: u64, size_bytes: u64, capacity_bytes: u64) -> bool {
+    fn admits(&mut self, _identity: u64, size_bytes: u64, capacity_bytes: u64) -> bool {
         size_bytes <= capacity_bytes
     }
 
+    fn remembers(&self, identity: u64) -> bool {
+        self.ghost.holds(identity)
+    }
+
     fn used_bytes(&self) -> u64 {
-        self.small.bytes + self.main.bytes
+        self.small.bytes + self.main.bytes + self.pinned.bytes
     }
 
     fn len(&self) -> usize {
-        self.small.len + self.main.len
+        self.small.len + self.main.len + self.pinned.len
     }
 
     fn overhead_bytes(&self) -> u64 {
         self.nodes.capacity_bytes() + self.ghost.memory_bytes()
-    }
-}
-
-/// Identities of those let go from probation, bounded in the bytes they had and in their number.
-#[derive(Default)]
-struct Ghost {
-    order: VecDeque<Remembered>,
-    /// The mark of an identity's place in `order`. A place with another mark is one that it has left.
-    present: HashMap<u64, u32, BuildHasherDefault<Identity>>,
-    next_mark: u32,
-    bytes: u64,
-    bound_bytes: u64,
-}
-
-/// A place in the ghost.
-struct Remembered {
-    identity: u64,
-    /// At most 4 GiB, so that a place takes 16 bytes.
-    size_bytes: u32,
-    mark: u32,
-}
-
-impl Ghost {
-    fn put(&mut self, identity: u64, size_bytes: u64) {
-        let size_bytes = u32::try_from(size_bytes).unwrap_or(u32::MAX);
-        self.next_mark = self.next_mark.wrapping_add(1);
-        self.present.insert(identity, self.next_mark);
-        self.order.push_back(Remembered { identity, size_bytes, mark: self.next_mark });
-        self.bytes += u64::from(size_bytes);
-        while self.bytes > self.bound_bytes || self.order.len() > MAX_GHOSTS {
-            let Some(oldest) = self.order.pop_front() else { return };
-            self.bytes -= u64::from(oldest.size_bytes);
-            // It may have come back and left again since: then only its later place speaks for it.
-            if self.present.get(&oldest.identity) == Some(&oldest.mark) {
-                self.present.remove(&oldest.identity);
-            }
-        }
-    }
-
-    /// Whether it is remembered; it is forgotten then (its place in the order goes when its turn comes).
-    fn take(&mut self, identity: u64) -> bool {
-        self.present.remove(&identity).is_some()
-    }
-
-    fn memory_bytes(&self) -> u64 {
-        (self.order.capacity() * size_of::<Remembered>() + self.present.allocation_size()) as u64
-    }
-}
-
-/// Identities are hashes already.
-#[derive(Default)]
-struct Identity(u64);
-
-impl Hasher for Identity {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
-        }
-    }
-
-    fn write_u64(&mut self, value: u64) {
-        self.0 = value;
     }
 }
 
@@ -208,33 +157,6 @@ mod tests {
         assert_eq!(policy.evict(&mut |_| 0), Some(0));
         policy.insert(0, 7, 10);
         assert_eq!(policy.nodes.get(0).map(|node| node.list), Some(MAIN));
-    }
-
-    #[test]
-    fn the_ghost_is_bounded() {
-        let mut policy = S3Fifo::new(1000);
-        for identity in 0..10_000 {
-            policy.insert(0, identity, 10);
-            policy.evict(&mut |_| 0);
-        }
-        assert!(policy.ghost.bytes <= 900);
-        assert!(policy.ghost.order.len() <= 90);
-    }
-
-    #[test]
-    fn one_that_left_twice_is_remembered_from_the_second_time_on() {
-        // Its first place used to speak for it still, and took the memory of the second along when it went.
-        let mut policy = S3Fifo::new(1000);
-        let pass_through = |policy: &mut S3Fifo, identity: u64| {
-            policy.insert(0, identity, 10);
-            policy.remove(0);
-            policy.ghost.put(identity, 10);
-        };
-        pass_through(&mut policy, 7);
-        (100..150).for_each(|identity| pass_through(&mut policy, identity));
-        pass_through(&mut policy, 7);
-        (200..250).for_each(|identity| pass_through(&mut policy, identity));
-        assert!(policy.ghost.take(7));
     }
 
     #[test]
