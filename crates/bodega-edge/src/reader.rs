@@ -68,6 +68,7 @@ impl Piece {
                 }
                 None
             }
+            Body::Disk(_) => None,
         }
     }
 }
@@ -85,7 +86,7 @@ impl AsRef<[u8]> for Piece {
             Held::Slice(slice) => slice.filled(),
             Held::Entry(entry) => match entry.body() {
                 Body::Inline(bytes) => bytes,
-                Body::Slices(_) => &[],
+                Body::Slices(_) | Body::Disk(_) => &[],
             },
             Held::Bytes(bytes) => bytes,
         };

@@ -1,7 +1,7 @@
 //! A stored answer: what the machine needs to decide, a prebuilt head, and the body.
 //!
 //! One allocation holds header, head and (up to `INLINE_BYTES`) body: `[EntryHead | status line, fields | note | body]`.
-//! Larger bodies are slices of 1 MiB. Entries never change; a 304 or a new configuration replaces them.
+//! Larger bodies are slices of 1 MiB, in memory or on disk. Entries never change; a 304 or a new configuration replaces them.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -14,6 +14,7 @@ use bodega_semantics::storable::Terms;
 use bodega_semantics::{Field, Head, Key, groups};
 use triomphe::ThinArc;
 
+use crate::disk::DiskBody;
 use crate::slice::Slice;
 
 thread_local! {
@@ -46,7 +47,7 @@ pub struct EntryHead {
     status_line_bytes: u8,
     head_bytes: u32,
     note_bytes: u32,
-    slices: Option<Box<SlicedBody>>,
+    apart: Option<Box<Apart>>,
     slot: AtomicU32,
     hits: AtomicU8,
 }
@@ -73,6 +74,12 @@ pub struct SlicedBody {
     pub n_bytes: u64,
 }
 
+/// A body that lies elsewhere.
+enum Apart {
+    Slices(SlicedBody),
+    Disk(Arc<DiskBody>),
+}
+
 /// The body of an entry, borrowed.
 #[derive(Clone, Copy)]
 pub enum Body<'a> {
@@ -80,6 +87,8 @@ pub enum Body<'a> {
     Inline(&'a [u8]),
     /// Slices.
     Slices(&'a SlicedBody),
+    /// On disk, as far as it is there: what reads it asks it, and may have to wait.
+    Disk(&'a Arc<DiskBody>),
 }
 
 impl<'a> Body<'a> {
@@ -89,6 +98,7 @@ impl<'a> Body<'a> {
         match self {
             Self::Inline(bytes) => bytes.len() as u64,
             Self::Slices(body) => body.n_bytes,
+            Self::Disk(body) => body.n_bytes(),
         }
     }
 
@@ -98,13 +108,14 @@ impl<'a> Body<'a> {
         self.len() == 0
     }
 
-    /// The bytes `from..to`, in the pieces they lie in.
+    /// The bytes `from..to`, in the pieces they lie in. None of a body on disk.
     pub fn pieces(self, from: u64, to: u64) -> impl Iterator<Item = &'a [u8]> {
         let bound = |n_bytes: u64| usize::try_from(n_bytes).unwrap_or(usize::MAX);
         let (from, to) = (bound(from), bound(to));
         let (inline, slices): (Option<&[u8]>, &[Arc<Slice>]) = match self {
             Self::Inline(bytes) => (Some(bytes), &[]),
             Self::Slices(body) => (None, &body.slices),
+            Self::Disk(_) => (None, &[]),
         };
         let mut start = 0;
         inline.into_iter().chain(slices.iter().map(|slice| slice.filled())).filter_map(move |piece| {
@@ -206,7 +217,14 @@ impl Entry {
     #[must_use]
     pub fn sliced(new: &NewEntry<'_>, body: SlicedBody) -> Self {
         let bytes = [new.status_line, new.block, new.note].concat();
-        Self(ThinArc::from_header_and_slice(new.header(Some(Box::new(body))), &bytes))
+        Self(ThinArc::from_header_and_slice(new.header(Some(Box::new(Apart::Slices(body)))), &bytes))
+    }
+
+    /// An entry whose body is on disk.
+    #[must_use]
+    pub fn on_disk(new: &NewEntry<'_>, body: Arc<DiskBody>) -> Self {
+        let bytes = [new.status_line, new.block, new.note].concat();
+        Self(ThinArc::from_header_and_slice(new.header(Some(Box::new(Apart::Disk(body)))), &bytes))
     }
 
     /// The same body under another head: after a 304, or when the terms were computed anew.
@@ -215,6 +233,7 @@ impl Entry {
         match self.body() {
             Body::Inline(body) => Self::inline(new, body),
             Body::Slices(body) => Self::sliced(new, body.clone()),
+            Body::Disk(body) => Self::on_disk(new, Arc::clone(body)),
         }
     }
 
@@ -233,8 +252,9 @@ impl Entry {
     /// The body.
     #[must_use]
     pub fn body(&self) -> Body<'_> {
-        match &self.slices {
-            Some(body) => Body::Slices(body),
+        match self.apart.as_deref() {
+            Some(Apart::Slices(body)) => Body::Slices(body),
+            Some(Apart::Disk(body)) => Body::Disk(body),
             None => Body::Inline(&self.bytes()[self.body_start()..]),
         }
     }
@@ -252,11 +272,12 @@ impl Entry {
     /// Bytes of memory this entry takes, with what the index and the allocator need for it.
     #[must_use]
     pub fn size_bytes(&self) -> u64 {
-        let body = match &self.slices {
-            Some(body) => {
+        let body = match self.apart.as_deref() {
+            Some(Apart::Slices(body)) => {
                 body.slices.iter().map(|slice| (slice.capacity() + SLICE_OVERHEAD_BYTES) as u64).sum::<u64>()
-                    + size_of::<SlicedBody>() as u64
+                    + size_of::<Apart>() as u64
             }
+            Some(Apart::Disk(_)) => (size_of::<Apart>() + size_of::<DiskBody>()) as u64,
             None => 0,
         };
         (size_of::<EntryHead>() + self.bytes().len() + ENTRY_OVERHEAD_BYTES) as u64 + body
@@ -295,7 +316,7 @@ impl Entry {
 }
 
 impl NewEntry<'_> {
-    fn header(&self, slices: Option<Box<SlicedBody>>) -> EntryHead {
+    fn header(&self, apart: Option<Box<Apart>>) -> EntryHead {
         EntryHead {
             key: self.key,
             marks: self.marks,
@@ -309,7 +330,7 @@ impl NewEntry<'_> {
             status_line_bytes: u8::try_from(self.status_line.len()).unwrap_or(u8::MAX),
             head_bytes: u32::try_from(self.status_line.len() + self.block.len()).unwrap_or(u32::MAX),
             note_bytes: u32::try_from(self.note.len()).unwrap_or(u32::MAX),
-            slices,
+            apart,
             slot: AtomicU32::new(NO_SLOT),
             hits: AtomicU8::new(0),
         }
