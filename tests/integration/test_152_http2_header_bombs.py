@@ -11,7 +11,7 @@ from tests.integration.bystander import MIB, holds_out
 from tests.integration.conftest import Front
 from tests.integration.http2 import Ended, Http2
 
-from bodega.testing import Origin
+from bodega.testing import Origin, wait_until
 
 LIMIT = 64 << 10
 """`max_header` of these edges, which is the default."""
@@ -109,5 +109,5 @@ def test_a_head_that_does_not_end_is_cut(front: Front, origin: Origin, authority
         payload, n_times = PIECES[piece]
         octets = ContinuationFrame(stream, payload).serialize()
         assert client.flood(repeat(octets, n_times)).was_ended
-    assert edge.count("cdn_http2_misuses_total", kind="continuation") == 1
+    wait_until(lambda: edge.count("cdn_http2_misuses_total", kind="continuation") == 1)
     assert origin.requests[1:] == []

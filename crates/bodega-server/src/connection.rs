@@ -45,6 +45,8 @@ pub(crate) enum Phase {
     Streams,
     /// HTTP/2 without any. Its task ends it with a word to the client.
     NoStreams,
+    /// The same, and the client has had the word.
+    Leaving,
 }
 
 /// A connection as its sweeper sees it.
@@ -154,10 +156,7 @@ impl Connection {
             phase if phase == Phase::Head as u8 => (timeouts.head, Shutdown::Read),
             phase if phase == Phase::Body as u8 => (timeouts.body, Shutdown::Read),
             phase if phase == Phase::Write as u8 => (timeouts.write, Shutdown::Both),
-            // One that does not take its leave is ended all the same.
-            phase if phase == Phase::NoStreams as u8 && self.has_expired() => {
-                (timeouts.idle + LEAVE_WAIT, Shutdown::Both)
-            }
+            phase if phase == Phase::Leaving as u8 => (LEAVE_WAIT, Shutdown::Both),
             phase if phase == Phase::NoStreams as u8 => {
                 if waited > timeouts.idle {
                     self.expired.store(true, Ordering::Relaxed);

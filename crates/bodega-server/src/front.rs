@@ -34,22 +34,29 @@ pub(crate) async fn read_proxy_header(thread: &Thread, connection: &Connection, 
     let socket = connection.stream.socket();
     // On the heap: a task that holds it across a wait would be as large for every connection.
     let mut seen = vec![0; proxy_protocol::MAX_V2_BYTES];
+    let mut n_taken = 0;
     let header = loop {
-        let Ok(n_seen @ 1..) = socket.peek(&mut seen).await else { return false };
-        match proxy_protocol::parse(&seen[..n_seen]) {
-            Ok(Parsed::Header(header)) => break header,
-            // What was seen is there still: only more of it is news.
-            Ok(Parsed::Incomplete) => socket.forget_readiness(),
+        // What is left there is looked at, since only the header may be taken: what follows is TLS or HTTP.
+        let Ok(n_new @ 1..) = socket.peek(&mut seen[n_taken..]).await else { return false };
+        let parsed = proxy_protocol::parse(&seen[..n_taken + n_new]);
+        let end = match &parsed {
+            Ok(Parsed::Header(header)) => header.n_bytes,
+            // All of it is the header's. With it taken, the next look waits for more, or sees the end.
+            Ok(Parsed::Incomplete) => n_taken + n_new,
             Err(_) => {
                 thread.front_metrics.handshake_failed(Failed::Proxy);
                 return false;
             }
+        };
+        // The bytes are there: the read is whole.
+        if !matches!(socket.try_read(&mut seen[n_taken..end]), Ok(n_read) if n_taken + n_read == end) {
+            return false;
+        }
+        n_taken = end;
+        if let Ok(Parsed::Header(header)) = parsed {
+            break header;
         }
     };
-    // The bytes are there: the read is whole.
-    if !matches!(socket.try_read(&mut seen[..header.n_bytes]), Ok(n_read) if n_read == header.n_bytes) {
-        return false;
-    }
     let client = header.client.map_or(connection.client(), |client| client.ip().to_canonical());
     connection.set_proxied(Proxied { client, https: header.https });
     if connection.stream.tls().is_none() {

@@ -57,7 +57,7 @@ impl Socket {
     }
 
     /// Waits for the next event before reading again, although something may be there.
-    pub(crate) fn forget_readiness(&self) {
+    fn forget_readiness(&self) {
         let forget = || -> io::Result<()> { Err(io::ErrorKind::WouldBlock.into()) };
         // The error is ours.
         let _ = on_both!(self, stream => stream.try_io(Interest::READABLE, forget));

@@ -20,6 +20,9 @@ pub(crate) enum Misuse {
     Continuation,
     /// Frames of types that nobody knows.
     Unknown,
+    /// Something else that the `h2` crate had too much of: streams that it has to reset (CVE-2025-8671), heads that unfold
+    /// to many times what may be, DATA with hardly any bytes.
+    Excess,
     /// Broke the protocol.
     Protocol,
     /// Took nothing of an answer for too long.
@@ -27,7 +30,7 @@ pub(crate) enum Misuse {
 }
 
 impl Misuse {
-    pub(crate) const ALL: [Self; 10] = [
+    pub(crate) const ALL: [Self; 11] = [
         Self::RapidReset,
         Self::Settings,
         Self::Ping,
@@ -36,6 +39,7 @@ impl Misuse {
         Self::EmptyData,
         Self::Continuation,
         Self::Unknown,
+        Self::Excess,
         Self::Protocol,
         Self::Stalled,
     ];
@@ -50,6 +54,7 @@ impl Misuse {
             Self::EmptyData => "empty_data",
             Self::Continuation => "continuation",
             Self::Unknown => "unknown_frames",
+            Self::Excess => "excess",
             Self::Protocol => "protocol",
             Self::Stalled => "stalled",
         }
@@ -63,7 +68,7 @@ impl Misuse {
             Self::RapidReset | Self::Ping | Self::Unknown => 256,
             Self::Priority => 1024,
             Self::WindowUpdate => 4096,
-            Self::Protocol | Self::Stalled => u32::MAX,
+            Self::Excess | Self::Protocol | Self::Stalled => u32::MAX,
         }
     }
 }
@@ -128,10 +133,18 @@ impl Guard {
         })
     }
 
-    /// What there was most of, measured by what is allowed.
-    pub(crate) fn leading(&self) -> Misuse {
-        let share = |misuse: &Misuse| u64::from(self.spent[*misuse as usize]) * 1_000 / u64::from(misuse.allowance());
-        COUNTED.into_iter().max_by_key(share).filter(|misuse| share(misuse) > 0).unwrap_or(Misuse::Protocol)
+    /// What the `h2` crate has ended the connection for, which has limits of its own and does not tell which.
+    pub(crate) fn excess(&self) -> Misuse {
+        let resets = self.spent[Misuse::RapidReset as usize].saturating_sub(self.n_answered);
+        if let Some(misuse) = self.misuse() {
+            misuse
+        } else if self.spent[Misuse::Continuation as usize] >= CONTINUATIONS_OF_H2 {
+            Misuse::Continuation
+        } else if resets as usize >= MAX_RESET_UNSEEN {
+            Misuse::RapidReset
+        } else {
+            Misuse::Excess
+        }
     }
 
     fn frame(&mut self) {
@@ -173,6 +186,10 @@ const COUNTED: [Misuse; N_COUNTED] = [
     Misuse::Unknown,
 ];
 const N_COUNTED: usize = 8;
+/// Streams that may be reset before they were looked at.
+pub(crate) const MAX_RESET_UNSEEN: usize = 32;
+/// The `h2` crate ends a header block in more pieces than the longest head needs, and never one in fewer.
+const CONTINUATIONS_OF_H2: u32 = 5;
 const PREFACE_BYTES: usize = 24;
 const HEAD_BYTES: usize = 9;
 /// One more change of settings is allowed for so many answers.
@@ -230,7 +247,6 @@ mod tests {
                 assert_eq!(guard.misuse(), None, "{misuse:?}");
                 guard.watch(&frame(kind, flags, payload));
                 assert_eq!(guard.misuse(), Some(misuse));
-                assert_eq!(guard.leading(), misuse);
             }
         }
     }
@@ -239,13 +255,27 @@ mod tests {
     fn what_carries_something_is_free() {
         let frames = [frame(DATA, 0, 100), frame(DATA, END_STREAM, 0), frame(HEADERS, 4, 30)].concat();
         let guard = watched(&frames.repeat(10_000), 8192);
-        assert_eq!((guard.misuse(), guard.leading()), (None, Misuse::Protocol));
+        assert_eq!(guard.misuse(), None);
     }
 
     #[test]
     fn pieces_of_header_blocks_are_counted_for_each_block() {
         let block = [frame(HEADERS, 0, 30), frame(CONTINUATION, 4, 100).repeat(2)].concat();
         assert_eq!(watched(&block.repeat(1_000), 4096).misuse(), None);
+    }
+
+    #[test]
+    fn what_the_crate_ends_is_told_by_what_came() {
+        for (frames, excess) in [
+            (frame(SETTINGS, 0, 6).repeat(3), Misuse::Excess),
+            (frame(SETTINGS, 0, 6).repeat(33), Misuse::Settings),
+            (frame(RST_STREAM, 0, 4).repeat(31), Misuse::Excess),
+            (frame(RST_STREAM, 0, 4).repeat(32), Misuse::RapidReset),
+            (frame(CONTINUATION, 0, 100).repeat(5), Misuse::Continuation),
+            (frame(DATA, 8, 256).repeat(1000), Misuse::Excess),
+        ] {
+            assert_eq!(watched(&frames, 4096).excess(), excess);
+        }
     }
 
     #[test]

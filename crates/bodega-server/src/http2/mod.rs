@@ -11,6 +11,8 @@ mod head;
 mod request;
 pub(crate) mod serve;
 mod stream;
+#[cfg(test)]
+mod tests;
 mod turns;
 mod wire;
 

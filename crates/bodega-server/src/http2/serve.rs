@@ -17,7 +17,7 @@ use h2::{RecvStream, SendStream};
 use crate::access_log::Line;
 use crate::connection::{Connection, Phase};
 use crate::http2::chunk::Chunk;
-use crate::http2::guard::Misuse;
+use crate::http2::guard::{MAX_RESET_UNSEEN, Misuse};
 use crate::http2::request::{self, Wrong};
 use crate::http2::stream::{Done, Sending, Shared, Waiting, send_head};
 use crate::http2::turns::Turns;
@@ -120,6 +120,9 @@ impl Front {
             Poll::Ready(Err(_)) => return Poll::Ready(false),
             Poll::Ready(Ok(())) if is_over => return Poll::Ready(is_whole),
             Poll::Ready(Ok(())) if self.h2.has_streams() => self.connection.enter_anew(Phase::Streams, tick),
+            Poll::Ready(Ok(())) if self.is_ending => self.connection.enter_anew(Phase::Leaving, tick),
+            // What was answered at once has left no stream behind.
+            Poll::Ready(Ok(())) if n_requests > 0 => self.connection.enter(Phase::NoStreams, tick),
             Poll::Ready(Ok(())) => self.connection.enter_anew(Phase::NoStreams, tick),
             // The time runs anew with everything that the client takes.
             Poll::Pending if self.shared.wire.has_moved() => self.connection.enter(Phase::Write, tick),
@@ -149,7 +152,7 @@ impl Front {
         }
         match error.reason() {
             Some(h2::Reason::NO_ERROR) | None => {}
-            Some(h2::Reason::ENHANCE_YOUR_CALM) => metrics.misused(self.shared.wire.leading()),
+            Some(h2::Reason::ENHANCE_YOUR_CALM) => metrics.misused(self.shared.wire.excess()),
             Some(_) => metrics.misused(Misuse::Protocol),
         }
     }
@@ -269,8 +272,7 @@ const STREAM_WINDOW_BYTES: u32 = 256 * 1024;
 const CONNECTION_WINDOW_BYTES: u32 = 1024 * 1024;
 /// How much of one answer the `h2` crate queues.
 const QUEUED_BYTES: usize = 256 * 1024;
-/// Streams that may be reset before they were looked at, and streams of which it is remembered that they were reset.
-const MAX_RESET_UNSEEN: usize = 32;
+/// Streams of which it is remembered that they were reset.
 const MAX_RESET_REMEMBERED: usize = 64;
 /// Requests that are taken before others on the thread have their turn.
 const REQUESTS_A_TURN: usize = 128;

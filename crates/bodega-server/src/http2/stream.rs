@@ -218,10 +218,12 @@ impl Writer<'_> {
             let n_bytes = self.capacity((total - at).min(PORTION_BYTES)).await?;
             self.turn().await?;
             let chunk = Chunk::part(&piece, at, at + n_bytes, &self.shared.turns);
-            self.stream.send_data(chunk, false).map_err(|_| Reason::ClientGone)?;
+            let queued = self.stream.send_data(chunk, false);
+            // Also where the client has just taken the stream back: others wait for their turn.
+            self.rank = self.shared.turns.after(self.rank, self.priority);
+            queued.map_err(|_| Reason::ClientGone)?;
             at += n_bytes;
             self.sent_bytes += n_bytes as u64;
-            self.rank = self.shared.turns.after(self.rank, self.priority);
         }
         Ok(())
     }

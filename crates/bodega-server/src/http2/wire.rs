@@ -30,6 +30,8 @@ struct State {
     ahead: Vec<u8>,
     /// How much may still be read in this turn.
     readable_bytes: usize,
+    /// How much may still be written in this turn.
+    writable_bytes: usize,
     /// How much is asked of the socket at once: more while a client sends much, so that others take little memory.
     read_bytes: usize,
     guard: Guard,
@@ -42,8 +44,14 @@ impl Wire {
     /// The wire of a connection of which `ahead` has been read already.
     pub(crate) fn new(connection: Arc<Connection>, ahead: Vec<u8>) -> Self {
         let guard = Guard::default();
-        let state =
-            State { gathered: Vec::new(), ahead, readable_bytes: READ_BYTES_A_TURN, read_bytes: FEW_BYTES, guard };
+        let state = State {
+            gathered: Vec::new(),
+            ahead,
+            readable_bytes: READ_BYTES_A_TURN,
+            writable_bytes: WRITE_BYTES_A_TURN,
+            read_bytes: FEW_BYTES,
+            guard,
+        };
         Self { connection, state: Mutex::new(state), moved: AtomicBool::new(false) }
     }
 
@@ -70,9 +78,11 @@ impl Wire {
         self.moved.swap(false, Ordering::Relaxed)
     }
 
-    /// Another turn: as much may be read again.
+    /// Another turn: as much may be read and written again.
     pub(crate) fn begin_turn(&self) {
-        self.state.lock().readable_bytes = READ_BYTES_A_TURN;
+        let mut state = self.state.lock();
+        state.readable_bytes = READ_BYTES_A_TURN;
+        state.writable_bytes = WRITE_BYTES_A_TURN;
     }
 
     /// What the client does too much of.
@@ -80,9 +90,9 @@ impl Wire {
         self.state.lock().guard.misuse()
     }
 
-    /// What it did most of.
-    pub(crate) fn leading(&self) -> Misuse {
-        self.state.lock().guard.leading()
+    /// What the `h2` crate had too much of.
+    pub(crate) fn excess(&self) -> Misuse {
+        self.state.lock().guard.excess()
     }
 
     /// Work that was done for the client allows it more of what asks for none.
@@ -124,8 +134,15 @@ impl Wire {
 
     fn poll_gather(&self, context: &mut Context<'_>, pieces: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
         let mut state = self.state.lock();
+        if state.writable_bytes == 0 {
+            // Others on this thread have their turn, and this connection comes back.
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        let state = &mut *state;
         let gathered = &mut state.gathered;
         let total = pieces.iter().map(|piece| piece.len()).sum::<usize>();
+        state.writable_bytes = state.writable_bytes.saturating_sub(total);
         let held = gathered.len() + total;
         let Some(session) = self.connection.stream.tls() else {
             while gathered.len() >= UNSENT_BYTES {
@@ -265,6 +282,8 @@ const FEW_BYTES: usize = 1024;
 const MANY_BYTES: usize = 64 * 1024;
 /// How much is read before others on the thread have their turn.
 const READ_BYTES_A_TURN: usize = 256 * 1024;
+/// The same for what is written: bursts of one connection stay small beside what the network takes at once.
+const WRITE_BYTES_A_TURN: usize = 64 * 1024;
 /// What an idle connection may keep for gathering.
 const KEPT_BYTES: usize = 2 * 1024;
 const MAX_PIECES: usize = 8;
