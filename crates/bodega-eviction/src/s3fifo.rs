@@ -33,7 +33,7 @@ impl S3Fifo {
             main: List::new(MAIN),
             pinned: List::new(PINNED),
             small_bytes: capacity_bytes / SMALL_SHARE,
-            ghost: Ghost::new(capacity_bytes),
+            ghost: Ghost::new(capacity_bytes / 10 * 9),
         }
     }
 

@@ -15,7 +15,7 @@ impl SecondRequest {
     /// Before `policy`, for a cache of `capacity_bytes`.
     #[must_use]
     pub fn new(policy: Box<dyn Eviction>, capacity_bytes: u64) -> Self {
-        Self { policy, asked: Ghost::new(capacity_bytes) }
+        Self { policy, asked: Ghost::new(capacity_bytes / 10 * 18) }
     }
 
     /// Whether this is the second request within the window. The first one opens it.
