@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from typing import Any
@@ -81,6 +82,16 @@ def test_a_preface_that_does_not_come_whole_ends_in_time(front: Front, origin: O
             client.goodbye()
 
 
+def test_a_head_in_pieces_that_do_not_come_ends_in_time(front: Front, origin: Origin, authority: Authority) -> None:
+    edge = front(origin, idle_timeout_seconds=1.0)
+    with holds_out(edge, authority.trusting(), more_bytes=16 * MIB), ExitStack() as stack:
+        clients = [stack.enter_context(Http2(edge.tls, authority.trusting())) for _ in range(50)]
+        for client in clients:
+            client.send(HeadersFrame(client.stream(), client.encode(client.head("/b")), flags=["END_STREAM"]))
+        for client in clients:
+            client.goodbye()
+
+
 def test_a_head_that_comes_piece_by_piece_has_the_same_time(front: Front, origin: Origin, authority: Authority) -> None:
     edge = front(origin, idle_timeout_seconds=1.0)
     n_sent, pause = 0, threading.Event()
@@ -114,6 +125,20 @@ def test_a_body_that_stalls_is_given_up(front: Front, origin: Origin, authority:
             answer = client.answer(stream)
             assert answer.reset is not None or answer.status in (400, 408)
             assert client.ask("/a").status == 200
+
+
+def test_a_connection_that_is_used_is_not_idle(front: Front, origin: Origin, authority: Authority) -> None:
+    """Hits begin and end within one turn: they did not count as use."""
+    edge = front(origin, idle_timeout_seconds=1.0)
+    with Http2(edge.tls, authority.trusting()) as idle, Http2(edge.tls, authority.trusting()) as used:
+        waiting = threading.Thread(target=idle.goodbye)
+        waiting.start()
+        # Once the idle one has been ended, the used one has lasted as long; and then that time again.
+        for _ in range(2):
+            began = time.monotonic()
+            while waiting.is_alive() or time.monotonic() - began < 1.5:
+                assert used.ask("/a").status == 200
+                waiting.join(0.05)
 
 
 def test_an_idle_connection_is_told_that_it_ends(front: Front, origin: Origin, authority: Authority) -> None:
