@@ -65,6 +65,9 @@ class Origin:
         self._open: set[socket.socket] = set()
         self._listener: socket.socket | None = None
         self._stopping = threading.Event()
+        self.takes_bodies = threading.Event()
+        """While it is cleared, bodies of requests are left where they are, after what was read before."""
+        self.takes_bodies.set()
 
     def start(self) -> Self:
         """Listen; after `stop` on the same port again."""
@@ -181,7 +184,7 @@ class Origin:
                 with self._lock:
                     self._open.add(connection)
                 try:
-                    self._serve(_Connection(connection, number, stopping))
+                    self._serve(_Connection(connection, number, stopping, self.takes_bodies))
                 finally:
                     with self._lock:
                         self._open.discard(connection)
@@ -227,10 +230,13 @@ _NOT_FOUND = Answer(b"there is no script for this path\n", status=404)
 class _Connection:
     """One connection: reads requests, writes answers."""
 
-    def __init__(self, connection: socket.socket, number: int, stopping: threading.Event) -> None:
+    def __init__(
+        self, connection: socket.socket, number: int, stopping: threading.Event, takes_bodies: threading.Event
+    ) -> None:
         self._socket = connection
         self._number = number
         self._stopping = stopping
+        self._takes_bodies = takes_bodies
         self._input = connection.makefile("rb")
 
     def read_head(self) -> list[str] | None:
@@ -257,6 +263,7 @@ class _Connection:
     def _read(self, n_bytes: int, count: Callable[[int], None]) -> bytes:
         body = bytearray()
         while len(body) < n_bytes:
+            self._wait(self._takes_bodies)
             piece = self._input.read1(min(65_536, n_bytes - len(body)))
             if not piece:
                 raise EOFError("a body that broke off")
