@@ -3,6 +3,7 @@
     BodegaError
     ├── ConfigInvalid      a declaration, file, option or variable that cannot be used (also a ValueError)
     ├── SelectorInvalid    a selector of an invalidation that means nothing (also a ValueError)
+    ├── InvalidationRefused  an edge cannot forget any more of this kind now
     ├── SnapshotInvalid    a compiled configuration that the native core refuses
     ├── EdgeError
     │   ├── EdgeClosed     the edge is not running, is stopped, or belongs to another process
@@ -39,6 +40,7 @@ __all__ = [
     "EdgeError",
     "EdgeNotFound",
     "HandoverFailed",
+    "InvalidationRefused",
     "KeyPath",
     "OriginError",
     "OriginTimeout",
@@ -183,6 +185,13 @@ class SelectorInvalid(BodegaError, ValueError):
         """Keep the selector beside what was wrong with it."""
         super().__init__(what, hint=hint)
         self.selector = selector
+
+
+class InvalidationRefused(BodegaError):
+    """An edge has as many live pattern rules as it may have; nothing was forgotten.
+
+    It tests what is stored against them in the background, so that there is room again a little later.
+    """
 
 
 class SnapshotInvalid(BodegaError):

@@ -17,16 +17,18 @@ impl Edge {
             return;
         }
         let host = key::normalize_host(&request.authority);
-        self.invalidate_url(&host, &request.path, None);
-        self.invalidate_groups(&host, answer);
         let asked = Asked {
             scheme: self.settings.scheme(&request.fields, request.peer, request.https).name(),
             authority: &request.authority,
             path: &request.path,
         };
+        let snapshot = self.snapshot.load();
+        let mut targets = self.url_targets(&snapshot, &host, &request.path, None);
+        targets.extend(self.groups_to_forget(&host, answer));
         for (path, query) in affected::named(&asked, &answer.fields) {
-            self.invalidate_url(&host, &path, query.as_deref());
+            targets.extend(self.url_targets(&snapshot, &host, &path, query.as_deref()));
         }
+        self.forget(targets, self.now());
     }
 }
 

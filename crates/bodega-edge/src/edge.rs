@@ -76,10 +76,11 @@ impl Edge {
     #[must_use]
     pub fn new(settings: EdgeSettings, memory: Memory, snapshot: Snapshot, clock: Arc<dyn Clock>) -> Self {
         let via = format!("1.1 {}", settings.name);
+        let secret = settings.secret;
         Self {
             settings,
             memory: Arc::new(memory),
-            invalidations: Invalidations::new(),
+            invalidations: Invalidations::new(secret),
             snapshot: ArcSwap::from_pointee(snapshot),
             collapse: Collapse::new(),
             variants: Mutex::new(()),

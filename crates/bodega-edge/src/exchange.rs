@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bodega_semantics::cache_control::{CacheControl, Qualified};
 use bodega_semantics::forwarding::Scheme;
-use bodega_semantics::key::{self, UrlMarks};
+use bodega_semantics::key;
 use bodega_semantics::path::Paths;
 use bodega_semantics::{Field, Fields, Head, Key, Outcome, Reason, Timestamp, forwarding};
 use bodega_snapshot::{Behavior, Distribution, Hsts, Snapshot};
@@ -199,7 +199,6 @@ pub struct Pending {
     pub(crate) behavior: Option<Arc<Behavior>>,
     pub(crate) primary: Key,
     pub(crate) key: Key,
-    pub(crate) marks: UrlMarks,
     /// Distribution and URL, as an entry's note has them.
     pub(crate) note: Arc<[u8]>,
     pub(crate) user_fields: bool,
@@ -345,27 +344,22 @@ impl<'a> Exchange<'a> {
         self.user_fields = upstream::has_user_fields(&behavior.policy, self.request, self.request.query);
     }
 
-    /// The identity of the URL, and its words, for invalidation. Nothing on the way of a hit needs them: entries carry
-    /// their own.
-    fn subject(&self) -> (UrlMarks, Arc<[u8]>) {
-        let (Some(behavior), Some(distribution)) = (self.behavior, self.distribution) else {
-            return (UrlMarks { path: 0, url: 0 }, Arc::default());
-        };
+    /// What the URL is in words, for invalidation. Nothing on the way of a hit needs them: entries carry their own.
+    fn note(&self) -> Arc<[u8]> {
+        let (Some(behavior), Some(distribution)) = (self.behavior, self.distribution) else { return Arc::default() };
         let keying = Keying::of(distribution, behavior, self.scheme, &self.host, &self.paths, self.request.query);
-        (keying.marks(&self.worker.edge.settings.secret), keying.note(distribution))
+        keying.note(distribution)
     }
 
     /// What the asynchronous part starts from, for a request that goes on by itself beside this one.
     pub(crate) fn pending_for(&self, step: Step, entry: Option<Entry>) -> Pending {
-        let (marks, note) = self.subject();
         Pending {
             step,
             snapshot: Arc::clone(self.snapshot),
             behavior: self.behavior.map(Arc::clone),
             primary: self.primary,
             key: self.key,
-            marks,
-            note,
+            note: self.note(),
             user_fields: self.user_fields,
             insists: self.insists(),
             entry,

@@ -8,7 +8,6 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use bodega_semantics::key::UrlMarks;
 use bodega_semantics::partial::Run;
 use bodega_semantics::{Fields, Key, Outcome, Reason, Timestamp};
 use bodega_store::{Entry, Slice};
@@ -20,7 +19,6 @@ use crate::fetch::{FetchAnswer, FetchError};
 /// A fill under way, or just ended.
 pub struct Fill {
     pub(crate) key: Key,
-    pub(crate) marks: UrlMarks,
     /// Distribution and URL, as an entry's note has them.
     pub(crate) note: Arc<[u8]>,
     /// The sequence number when the request to the origin began.
@@ -106,10 +104,9 @@ pub(crate) enum Look {
 }
 
 impl Fill {
-    pub(crate) fn new(key: Key, marks: UrlMarks, note: Arc<[u8]>, stamp: u64) -> Self {
+    pub(crate) fn new(key: Key, note: Arc<[u8]>, stamp: u64) -> Self {
         Self {
             key,
-            marks,
             note,
             stamp,
             variant: OnceLock::new(),

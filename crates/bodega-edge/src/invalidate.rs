@@ -1,104 +1,131 @@
-//! Forgetting by selector: everything, or a URL.
+//! Forgetting: from selectors to what of the store they reach.
 
+use std::borrow::Cow;
 use std::fmt;
+use std::sync::Arc;
 
-use bodega_semantics::key;
 use bodega_semantics::path::Paths;
+use bodega_semantics::{Timestamp, key};
+use bodega_snapshot::{Distribution, Snapshot};
+use bodega_store::invalidate::TooManyRules;
+pub use bodega_store::invalidate::event::Force;
+use bodega_store::invalidate::event::{Event, Target};
 
 use crate::edge::Edge;
+pub use crate::selector::{Selector, SelectorError};
 
-/// What is to be forgotten.
+/// Why nothing was forgotten.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Selector {
-    /// Everything.
-    All,
-    /// One URL: with a query exactly that one, without a query the path with every query.
-    Url {
-        /// The host, lower case, without port.
-        host: String,
-        /// The path.
-        path: String,
-        /// The query, if the URL has one.
-        query: Option<String>,
-    },
+pub enum InvalidateError {
+    /// What was written selects nothing.
+    Selector(SelectorError),
+    /// There are as many pattern rules as may be; later there will be room.
+    TooManyRules(TooManyRules),
 }
 
-/// A selector that could not be read.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SelectorError(String);
-
-impl fmt::Display for SelectorError {
+impl fmt::Display for InvalidateError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&self.0)
+        match self {
+            Self::Selector(error) => error.fmt(formatter),
+            Self::TooManyRules(error) => error.fmt(formatter),
+        }
     }
 }
 
-impl std::error::Error for SelectorError {}
-
-impl Selector {
-    /// Reads `all` or a URL.
-    ///
-    /// # Errors
-    /// When it is neither; the message says what would be right.
-    pub fn parse(text: &str) -> Result<Self, SelectorError> {
-        if text == "all" {
-            return Ok(Self::All);
-        }
-        let Some((_, rest)) = text.split_once("://").filter(|(scheme, _)| matches!(*scheme, "http" | "https")) else {
-            return Err(SelectorError(format!(
-                "selector {text:?} is neither `all` nor a URL such as `https://shop.example.com/images/a.webp`"
-            )));
-        };
-        let rest = rest.split('#').next().unwrap_or_default();
-        let (authority, target) = rest.find(['/', '?']).map_or((rest, "/"), |at| rest.split_at(at));
-        let (path, query) = target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
-        let host = key::normalize_host(authority).into_owned();
-        // A port or a dot alone is no host either: nothing would be forgotten, and nobody told.
-        if host.is_empty() {
-            return Err(SelectorError(format!("selector {text:?} names no host")));
-        }
-        Ok(Self::Url {
-            host,
-            path: if path.is_empty() { "/".to_owned() } else { path.to_owned() },
-            query: query.map(ToOwned::to_owned),
-        })
-    }
-}
+impl std::error::Error for InvalidateError {}
 
 impl Edge {
-    /// Forgets what `selectors` name, in order. Returns the number of the last event.
-    pub fn invalidate(&self, selectors: &[Selector]) -> u64 {
-        let mut sequence = self.invalidations.sequence();
-        for selector in selectors {
-            sequence = match selector {
-                Selector::All => self.invalidations.invalidate_all(),
-                Selector::Url { host, path, query } => self.invalidate_url(host, path, query.as_deref()),
-            };
-        }
-        sequence
+    /// Forgets what `selectors`, as they are written, name: all of them or, in case of an error, none.
+    ///
+    /// # Errors
+    /// If one cannot be read, or if there is no room for more pattern rules.
+    pub fn invalidate_written(&self, selectors: &[String], force: Force) -> Result<u64, InvalidateError> {
+        let selectors = selectors.iter().map(|text| Selector::parse(text)).collect::<Result<Vec<_>, _>>();
+        self.invalidate(&selectors.map_err(InvalidateError::Selector)?, force).map_err(InvalidateError::TooManyRules)
     }
 
-    pub(crate) fn invalidate_url(&self, host: &str, path: &str, query: Option<&str>) -> u64 {
+    /// Forgets what `selectors` name, in order. Returns the number of the last event.
+    ///
+    /// # Errors
+    /// If that needs more pattern rules than there may be; nothing is forgotten then.
+    pub fn invalidate(&self, selectors: &[Selector], force: Force) -> Result<u64, TooManyRules> {
+        self.invalidations.apply(&self.events(selectors, force), self.now())
+    }
+
+    fn events(&self, selectors: &[Selector], force: Force) -> Vec<Event> {
+        let snapshot = self.snapshot.load();
+        let targets = selectors.iter().flat_map(|selector| self.targets(&snapshot, selector));
+        targets.map(|target| Event { target, force }).collect()
+    }
+
+    fn targets(&self, snapshot: &Snapshot, selector: &Selector) -> Vec<Target> {
+        let secret = &self.settings.secret;
+        match selector {
+            Selector::All => vec![Target::All],
+            Selector::Url { host, path, query } => self.url_targets(snapshot, host, path, query.as_deref()),
+            Selector::Prefix { host, path } => {
+                let is_folder = path.ends_with('/') && path.matches('/').count() <= key::MAX_FOLDERS;
+                let target = |scope: &str| match key::folder_marks(secret, scope, path).last() {
+                    Some(mark) if is_folder => Target::Folder(mark),
+                    _ => Target::Urls(format!("{scope}{path}*").into()),
+                };
+                let named = if is_folder { every_scope(snapshot, host) } else { scopes(snapshot, host) };
+                named.into_iter().flatten().map(target).collect()
+            }
+            Selector::Glob(pattern) => {
+                let (host, path) = pattern.split_at(pattern.find('/').unwrap_or(pattern.len()));
+                let named = scopes(snapshot, host).into_iter().flatten();
+                named.map(|scope| Target::Urls(format!("{scope}{path}").into())).collect()
+            }
+            Selector::Tag(tag) if tag.contains('*') => vec![Target::Tags(tag.as_str().into())],
+            Selector::Tag(tag) => vec![Target::Tag(key::tag_mark(secret, tag))],
+            Selector::Model(name) => {
+                let tag = format!("model:{name}");
+                let mut targets = vec![Target::Tag(key::tag_mark(secret, &tag))];
+                if name.contains('*') {
+                    targets = vec![Target::Tags(tag.into())];
+                } else if !name.contains('@') {
+                    targets.push(Target::Tags(format!("{tag}@*").into()));
+                }
+                targets
+            }
+            Selector::Distribution(name) => vec![Target::Distribution(key::distribution_mark(secret, name))],
+        }
+    }
+
+    pub(crate) fn url_targets(&self, snapshot: &Snapshot, host: &str, path: &str, query: Option<&str>) -> Vec<Target> {
         // A path that is refused has no entries under any form of it.
         let paths = Paths::of(path).unwrap_or(Paths::NONE);
         let path = &*paths.normal;
-        let snapshot = self.snapshot.load();
-        let distribution = snapshot.distribution(host);
-        // Where the host is not in the key, entries go by the distribution's name.
-        let scopes = [Some(host), distribution.map(|distribution| distribution.name.as_str())];
-        let behavior = distribution.and_then(|distribution| distribution.behavior("GET", paths.matched()));
-        let mut sequence = self.invalidations.sequence();
-        for scope in scopes.into_iter().flatten() {
-            let mark = match query {
-                None => key::url_marks(&self.settings.secret, scope, path, "").path,
-                Some(query) => {
-                    // What the behavior leaves out of the key is left out of the identity, too.
-                    let kept = behavior.map_or(query.into(), |behavior| key::keyed_query(&behavior.policy.key, query));
-                    key::url_marks(&self.settings.secret, scope, path, &kept).url
-                }
-            };
-            sequence = self.invalidations.invalidate_mark(mark);
-        }
-        sequence
+        let behavior = snapshot.distribution(host).and_then(|found| found.behavior("GET", paths.matched()));
+        let mark = |scope: &str| match query {
+            None => key::url_marks(&self.settings.secret, scope, path, "").path,
+            Some(query) => {
+                // What the behavior leaves out of the key is left out of the identity, too.
+                let kept = behavior.map_or(Cow::Borrowed(query), |found| key::keyed_query(&found.policy.key, query));
+                key::url_marks(&self.settings.secret, scope, path, &kept).url
+            }
+        };
+        every_scope(snapshot, host).into_iter().flatten().map(|scope| Target::Key(mark(scope))).collect()
     }
+
+    /// Applies what a client's request has made obsolete.
+    pub(crate) fn forget(&self, targets: Vec<Target>, now: Timestamp) {
+        let events: Vec<Event> = targets.into_iter().map(|target| Event { target, force: Force::Hard }).collect();
+        // None of these is a rule, and there is always room for the others.
+        let _ = self.invalidations.apply(&events, now);
+    }
+}
+
+/// What may stand for `host` in keys: itself, or the distribution's name where a behavior leaves the host out, now or in
+/// an earlier configuration that may come back.
+fn every_scope<'s>(snapshot: &'s Snapshot, host: &'s str) -> [Option<&'s str>; 2] {
+    [Some(host), snapshot.distribution(host).map(|distribution| distribution.name.as_str())]
+}
+
+/// The same as it is now, for rules, of which there are few.
+fn scopes<'s>(snapshot: &'s Snapshot, host: &'s str) -> [Option<&'s str>; 2] {
+    let leaves_out =
+        |distribution: &&Arc<Distribution>| distribution.behaviors.iter().any(|behavior| !behavior.policy.key.host);
+    [Some(host), snapshot.distribution(host).filter(leaves_out).map(|distribution| distribution.name.as_str())]
 }

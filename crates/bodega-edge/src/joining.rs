@@ -5,8 +5,8 @@ use std::sync::Arc;
 use bodega_semantics::storable::RequestFacts;
 use bodega_semantics::{Key, Outcome, Reason, deception, reuse, vary};
 use bodega_snapshot::Action;
-use bodega_store::Entry;
 use bodega_store::entry::Kind;
+use bodega_store::{Entry, Note};
 
 use crate::collapse::Entered;
 use crate::exchange::{Found, Journey};
@@ -41,14 +41,12 @@ pub(crate) fn enter(journey: &mut Journey) -> Option<(Arc<Fill>, bool)> {
     // A request that begins after a purge never joins a fill that began before it.
     let now = worker.now();
     let may_join = |fill: &Fill| {
-        edge.invalidations.allows(fill.stamp, &fill.marks)
-            // What it will be a group of is not known yet.
-            && edge.invalidations.allows_every_group(fill.stamp)
+        edge.invalidations.allows_to_join(fill.stamp, Note(&fill.note))
             && fill.is_joinable(now)
             && !(pending.insists && fill.has_head())
     };
     let key = plan.as_ref().map_or(pending.key, |plan| plan.key);
-    match edge.collapse.enter(key, may_join, || Fill::new(key, pending.marks, Arc::clone(&pending.note), stamp)) {
+    match edge.collapse.enter(key, may_join, || Fill::new(key, Arc::clone(&pending.note), stamp)) {
         Entered::Join(fill) => {
             fill.count_joined();
             Some((fill, false))
@@ -69,8 +67,8 @@ pub(crate) fn enter(journey: &mut Journey) -> Option<(Arc<Fill>, bool)> {
                 plan.add_to(&mut fetch, &request.fields);
             }
             // What has been forgotten since it was found would come back under this fill's stamp.
-            let is_held = |entry: &Entry| edge.invalidations.allows(entry.stamp, &entry.marks);
-            let previous = pending.entry.clone().or_else(|| plan.as_ref()?.previous()).filter(is_held);
+            let previous = pending.entry.clone().or_else(|| plan.as_ref()?.previous());
+            let previous = previous.filter(|entry| edge.may_use(entry));
             if let Some(previous) = &previous {
                 upstream::add_validators(&mut fetch, previous);
                 fetch.has_fallback = reuse::may_serve_on_error(&previous.terms, now);
@@ -109,14 +107,12 @@ fn stored_meanwhile(journey: &Journey) -> Option<Entry> {
     if pending.entry.is_some() || pending.user_fields || pending.insists {
         return None;
     }
-    worker.edge.memory.peek(pending.key).filter(|entry| {
-        entry.kind == Kind::Answer
-            && entry.revision == pending.snapshot.revision
-            && entry.terms.expires > worker.now()
-            && !entry.terms.always_validate
-            && worker.edge.invalidations.allows(entry.stamp, &entry.marks)
-            && worker.edge.allows_groups(entry)
-    })
+    let entry = worker.edge.usable(worker.edge.memory.peek(pending.key)?)?;
+    let answers = entry.kind == Kind::Answer
+        && entry.revision == pending.snapshot.revision
+        && entry.terms.expires > worker.now()
+        && !entry.terms.always_validate;
+    answers.then_some(entry)
 }
 
 /// The key of this request's own variant, if a 304 has made of the entry that of another.

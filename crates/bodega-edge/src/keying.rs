@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use bodega_semantics::forwarding::Scheme;
-use bodega_semantics::key::{self, KeyParts, KeySecret, UrlMarks};
+use bodega_semantics::key::{self, KeyParts, KeySecret};
 use bodega_semantics::path::Paths;
 use bodega_semantics::{Head, Key};
 use bodega_snapshot::{Behavior, Distribution};
@@ -54,10 +54,6 @@ impl<'a> Keying<'a> {
             query: &self.query,
         };
         key::key(secret, &parts, &self.behavior.policy.key, request)
-    }
-
-    pub(crate) fn marks(&self, secret: &KeySecret) -> UrlMarks {
-        key::url_marks(secret, self.host, self.path, &self.query)
     }
 
     /// What it is in words: the distribution, and the URL as the key has it.

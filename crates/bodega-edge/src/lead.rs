@@ -95,11 +95,10 @@ pub(crate) async fn run(mut lead: Lead, mut fetch: FetchRequest, last: &mut Opti
                 }
             }
         }
-        if let Some(previous) = &lead.previous
-            && matches!(answer.status, 500 | 502 | 503 | 504)
-            && lead.may_stand_in(previous, response_time)
+        if matches!(answer.status, 500 | 502 | 503 | 504)
+            && let Some(entry) = lead.stand_in(response_time)
         {
-            return lead.resolve_entry(previous.clone(), Outcome::Stale, Reason::IfError, Some(answer.status), true);
+            return lead.resolve_entry(entry, Outcome::Stale, Reason::IfError, Some(answer.status), true);
         }
         match lead.check(answer, request_time, response_time) {
             Checked::Whole(answer) => return lead.receive(answer, request_time, response_time).await,
@@ -118,21 +117,17 @@ pub(crate) async fn run(mut lead: Lead, mut fetch: FetchRequest, last: &mut Opti
 impl Lead {
     pub(crate) fn fail(self, error: FetchError, now: Timestamp) {
         self.leave();
-        match self.previous {
-            Some(ref previous) if self.may_stand_in(previous, now) => {
-                let previous = previous.clone();
-                self.resolve_entry(previous, Outcome::Stale, Reason::IfError, None, true);
-            }
-            _ => self.fill.resolve(Resolved::Failed(error)),
+        match self.stand_in(now) {
+            Some(entry) => self.resolve_entry(entry, Outcome::Stale, Reason::IfError, None, true),
+            None => self.fill.resolve(Resolved::Failed(error)),
         }
     }
 
-    /// Whether what is stored may answer in place of an origin that failed: not what has been forgotten meanwhile.
-    fn may_stand_in(&self, previous: &Entry, now: Timestamp) -> bool {
-        let (invalidations, since) = (&self.worker.edge.invalidations, self.fill.stamp);
-        reuse::may_serve_on_error(&previous.terms, now)
-            && invalidations.allows(since, &previous.marks)
-            && (!previous.has_groups || invalidations.allows_every_group(since))
+    /// What is stored, if it may answer in place of an origin that failed: not what has been forgotten meanwhile.
+    fn stand_in(&self, now: Timestamp) -> Option<Entry> {
+        let previous = self.previous.as_ref().filter(|previous| reuse::may_serve_on_error(&previous.terms, now))?;
+        let entry = self.worker.edge.usable(previous.clone())?;
+        reuse::may_serve_on_error(&entry.terms, now).then_some(entry)
     }
 
     pub(crate) fn resolve_entry(
@@ -215,7 +210,6 @@ impl Lead {
     pub(crate) fn marker(&self, kind: Kind, key: Key, stamp: u64, terms: Terms, for_user: bool, body: &[u8]) -> Entry {
         let new = NewEntry {
             key,
-            marks: self.fill.marks,
             stamp,
             terms,
             revision: self.snapshot.revision,
@@ -238,7 +232,7 @@ impl Lead {
     /// Stores unless something that began later is there already, or it was invalidated meanwhile.
     pub(crate) fn store(&self, entry: Entry) -> bool {
         let edge = &self.worker.edge;
-        if !edge.invalidations.allows(entry.stamp, &entry.marks) || !edge.allows_groups(&entry) {
+        if !edge.may_use(&entry) {
             return false;
         }
         if edge.memory.peek(entry.key).is_some_and(|other| other.stamp > entry.stamp) {
@@ -357,7 +351,6 @@ impl Lead {
         crate::respond::write_status_line(&mut status_line, head.status);
         make(&NewEntry {
             key,
-            marks: self.fill.marks,
             stamp: self.fill.stamp,
             terms: head.terms,
             revision: self.snapshot.revision,

@@ -28,10 +28,12 @@ pub mod reader;
 mod refresh;
 mod respond;
 mod resume;
+mod selector;
 mod sink;
 pub mod step;
 mod steps;
 mod upstream;
+mod usable;
 mod variants;
 
 pub use answer::{Answer, AnswerHead, BodyPlan};

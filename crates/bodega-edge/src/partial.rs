@@ -88,11 +88,8 @@ pub(crate) fn find(exchange: &mut Exchange<'_>, reuse: impl FnOnce(&mut Exchange
         return None;
     }
     let edge = &worker.edge;
-    let mut entry = edge.memory.get(partial::key(exchange.key)).filter(|entry| entry.kind == Kind::Part)?;
-    if !edge.invalidations.allows(entry.stamp, &entry.marks) || !exchange.allows_groups(&entry) {
-        edge.memory.remove(&entry);
-        return None;
-    }
+    let found = edge.memory.get(partial::key(exchange.key)).filter(|entry| entry.kind == Kind::Part)?;
+    let mut entry = edge.usable(found)?;
     if entry.revision != exchange.snapshot.revision {
         entry = refresh::under_revision(worker, exchange.snapshot, behavior, &exchange.paths.normal, &entry)?;
     }
@@ -303,10 +300,7 @@ impl Lead {
         request_time: Timestamp,
         response_time: Timestamp,
     ) -> Option<(Terms, Key, Vec<String>, Fields)> {
-        let edge = &self.worker.edge;
-        let is_valid =
-            edge.invalidations.allows(held.entry.stamp, &held.entry.marks) && edge.allows_groups(&held.entry);
-        if answer.status != 206 || !is_valid {
+        if answer.status != 206 || !self.worker.edge.may_use(&held.entry) {
             return None;
         }
         let run = Run::of(&answer.fields, answer.content_length)?;

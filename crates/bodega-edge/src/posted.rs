@@ -61,7 +61,7 @@ pub(crate) async fn keep(
     let pending = &journey.pending;
     // After the invalidation that this very request has caused.
     let stamp = worker.edge.invalidations.sequence();
-    let fill = Arc::new(Fill::new(pending.key, pending.marks, Arc::clone(&pending.note), stamp));
+    let fill = Arc::new(Fill::new(pending.key, Arc::clone(&pending.note), stamp));
     let lead = Lead {
         worker: Arc::clone(&worker),
         fill: Arc::clone(&fill),

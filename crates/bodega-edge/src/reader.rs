@@ -191,8 +191,7 @@ impl FillReader {
             self.alone = Alone::Reads(rest);
             // It needs nothing of what the fill holds any more.
             self.fill.remove_reader(&self.mark);
-            self.fill =
-                Arc::new(Fill::new(self.fill.key, self.fill.marks, Arc::clone(&self.fill.note), self.fill.stamp));
+            self.fill = Arc::new(Fill::new(self.fill.key, Arc::clone(&self.fill.note), self.fill.stamp));
         }
         match &mut self.alone {
             Alone::Reads(rest) => match next_chunk(&mut **rest).await {

@@ -39,7 +39,6 @@ pub(crate) fn under_revision(
             let status_line = status_line(entry);
             let fresh = entry.with_head(&NewEntry {
                 key: entry.key,
-                marks: entry.marks,
                 stamp: entry.stamp,
                 terms,
                 revision: snapshot.revision,
@@ -50,8 +49,9 @@ pub(crate) fn under_revision(
                 block: entry.block().0,
                 note: entry.note().0,
             });
-            worker.edge.memory.insert(fresh.clone());
-            Some(fresh)
+            worker.edge.memory.replace(entry, fresh.clone());
+            // What made it stale before has to once more: its terms are those of a fresh answer again.
+            worker.edge.usable(fresh)
         }
         Storable::No(_) => {
             worker.edge.memory.remove(entry);
@@ -112,7 +112,6 @@ impl Lead {
         let under = |key| {
             previous.with_head(&NewEntry {
                 key,
-                marks: previous.marks,
                 stamp: self.fill.stamp,
                 terms,
                 revision: self.snapshot.revision,

@@ -94,10 +94,8 @@ impl<'e> Variants<'e> {
         let wanted = vary::preferred_language(request)?;
         let siblings = siblings(edge, primary, self.names(), request);
         self.records().filter(|(_, held)| *held == siblings).find_map(|(key, _)| {
-            edge.memory.peek(key).filter(|entry| {
+            edge.memory.peek(key).and_then(|entry| edge.usable(entry)).filter(|entry| {
                 entry.kind == Kind::Answer
-                    && edge.invalidations.allows(entry.stamp, &entry.marks)
-                    && edge.allows_groups(entry)
                     && entry.only("content-language").is_some_and(|language| language.eq_ignore_ascii_case(wanted))
             })
         })
@@ -127,8 +125,7 @@ pub(crate) fn offered(edge: &Edge, primary: Key, revision: u64) -> Vec<Entry> {
             && entry.revision == revision
             && !entry.for_user
             && entry.has("etag")
-            && edge.invalidations.allows(entry.stamp, &entry.marks)
-            && edge.allows_groups(&entry)
+            && edge.may_use(&entry)
             && !entries.iter().any(|other| other.first("etag") == entry.first("etag"));
         if is_of_use {
             entries.push(entry);
@@ -146,10 +143,7 @@ impl Lead {
         let edge = &self.worker.edge;
         let _one_at_a_time = edge.variants.lock();
         let mut body = names.join("\n").into_bytes();
-        let held = edge
-            .memory
-            .peek(self.primary)
-            .filter(|held| held.kind == Kind::VaryNames && edge.invalidations.allows(held.stamp, &held.marks));
+        let held = edge.memory.peek(self.primary).filter(|held| held.kind == Kind::VaryNames && edge.may_use(held));
         let mut records = Vec::new();
         if let Some(held) = &held {
             let variants = Variants::of(held);

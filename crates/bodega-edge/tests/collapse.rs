@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use bodega_edge::fetch::next_chunk;
-use bodega_edge::invalidate::Selector;
+use bodega_edge::invalidate::{Force, Selector};
 use bodega_edge::reader::FillReader;
 use bodega_edge::{Answer, BodyPlan};
 use bodega_semantics::{Head, Outcome, Reason};
@@ -472,7 +472,7 @@ async fn a_purge_during_a_fill_keeps_it_from_being_used_afterwards() {
     old.head(200, FRESH, Some(6));
     old.piece(b"old");
     settle().await;
-    bench.worker.edge.invalidate(&[Selector::parse("http://example.com/x").unwrap()]);
+    bench.worker.edge.invalidate(&[Selector::parse("http://example.com/x").unwrap()], Force::Hard).unwrap();
     let after = ask(&bench, "/x").await;
     assert_eq!(bench.origin.asked().len(), 2, "who comes after a purge joins no older fill");
     new.head(200, FRESH, Some(3));
@@ -518,7 +518,7 @@ async fn a_purge_during_the_only_fill_leaves_nothing() {
     let bench = bench();
     let mut hand = bench.origin.will_answer_by_hand();
     let task = ask(&bench, "/x").await;
-    bench.worker.edge.invalidate(&[Selector::All]);
+    bench.worker.edge.invalidate(&[Selector::All], Force::Hard).unwrap();
     hand.head(200, FRESH, Some(3));
     hand.piece(b"old");
     hand.end();

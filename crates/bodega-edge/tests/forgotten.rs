@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use bodega_edge::Answer;
-use bodega_edge::invalidate::Selector;
+use bodega_edge::invalidate::{Force, Selector};
 use bodega_semantics::Outcome;
 use bodega_testkit::bench::{Bench, TestRequest, snapshot_json};
 use serde_json::json;
@@ -34,7 +34,7 @@ async fn store(bench: &Bench, fields: Lines<'_>) {
 }
 
 fn forget_by_url(bench: &Bench) {
-    bench.worker.edge.invalidate(&[Selector::parse("http://example.com/x").unwrap()]);
+    bench.worker.edge.invalidate(&[Selector::parse("http://example.com/x").unwrap()], Force::Hard).unwrap();
 }
 
 /// An unsafe request to another URL, whose answer says that a group has changed.

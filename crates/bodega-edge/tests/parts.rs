@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bodega_edge::Worker;
 use bodega_edge::fetch::{BodyStream, Fetch, FetchAnswer, FetchError, FetchFuture, FetchRequest, OnePiece};
-use bodega_edge::invalidate::Selector;
+use bodega_edge::invalidate::{Force, Selector};
 use bodega_semantics::multipart::Span;
 use bodega_semantics::partial::Run;
 use bodega_semantics::range::{self, Requested};
@@ -256,7 +256,7 @@ async fn play(origin: &Arc<Origin>, mode: &str, turns: &[Turn]) -> Result<(), Te
         }
         bench.clock.advance(std::time::Duration::from_secs(turn.after_seconds));
         if turn.invalidate {
-            bench.worker.edge.invalidate(&[Selector::All]);
+            bench.worker.edge.invalidate(&[Selector::All], Force::Hard).unwrap();
         }
         let mut request = TestRequest::get("/x");
         if let Some((first, last)) = turn.range {

@@ -6,6 +6,13 @@ use proptest::prelude::*;
 
 const PIECES: &[&str] = &[
     "all",
+    "prefix:",
+    "glob:",
+    "tag:",
+    "model:",
+    "distribution:",
+    "*",
+    ",",
     "http://",
     "https://",
     "HTTP://",

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bodega_semantics::{Head, Reason};
-use bodega_server::{InProcessRequest, Inherited, Server};
+use bodega_server::{Force, InProcessRequest, Inherited, Server};
 use bodega_snapshot::Snapshot;
 use bodega_snapshot::options::{self, EdgeOptions};
 use pyo3::exceptions::{PyRuntimeError, PyTimeoutError, PyValueError};
@@ -112,8 +112,9 @@ impl NativeEdge {
         Ok((answer.status, fields, PyBytes::new(py, &answer.body)))
     }
 
-    fn invalidate(&self, py: Python<'_>, selectors: Vec<String>) -> PyResult<u64> {
-        self.server.invalidate(&selectors).map_err(|error| errors::raise(py, "SelectorInvalid", &error.to_string()))
+    fn invalidate(&self, py: Python<'_>, selectors: Vec<String>, soft: bool) -> PyResult<u64> {
+        let force = if soft { Force::Soft } else { Force::Hard };
+        py.detach(|| self.server.invalidate(&selectors, force)).map_err(|error| errors::invalidate(py, &error))
     }
 
     fn drain(&self, py: Python<'_>, timeout_seconds: f64, keep_listeners: bool) -> PyResult<bool> {

@@ -3,7 +3,7 @@
 use pyo3::exceptions::{PyOSError, PyRuntimeError};
 use pyo3::prelude::*;
 
-use bodega_server::StartError;
+use bodega_server::{InvalidateError, StartError};
 
 /// An exception of `bodega.errors` by its name, or a `RuntimeError` if that module cannot be imported.
 pub(crate) fn raise(py: Python<'_>, class: &str, message: &str) -> PyErr {
@@ -25,4 +25,13 @@ pub(crate) fn start(py: Python<'_>, error: &StartError) -> PyErr {
         StartError::Listen(error) => raise(py, "AddressInvalid", &error.to_string()),
         StartError::System(error) => PyOSError::new_err(error.to_string()),
     }
+}
+
+/// Why nothing was forgotten.
+pub(crate) fn invalidate(py: Python<'_>, error: &InvalidateError) -> PyErr {
+    let class = match error {
+        InvalidateError::Selector(_) => "SelectorInvalid",
+        InvalidateError::TooManyRules(_) => "InvalidationRefused",
+    };
+    raise(py, class, &error.to_string())
 }

@@ -90,6 +90,40 @@ pub fn url_marks(secret: &KeySecret, host: &str, path: &str, query: &str) -> Url
     UrlMarks { path: of_path, url: hasher.finish128().h1 }
 }
 
+/// The identity of a tag. Tags are of no host: the same one on two hosts is one tag.
+#[must_use]
+pub fn tag_mark(secret: &KeySecret, tag: &str) -> u64 {
+    named_mark(secret, b"tag", tag)
+}
+
+/// The identity of a distribution.
+#[must_use]
+pub fn distribution_mark(secret: &KeySecret, name: &str) -> u64 {
+    named_mark(secret, b"distribution", name)
+}
+
+fn named_mark(secret: &KeySecret, kind: &[u8], name: &str) -> u64 {
+    let mut hasher = SipHasher13::new_with_key(&secret.0);
+    write(&mut hasher, kind);
+    write(&mut hasher, name.as_bytes());
+    hasher.finish128().h1
+}
+
+/// The identities of the folders that `path` lies in, from the root on: of `/a/b` those of `/` and `/a/`. Of a folder,
+/// which ends in `/`, the last one is its own.
+pub fn folder_marks(secret: &KeySecret, host: &str, path: &str) -> impl Iterator<Item = u64> {
+    let mut hasher = SipHasher13::new_with_key(&secret.0);
+    write(&mut hasher, b"folder");
+    write(&mut hasher, host.as_bytes());
+    path.split_inclusive('/').filter(|segment| segment.ends_with('/')).take(MAX_FOLDERS).map(move |segment| {
+        write(&mut hasher, segment.as_bytes());
+        hasher.finish128().h1
+    })
+}
+
+/// Deeper folders have no identity: a path with a thousand of them would make others' lookups slow.
+pub const MAX_FOLDERS: usize = 32;
+
 /// Writes a part with its length, so that parts cannot run into each other.
 pub(crate) fn write(hasher: &mut SipHasher13, bytes: &[u8]) {
     hasher.write_usize(bytes.len());

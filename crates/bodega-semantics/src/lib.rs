@@ -13,6 +13,7 @@ pub mod deception;
 pub mod fields;
 pub mod forwarding;
 pub mod freshness;
+pub mod glob;
 pub mod groups;
 pub mod key;
 pub mod multipart;

@@ -10,6 +10,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
+use bodega_edge::invalidate::{Force, InvalidateError};
 use bodega_http1::write::{write_length, write_status_line};
 use bodega_http1::{BodyFraming, EMPTY_FIELD, MAX_FIELDS, Parsed, RequestHead, parse_request};
 use bodega_semantics::Head;
@@ -336,6 +337,8 @@ fn refuse(head: &RequestHead<'_, '_>, shared: &Shared) -> Option<Answered> {
 #[serde(deny_unknown_fields)]
 struct Invalidate {
     selectors: Vec<String>,
+    #[serde(default)]
+    soft: bool,
 }
 
 fn invalidate(body: &[u8], shared: &Shared) -> Answered {
@@ -348,8 +351,10 @@ fn invalidate(body: &[u8], shared: &Shared) -> Answered {
     if asked.selectors.is_empty() || asked.selectors.len() > MAX_SELECTORS {
         return Answered::text(400, format!("send 1 to {MAX_SELECTORS} selectors\n"));
     }
-    match shared.reporter.invalidate(&asked.selectors) {
+    let force = if asked.soft { Force::Soft } else { Force::Hard };
+    match shared.reporter.invalidate(&asked.selectors, force) {
         Ok(sequence) => Answered::json(200, &serde_json::json!({ "sequence": sequence })),
-        Err(error) => Answered::text(400, format!("{error}\n")),
+        Err(error @ InvalidateError::Selector(_)) => Answered::text(400, format!("{error}\n")),
+        Err(error @ InvalidateError::TooManyRules(_)) => Answered::text(429, format!("{error}\n")),
     }
 }

@@ -28,6 +28,7 @@ mod stream;
 mod tls;
 mod worker;
 
+pub use bodega_edge::invalidate::{Force, InvalidateError};
 pub use explain::explain_key;
 pub use in_process::{InProcessAnswer, InProcessRequest};
 pub use server::{Inherited, Server, StartError};

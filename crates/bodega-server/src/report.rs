@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use bodega_edge::Edge;
-use bodega_edge::invalidate::{Selector, SelectorError};
+use bodega_edge::invalidate::{Force, InvalidateError};
 use bodega_origin::Origins;
 use bodega_semantics::{Level, Outcome, Reason};
 use bodega_snapshot::options::EdgeOptions;
@@ -84,9 +84,8 @@ impl Reporter {
         self.admission.wait_until_empty(timeout)
     }
 
-    pub(crate) fn invalidate(&self, selectors: &[String]) -> Result<u64, SelectorError> {
-        let selectors = selectors.iter().map(|text| Selector::parse(text)).collect::<Result<Vec<_>, _>>()?;
-        Ok(self.edge.invalidate(&selectors))
+    pub(crate) fn invalidate(&self, selectors: &[String], force: Force) -> Result<u64, InvalidateError> {
+        self.edge.invalidate_written(selectors, force)
     }
 
     /// JSON for people and programs; its form is in `docs/concepts/first-light.md`.

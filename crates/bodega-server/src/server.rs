@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bodega_edge::fillers::Fillers;
-use bodega_edge::invalidate::{Selector, SelectorError};
+use bodega_edge::invalidate::{Force, InvalidateError};
 use bodega_edge::{Edge, EdgeSettings, Metrics, Worker};
 use bodega_eviction::s3fifo::S3Fifo;
 use bodega_origin::Origins;
@@ -231,10 +231,9 @@ impl Server {
     /// Forgets what `selectors` name.
     ///
     /// # Errors
-    /// When one cannot be read; then nothing is forgotten.
-    pub fn invalidate(&self, selectors: &[String]) -> Result<u64, SelectorError> {
-        let selectors = selectors.iter().map(|text| Selector::parse(text)).collect::<Result<Vec<_>, _>>()?;
-        Ok(self.edge.invalidate(&selectors))
+    /// When one cannot be read, or when there is no room for more pattern rules; then nothing is forgotten.
+    pub fn invalidate(&self, selectors: &[String], force: Force) -> Result<u64, InvalidateError> {
+        self.edge.invalidate_written(selectors, force)
     }
 
     /// Sends a request through the machine without a socket, and waits.

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use bodega_semantics::{Fields, Policy};
 
 use crate::edits::Edits;
-use crate::glob::Glob;
 use crate::location::Location;
 use crate::networks::Networks;
+use bodega_semantics::glob::Glob;
 
 /// A compiled behavior.
 #[derive(Clone, Debug)]

@@ -8,7 +8,6 @@ pub mod behavior;
 mod compile;
 pub mod edits;
 mod error;
-pub mod glob;
 mod hsts;
 mod locate;
 pub mod location;

@@ -6,10 +6,9 @@
 use std::cell::RefCell;
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 
 use bodega_semantics::fields::Block;
-use bodega_semantics::key::UrlMarks;
 use bodega_semantics::storable::Terms;
 use bodega_semantics::{Field, Head, Key, groups};
 use triomphe::ThinArc;
@@ -28,8 +27,6 @@ pub const INLINE_BYTES: usize = 64 * 1024;
 pub struct EntryHead {
     /// The key it is found by.
     pub key: Key,
-    /// The identity by which an invalidation of its URL finds it.
-    pub marks: UrlMarks,
     /// The local sequence number that had been applied when the request to the origin began.
     pub stamp: u64,
     /// How long it is fresh and what may be done afterwards.
@@ -48,6 +45,8 @@ pub struct EntryHead {
     head_bytes: u32,
     note_bytes: u32,
     apart: Option<Box<Apart>>,
+    /// Up to which number of the sequence no invalidation has reached it: at first that is its stamp.
+    checked: AtomicU64,
     slot: AtomicU32,
     hits: AtomicU8,
 }
@@ -158,11 +157,20 @@ impl<'a> Note<'a> {
     }
 
     /// Its tags.
-    pub fn tags(self) -> impl Iterator<Item = &'a str> {
+    pub fn tags(self) -> impl Iterator<Item = &'a str> + Clone {
         self.lines().skip(2)
     }
 
-    fn lines(self) -> impl Iterator<Item = &'a str> {
+    /// Its URL taken apart: the host, or what stands for it in the key; the path; the query.
+    #[must_use]
+    pub fn url_parts(self) -> (&'a str, &'a str, &'a str) {
+        let url = self.url();
+        let (scope, query) = url.split_once('?').unwrap_or((url, ""));
+        let (host, path) = scope.split_at(scope.find('/').unwrap_or(scope.len()));
+        (host, path, query)
+    }
+
+    fn lines(self) -> impl Iterator<Item = &'a str> + Clone {
         std::str::from_utf8(self.0).unwrap_or_default().split('\n')
     }
 }
@@ -171,8 +179,6 @@ impl<'a> Note<'a> {
 pub struct NewEntry<'a> {
     /// The key it is found by.
     pub key: Key,
-    /// The identity of its URL.
-    pub marks: UrlMarks,
     /// The local sequence number when the request began.
     pub stamp: u64,
     /// Its terms.
@@ -225,6 +231,23 @@ impl Entry {
     pub fn on_disk(new: &NewEntry<'_>, body: Arc<DiskBody>) -> Self {
         let bytes = [new.status_line, new.block, new.note].concat();
         Self(ThinArc::from_header_and_slice(new.header(Some(Box::new(Apart::Disk(body)))), &bytes))
+    }
+
+    /// What it is made of, to be made again with changes.
+    #[must_use]
+    pub fn parts(&self) -> NewEntry<'_> {
+        NewEntry {
+            key: self.key,
+            stamp: self.stamp,
+            terms: self.terms,
+            revision: self.revision,
+            kind: self.kind,
+            status: self.status,
+            for_user: self.for_user,
+            status_line: &self.bytes()[..usize::from(self.status_line_bytes)],
+            block: self.block().0,
+            note: self.note().0,
+        }
     }
 
     /// The same body under another head: after a 304, or when the terms were computed anew.
@@ -293,6 +316,18 @@ impl Entry {
         &self.0.slice
     }
 
+    /// Up to which number of the sequence it is known to have been reached by no invalidation.
+    #[inline]
+    #[must_use]
+    pub fn checked(&self) -> u64 {
+        self.checked.load(Ordering::Relaxed)
+    }
+
+    /// Remembers that no invalidation up to `number` has reached it.
+    pub fn set_checked(&self, number: u64) {
+        self.checked.fetch_max(number, Ordering::Relaxed);
+    }
+
     pub(crate) fn count_hit(&self) {
         // A lost increment between two threads costs a little precision of the eviction and saves a locked
         // instruction on every hit; the counter saturates.
@@ -319,7 +354,6 @@ impl NewEntry<'_> {
     fn header(&self, apart: Option<Box<Apart>>) -> EntryHead {
         EntryHead {
             key: self.key,
-            marks: self.marks,
             stamp: self.stamp,
             terms: self.terms,
             revision: self.revision,
@@ -331,6 +365,7 @@ impl NewEntry<'_> {
             head_bytes: u32::try_from(self.status_line.len() + self.block.len()).unwrap_or(u32::MAX),
             note_bytes: u32::try_from(self.note.len()).unwrap_or(u32::MAX),
             apart,
+            checked: AtomicU64::new(self.stamp),
             slot: AtomicU32::new(NO_SLOT),
             hits: AtomicU8::new(0),
         }

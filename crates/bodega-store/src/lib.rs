@@ -6,7 +6,6 @@
 mod allocator;
 pub mod disk;
 pub mod entry;
-mod generations;
 pub mod invalidate;
 pub mod memory;
 pub mod slice;

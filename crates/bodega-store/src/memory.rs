@@ -97,12 +97,17 @@ impl Memory {
 
     /// Puts `entry` in, in place of what its key held. False if it is too large to be kept.
     pub fn insert(&self, entry: Entry) -> bool {
+        let is_kept = self.put(&mut self.ledger.lock(), entry);
+        self.give_back();
+        is_kept
+    }
+
+    fn put(&self, ledger: &mut Ledger, entry: Entry) -> bool {
         let size_bytes = entry.size_bytes();
         if size_bytes > self.capacity_bytes / 2 {
             return false;
         }
-        let mut ledger = self.ledger.lock();
-        self.make_room(&mut ledger, size_bytes);
+        self.make_room(ledger, size_bytes);
         let slot = ledger.take_slot(entry.clone());
         entry.set_slot(slot);
         ledger.eviction.insert(slot, identity(entry.key), size_bytes);
@@ -120,11 +125,17 @@ impl Memory {
             }
         };
         if let Some(replaced) = replaced {
-            self.forget(&mut ledger, &replaced);
+            self.forget(ledger, &replaced);
         }
-        drop(ledger);
-        self.give_back();
         true
+    }
+
+    /// Puts `new` in place of `old`, if that is still what the key of both holds.
+    pub fn replace(&self, old: &Entry, new: Entry) -> bool {
+        // Looked at again under the ledger's lock, which whoever changes anything holds.
+        let is_held = |entry: &Entry| self.peek(entry.key).is_some_and(|held| held.is(entry));
+        let mut ledger = self.ledger.lock();
+        old.key == new.key && is_held(old) && self.put(&mut ledger, new)
     }
 
     /// Takes `entry` out, if it is still what its key holds.

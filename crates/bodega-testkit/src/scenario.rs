@@ -8,7 +8,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use bodega_edge::interim::Interim;
-use bodega_edge::invalidate::Selector;
+use bodega_edge::invalidate::Force;
 use bodega_semantics::{Fields, Head, Reason};
 use bodega_snapshot::Snapshot;
 use bytes::Bytes;
@@ -165,6 +165,8 @@ struct ClientStep {
     reload_behavior: Option<toml::Value>,
     /// Forgotten first.
     invalidate: Option<String>,
+    /// Made stale first.
+    soften: Option<String>,
     /// So many at the same moment.
     #[serde(default = "one")]
     at_once: usize,
@@ -263,7 +265,7 @@ pub enum Ran {
 fn says_scheme(text: &str) -> bool {
     const WORDS: [&str; 9] =
         ["http://", "https://", "https =", "proto", ":80\"", ":443", "viewer_protocol", "hsts", "forwarded = "];
-    let free = ["why = ", "invalidate = "];
+    let free = ["why = ", "invalidate = ", "soften = "];
     let lines = text.lines().filter(|line| !free.iter().any(|start| line.starts_with(start)));
     lines.into_iter().any(|line| WORDS.iter().any(|word| line.contains(word)))
 }
@@ -414,8 +416,11 @@ fn prepare(bench: &Bench, config: &mut Config, step: &ClientStep) -> Result<(), 
         let snapshot = Snapshot::from_json(&config.snapshot()).map_err(|error| format!("reload: {error}"))?;
         bench.worker.edge.snapshot.store(std::sync::Arc::new(snapshot));
     }
-    if let Some(selector) = &step.invalidate {
-        bench.worker.edge.invalidate(&[Selector::parse(selector).map_err(|error| error.to_string())?]);
+    for (selector, force) in [(&step.invalidate, Force::Hard), (&step.soften, Force::Soft)] {
+        if let Some(selector) = selector {
+            let edge = &bench.worker.edge;
+            edge.invalidate_written(std::slice::from_ref(selector), force).map_err(|error| error.to_string())?;
+        }
     }
     Ok(())
 }

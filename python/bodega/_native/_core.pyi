@@ -138,14 +138,15 @@ class NativeEdge:
             ValueError: If the URL or the timeout is not valid.
         """
 
-    def invalidate(self, selectors: Sequence[str]) -> int:
-        """Forget what the selectors name: `all` or URLs.
+    def invalidate(self, selectors: Sequence[str], soft: bool) -> int:
+        """Forget what the selectors name, or with `soft` make it stale.
 
         Returns:
             The number of the last event in this edge's sequence.
 
         Raises:
             SelectorInvalid: If one cannot be read; then nothing is forgotten.
+            InvalidationRefused: If there is no room for more pattern rules; then nothing is forgotten.
         """
 
     def drain(self, timeout_seconds: float, keep_listeners: bool) -> bool:

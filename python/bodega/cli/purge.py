@@ -12,9 +12,15 @@ from bodega.edge import AdminClient, find_edges
 from bodega.errors import BodegaError, EdgeNotFound
 from bodega.invalidation import parse_selector
 
+_MOST_SHOWN = 3
+
 
 def purge(
-    selectors: Annotated[list[str], typer.Argument(help="`all`, or URLs: https://host/path.")],
+    selectors: Annotated[
+        list[str],
+        typer.Argument(help="URLs, `tag:NAME`, `prefix:URL/`, `glob:HOST/*.webp`, `model:NAME`, or `all`."),
+    ],
+    soft: Annotated[bool, typer.Option("--soft", help="Make it stale instead: it may answer while validated.")] = False,
     edge: Annotated[
         str | None,
         typer.Option(metavar="ADDRESS", help="Only the edge with this admin listener.  \\[default: all of yours here]"),
@@ -25,9 +31,11 @@ def purge(
 
     A URL means all its variants. What is under way is not cut; what begins from now on asks the origin.
 
-        bodega purge all
-
         bodega purge https://shop.example.com/ https://shop.example.com/style.css
+
+        bodega purge tag:product:42 "tag:user:123:*" --soft
+
+        bodega purge prefix:https://shop.example.com/images/ "glob:shop.example.com/*.webp"
 
         bodega purge all --edge 127.0.0.1:9180
     """
@@ -37,19 +45,21 @@ def purge(
     failures: list[BodegaError] = []
     for each in edges:
         try:
-            sequence = each.invalidate(texts)
+            sequence = each.invalidate(texts, soft=soft)
         except BodegaError as error:
             failures.append(error)
             done.append({"address": each.address, "pid": each.pid, "error": str(error)})
         else:
             done.append({"address": each.address, "pid": each.pid, "sequence": sequence})
     if as_json:
-        print_json({"selectors": texts, "edges": done})
+        print_json({"selectors": texts, "soft": soft, "edges": done})
     else:
         n_done = len(edges) - len(failures)
         if n_done:
-            what = "everything" if "all" in texts else f"{len(texts)} URL{'s' if len(texts) > 1 else ''}"
-            print_lines(f"forgotten on {n_done} edge{'s' if n_done > 1 else ''}: {what}")
+            done_so = "stale" if soft else "forgotten"
+            what = "everything" if "all" in texts else ", ".join(texts[:_MOST_SHOWN])
+            more = f" and {len(texts) - _MOST_SHOWN} more" if len(texts) > _MOST_SHOWN and what != "everything" else ""
+            print_lines(f"{done_so} on {n_done} edge{'s' if n_done > 1 else ''}: {what}{more}")
         for failure in failures:
             fail(failure)
     if failures:

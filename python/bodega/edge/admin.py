@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from bodega.edge.runtime_folder import running_sockets
 from bodega.edge.stats import EdgeStats
-from bodega.errors import AdminRefused, EdgeNotFound
+from bodega.errors import AdminRefused, EdgeNotFound, InvalidationRefused
 from bodega.invalidation import parse_selector
 
 _TIMEOUT_SECONDS = 10.0
@@ -42,19 +42,21 @@ class AdminClient:
         """
         return EdgeStats.from_json(self._ask("GET", "/stats"))
 
-    def invalidate(self, selectors: Sequence[str]) -> int:
-        """Make the edge forget what the selectors name.
+    def invalidate(self, selectors: Sequence[str], *, soft: bool = False) -> int:
+        """Make the edge forget what the selectors name, or with `soft` take it for stale.
 
         Returns:
             The number of the invalidation in the edge's sequence.
 
         Raises:
             SelectorInvalid: If one selects nothing.
+            InvalidationRefused: If the edge has no room for more pattern rules.
             EdgeNotFound: If nobody answers at the address.
             AdminRefused: If the edge refuses.
         """
         texts = [parse_selector(each).text for each in selectors]
-        answer: dict[str, Any] = json.loads(self._ask("POST", "/invalidate", json.dumps({"selectors": texts})))
+        asked = json.dumps({"selectors": texts, "soft": soft})
+        answer: dict[str, Any] = json.loads(self._ask("POST", "/invalidate", asked))
         return int(answer["sequence"])
 
     def metrics(self) -> str:
@@ -85,6 +87,8 @@ class AdminClient:
             ) from error
         finally:
             connection.close()
+        if response.status == http.HTTPStatus.TOO_MANY_REQUESTS:
+            raise InvalidationRefused(f"the edge at {self.address}: {content.strip()[:300]}")
         if response.status != http.HTTPStatus.OK:
             raise AdminRefused(
                 f"the edge at {self.address} refused: {response.status} {content.strip()[:300]}",

@@ -215,17 +215,18 @@ class RunningEdge:
         )
         return [text if count == 1 else f"{text}, {count} times" for text, count in counted.items()]
 
-    def invalidate(self, selectors: Sequence[str]) -> int:
-        """Forget what the selectors name.
+    def invalidate(self, selectors: Sequence[str], *, soft: bool = False) -> int:
+        """Forget what the selectors name, or with `soft` make it stale.
 
         Returns:
             The number of the invalidation in this edge's sequence.
 
         Raises:
             SelectorInvalid: If one selects nothing; then nothing is forgotten.
+            InvalidationRefused: If there is no room for more pattern rules; then nothing is forgotten.
             EdgeClosed: If the edge is not running here.
         """
-        return self._core().invalidate([parse_selector(each).text for each in selectors])
+        return self._core().invalidate([parse_selector(each).text for each in selectors], soft)
 
     def drain(self, timeout_seconds: float, *, keep_listeners: bool = False) -> bool:
         """Stop accepting and finish what is under way.

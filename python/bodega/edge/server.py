@@ -312,20 +312,24 @@ class EdgeServer:
         """
         return self._edge().metrics()
 
-    def invalidate(self, *selectors: str) -> int:
-        """Forget entries: ``"all"``, or ``"https://host/path"`` in all its variants.
+    def invalidate(self, *selectors: str, soft: bool = False) -> int:
+        """Forget entries, at once.
 
         Args:
-            selectors: At least one.
+            selectors: At least one: ``"https://host/path"``, ``"tag:NAME"``, ``"prefix:https://host/folder/"``,
+                ``"glob:host/*.webp"``, ``"model:NAME"``, ``"distribution:NAME"`` or ``"all"``.
+            soft: Make them stale instead: they may answer while they are validated, as far as their stale windows,
+                which count from now, allow it.
 
         Returns:
             The number of the invalidation in this edge's sequence.
 
         Raises:
             SelectorInvalid: If one selects nothing; then nothing is forgotten.
+            InvalidationRefused: If there is no room for more pattern rules; then nothing is forgotten.
             EdgeClosed: If it is not running.
         """
-        return self._edge().invalidate(selectors)
+        return self._edge().invalidate(selectors, soft=soft)
 
     def reload(self, declared: Distribution | Declarations | str | Path | None = None) -> int:
         """Serve by another configuration from now on; no connection is cut and nothing forgotten.

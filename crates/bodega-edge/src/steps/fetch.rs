@@ -2,6 +2,7 @@
 
 use bodega_semantics::{Outcome, Reason};
 use bodega_snapshot::Action;
+use bodega_store::Note;
 
 use crate::exchange::{Found, Journey};
 use crate::fetch::FetchError;
@@ -24,9 +25,7 @@ pub(crate) async fn run(journey: &mut Journey) -> Step {
     match journey.worker.fetch.fetch(origin, fetch).await {
         Ok(mut answer) => {
             // What was forgotten meanwhile by somebody else was not made after that.
-            let may_be_kept = may_be_kept
-                && edge.invalidations.allows(stamp, &journey.pending.marks)
-                && edge.invalidations.allows_every_group(stamp);
+            let may_be_kept = may_be_kept && edge.invalidations.allows_to_join(stamp, Note(&journey.pending.note));
             edge.heed_change(&journey.request, &answer);
             if may_be_kept {
                 match posted::keep(journey, &behavior, origin, answer, request_time).await {

@@ -33,26 +33,20 @@ fn find(exchange: &mut Exchange<'_>) -> Step {
     exchange.identify();
     let request = exchange.request;
     let edge = &exchange.worker.edge;
-    let Some(mut entry) = edge.memory.get(exchange.key) else {
+    let Some(found) = edge.memory.get(exchange.key) else {
         return miss(exchange, Reason::UriMiss);
     };
-    if !edge.invalidations.allows(entry.stamp, &entry.marks) || !exchange.allows_groups(&entry) {
-        edge.memory.remove(&entry);
+    let Some(mut entry) = edge.usable(found) else {
         return miss(exchange, Reason::Invalidated);
-    }
+    };
     if entry.kind == Kind::VaryNames {
         let variants = Variants::of(&entry);
         exchange.key = vary::variant(&edge.settings.secret, exchange.primary, variants.names(), request);
         entry = match edge.memory.get(exchange.key) {
-            Some(variant)
-                if edge.invalidations.allows(variant.stamp, &variant.marks) && exchange.allows_groups(&variant) =>
-            {
-                variant
-            }
-            Some(variant) => {
-                edge.memory.remove(&variant);
-                return miss(exchange, Reason::Invalidated);
-            }
+            Some(variant) => match edge.usable(variant) {
+                Some(variant) => variant,
+                None => return miss(exchange, Reason::Invalidated),
+            },
             None => match variants.in_language(edge, exchange.primary, request) {
                 Some(variant) => {
                     exchange.key = variant.key;

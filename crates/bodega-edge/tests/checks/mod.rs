@@ -4,7 +4,7 @@
 
 use bodega_edge::invalidate::Selector;
 
-/// A selector is everything, or a URL of a host with a path: what forgets must never forget something else.
+/// Each kind of selector holds what it names and no more: what forgets must never forget something else.
 pub(crate) fn selector(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     match Selector::parse(text) {
@@ -16,6 +16,18 @@ pub(crate) fn selector(bytes: &[u8]) {
             assert!(path.starts_with('/') && !path.contains(['?', '#']), "{path:?}");
             assert!(query.is_none_or(|query| !query.contains('#')));
         }
+        Ok(Selector::Prefix { host, path }) => {
+            assert!(text.starts_with("prefix:http"));
+            assert!(!host.is_empty() && !host.contains(['/', '?', '#']), "{host:?}");
+            assert!(path.starts_with('/') && !path.contains(['?', '#']), "{path:?}");
+        }
+        Ok(Selector::Glob(pattern)) => {
+            assert!(text.starts_with("glob:") && !pattern.is_empty() && !pattern.starts_with('/'), "{pattern:?}");
+            assert!(pattern.bytes().all(|byte| byte.is_ascii_graphic()), "{pattern:?}");
+        }
+        Ok(Selector::Tag(name)) => assert_eq!(text, format!("tag:{name}")),
+        Ok(Selector::Model(name)) => assert_eq!(text, format!("model:{name}")),
+        Ok(Selector::Distribution(name)) => assert_eq!(text, format!("distribution:{name}")),
         Err(error) => assert!(error.to_string().starts_with("selector ")),
     }
 }

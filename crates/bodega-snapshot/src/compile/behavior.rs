@@ -12,10 +12,10 @@ use super::{Named, checks};
 use crate::behavior::{Action, Behavior};
 use crate::edits::Edits;
 use crate::error::{SnapshotError, wrong};
-use crate::glob::Glob;
 use crate::location::Location;
 use crate::networks::Networks;
 use crate::schema::{ActionText, BehaviorText, EditsText};
+use bodega_semantics::glob::Glob;
 
 pub(super) fn compile(
     place: &str,

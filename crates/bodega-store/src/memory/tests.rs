@@ -2,7 +2,6 @@ use std::sync::Arc;
 
 use bodega_eviction::s3fifo::S3Fifo;
 use bodega_semantics::Key;
-use bodega_semantics::key::UrlMarks;
 use bodega_semantics::storable::Terms;
 
 use super::*;
@@ -16,7 +15,6 @@ fn entry(number: u128, body: &[u8]) -> Entry {
 fn new(number: u128) -> NewEntry<'static> {
     NewEntry {
         key: Key(number.wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835)),
-        marks: UrlMarks { path: 0, url: 0 },
         stamp: 1,
         terms: Terms::default(),
         revision: 1,

@@ -40,15 +40,17 @@ impl Generations {
         highest.max(set.floor.load(Ordering::Acquire))
     }
 
-    /// Raises `mark` to `to`, which is higher than all before and at most `MAX_NUMBER`. One call at a time.
+    /// Raises `mark` to `to`, at most `MAX_NUMBER`, if it is not higher already. One call at a time.
     pub(crate) fn raise(&self, mark: u64, to: u64) {
         let set = self.set(mark);
         let places = || set.places.iter().map(|place| (place, place.load(Ordering::Relaxed)));
         let same = places().find(|(_, held)| is_of(*held, mark));
         let Some((place, held)) = same.or_else(|| places().min_by_key(|(_, held)| number(*held))) else { return };
-        if held != 0 && !is_of(held, mark) {
+        let is_same = is_of(held, mark);
+        if held != 0 && !is_same {
             set.floor.fetch_max(number(held), Ordering::Release);
         }
+        let to = if is_same { to.max(number(held)) } else { to };
         place.store(tag(mark) | to.min(MAX_NUMBER), Ordering::Release);
     }
 
@@ -90,6 +92,8 @@ mod tests {
         assert_eq!((table.of(mark(1, 7)), table.of(mark(1, 8)), table.of(mark(2, 7))), (5, 0, 0));
         table.raise(mark(1, 7), 9);
         assert_eq!(table.of(mark(1, 7)), 9);
+        table.raise(mark(1, 7), 6);
+        assert_eq!(table.of(mark(1, 7)), 9, "never lowered");
         table.raise(mark(1, 0), 10);
         assert_eq!(table.of(mark(1, 0)), 10, "a mark without upper bits");
     }

@@ -1,0 +1,40 @@
+//! Whether what is stored may be used, as far as invalidations go: asked by everybody who finds something.
+
+use bodega_semantics::storable::Terms;
+use bodega_store::Entry;
+use bodega_store::entry::NewEntry;
+use bodega_store::invalidate::event::Verdict;
+
+use crate::edge::Edge;
+
+impl Edge {
+    /// `entry`, or what an invalidation has made of it: the same, stale, if that was soft. `None` if it may not be used
+    /// in any way; it is gone then.
+    #[inline]
+    pub(crate) fn usable(&self, entry: Entry) -> Option<Entry> {
+        match self.invalidations.allows(&entry) {
+            Verdict::Usable => Some(entry),
+            verdict => self.invalidated(&entry, verdict),
+        }
+    }
+
+    /// Whether `entry` may be used in some way.
+    pub(crate) fn may_use(&self, entry: &Entry) -> bool {
+        self.invalidations.allows(entry) != Verdict::Gone
+    }
+
+    #[cold]
+    fn invalidated(&self, entry: &Entry, verdict: Verdict) -> Option<Entry> {
+        let Verdict::Stale { since, checked } = verdict else {
+            self.memory.remove(entry);
+            return None;
+        };
+        // Entries never change: one that expired then takes its place, and is not examined for the same again. Stale
+        // windows count from there, and `must-revalidate` forbids them as ever.
+        let terms = Terms { expires: entry.terms.expires.min(since), ..entry.terms };
+        let stale = entry.with_head(&NewEntry { terms, ..entry.parts() });
+        stale.set_checked(checked);
+        self.memory.replace(entry, stale.clone());
+        Some(stale)
+    }
+}
