@@ -9,7 +9,6 @@ use std::time::Duration;
 use bodega_edge::fillers::Fillers;
 use bodega_edge::invalidate::{Force, InvalidateError};
 use bodega_edge::{Edge, EdgeSettings, Metrics, Worker};
-use bodega_eviction::s3fifo::S3Fifo;
 use bodega_origin::Origins;
 use bodega_semantics::Reason;
 use bodega_semantics::key::KeySecret;
@@ -111,7 +110,7 @@ impl Server {
         let counts = Arc::new(OriginCounts::default());
         let edge = Arc::new(Edge::new(
             settings(options, https_port(&listening), &events)?,
-            Memory::new(options.memory_bytes, Box::new(S3Fifo::new(options.memory_bytes))),
+            memory(options)?,
             snapshot,
             Arc::new(SystemClock),
         ));
@@ -378,6 +377,16 @@ fn settings(options: &EdgeOptions, https_port: Option<u16>, events: &Events) -> 
     })
 }
 
+/// The memory tier, which lets go by the policy of this name.
+fn memory(options: &EdgeOptions) -> Result<Memory, StartError> {
+    let policy = bodega_eviction::by_name(&options.memory_policy, options.memory_bytes, MEMORY_WEIGHT)
+        .map_err(|error| StartError::Setting(format!("memory_policy: {error}")))?;
+    Ok(Memory::new(options.memory_bytes, policy))
+}
+
+/// In memory a miss costs by request, nearly: what is kept there is there for the time to the first byte.
+const MEMORY_WEIGHT: f64 = 0.95;
+
 /// Tells when an origin begins to fail and when it answers again.
 fn report_to(events: &Events) -> bodega_origin::Report {
     let events = events.clone();
@@ -401,4 +410,19 @@ fn cache_status_hit(name: &str) -> Vec<u8> {
     // Everything up to the number, which is written for each answer.
     whole.pop();
     whole
+}
+
+#[cfg(test)]
+mod tests {
+    use bodega_snapshot::options::MEMORY_POLICIES;
+
+    use super::*;
+
+    #[test]
+    fn every_policy_that_may_be_set_makes_a_memory_tier() {
+        for policy in MEMORY_POLICIES {
+            let options = EdgeOptions::from_json(&format!(r#"{{"memory_policy": "{policy}"}}"#)).unwrap();
+            assert_eq!(memory(&options).unwrap().usage().capacity_bytes, options.memory_bytes, "{policy}");
+        }
+    }
 }

@@ -37,6 +37,8 @@ pub struct EdgeOptions {
     pub threads: usize,
     /// The bound of the memory tier.
     pub memory_bytes: u64,
+    /// Whom the memory tier lets go: `shelf`, `lru` or `s3fifo`.
+    pub memory_policy: String,
     /// The admin listener.
     pub admin: Option<String>,
     /// What admin requests must carry; a secret.
@@ -147,6 +149,7 @@ struct Text {
     proxy_protocol: Vec<String>,
     threads: usize,
     memory_bytes: u64,
+    memory_policy: String,
     admin: Option<String>,
     admin_token: Option<String>,
     admin_tls_cert: Option<String>,
@@ -185,6 +188,7 @@ impl Default for Text {
             proxy_protocol: Vec::new(),
             threads: 1,
             memory_bytes: 256 << 20,
+            memory_policy: MEMORY_POLICIES[0].to_owned(),
             admin: None,
             admin_token: None,
             admin_tls_cert: None,
@@ -225,6 +229,12 @@ impl EdgeOptions {
             return Err(wrong(
                 "memory",
                 format!("{} bytes: at least {MIN_MEMORY_BYTES} are needed", text.memory_bytes),
+            ));
+        }
+        if !MEMORY_POLICIES.contains(&text.memory_policy.as_str()) {
+            return Err(wrong(
+                "memory_policy",
+                format!("{:?} is none of `{}`", text.memory_policy, MEMORY_POLICIES.join("`, `")),
             ));
         }
         if !(1..=1024).contains(&text.threads) {
@@ -286,6 +296,7 @@ impl EdgeOptions {
             max_handshakes: text.max_handshakes,
             threads: text.threads,
             memory_bytes: text.memory_bytes,
+            memory_policy: text.memory_policy,
             admin: text.admin,
             admin_token: text.admin_token.map(AdminToken),
             admin_tls_cert: text.admin_tls_cert,
@@ -337,6 +348,10 @@ pub fn certificates_from_json(text: &str) -> Result<Vec<CertificateFiles>, Snaps
 /// Less than this holds no page worth keeping beside the index.
 const MIN_MEMORY_BYTES: u64 = 1 << 20;
 
+/// The eviction policies of the memory tier, the default first: those that keep it within its bound and are meant to
+/// serve, not to be compared with.
+pub const MEMORY_POLICIES: [&str; 3] = ["shelf", "lru", "s3fifo"];
+
 /// Whether an address is in one of the networks. A listener for both families sees IPv4 clients in their IPv6 form.
 #[must_use]
 pub fn is_in(networks: &[IpNet], address: IpAddr) -> bool {
@@ -379,6 +394,7 @@ mod tests {
             (r#"{"treads": 1}"#, "edge", "unknown field `treads`"),
             (r#"{"threads": 0}"#, "edge.threads", "1 and 1024"),
             (r#"{"memory_bytes": 1000}"#, "edge.memory", "at least 1048576"),
+            (r#"{"memory_policy": "noop"}"#, "edge.memory_policy", "`shelf`, `lru`, `s3fifo`"),
             (r#"{"idle_timeout_seconds": 0}"#, "edge.idle_timeout", "0.1 s and a day"),
             (r#"{"max_header_bytes": 10}"#, "edge.max_header", "1 KiB"),
             (r#"{"max_connections": 0}"#, "edge.max_connections", "at least 1"),

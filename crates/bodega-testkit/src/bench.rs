@@ -7,7 +7,7 @@ use bodega_edge::exchange::{Journey, OwnedRequest};
 use bodega_edge::fetch::{OnePiece, RequestBody, next_chunk};
 use bodega_edge::interim::{Came, Interim};
 use bodega_edge::{Answer, AnswerHead, Begun, BodyPlan, Edge, EdgeSettings, RequestView, Worker, begin, complete};
-use bodega_eviction::s3fifo::S3Fifo;
+use bodega_eviction::shelf::Shelf;
 use bodega_semantics::key::KeySecret;
 use bodega_semantics::{Field, Fields, Outcome, Reason};
 use bodega_snapshot::{Hsts, Snapshot};
@@ -117,7 +117,7 @@ impl Bench {
             secret: KeySecret([7; 16]),
             report: Box::new(|_, _, _| {}),
         };
-        let memory = Memory::new(memory_bytes, Box::new(S3Fifo::new(memory_bytes)));
+        let memory = Memory::new(memory_bytes, Box::new(Shelf::new(memory_bytes, 0.95)));
         let edge = Edge::new(settings, memory, snapshot, Arc::<FakeClock>::clone(&clock));
         let worker = Worker {
             edge: Arc::new(edge),

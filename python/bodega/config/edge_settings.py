@@ -58,6 +58,7 @@ class EdgeSettings:
         proxy_protocol: Networks whose connections begin with a PROXY header.
         threads: Serving threads; None: one for each core this process may use.
         memory: Bound of the memory tier, index and heads included.
+        memory_policy: Whom the memory tier lets go when it is full.
         admin: Address of the admin listener, ``"off"``, or None for the place `bodega purge` looks at.
         admin_token: Bearer token for the admin listener; never shown.
         admin_tls_cert: Certificate chain (PEM) of the admin listener.
@@ -167,6 +168,13 @@ class EdgeSettings:
     )
     memory: Size = field(
         default="512MB", metadata=about(SizeShape(), "Bound of what is kept in memory, index and heads included.")
+    )
+    memory_policy: str = field(
+        default="shelf",
+        metadata=about(
+            ChoiceShape(("shelf", "lru", "s3fifo")),
+            "Whom memory lets go when it is full; `docs/concepts/eviction.md` helps to choose.",
+        ),
     )
     admin: str | None = field(
         default=None,
@@ -292,6 +300,7 @@ class EdgeSettings:
         for name in ("name", "region"):
             checks.name(getattr(self, name), name)
         _one_of(self.access_log_format, ("json", "combined"), "access_log_format")
+        _one_of(self.memory_policy, ("shelf", "lru", "s3fifo"), "memory_policy")
         if not checks.text(self.access_log, "access_log"):
             raise ConfigInvalid("an empty path names no file", hint='write a path, "-" or "off"', path=("access_log",))
         for name in ("trusted_proxies", "debug_networks", "proxy_protocol"):

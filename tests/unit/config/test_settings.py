@@ -49,6 +49,10 @@ def test_options_lie_over_what_was_there_and_may_be_repeated() -> None:
         ({"memory": "10"}, "--memory: 10 has no unit"),
         ({"idle_timeout": "0"}, '--idle-timeout: 0 is out of range; write "100ms" to "24h"'),
         ({"access_log_format": "xml"}, '--access-log-format: "xml" is not "json" or "combined"'),
+        (
+            {"memory_policy": "shelv"},
+            '--memory-policy: "shelv" is not "shelf" or "lru" or "s3fifo"; did you mean "shelf"?',
+        ),
         ({"admin_tls_cert": "x"}, "--admin-tls-key: a certificate and its key belong together"),
     ],
 )

@@ -33,6 +33,7 @@ def test_settings_become_plain_numbers_with_every_default_filled_in() -> None:
         "proxy_protocol": [],
         "threads": n_cores(),
         "memory_bytes": 1_073_741_824,
+        "memory_policy": "shelf",
         "admin": None,
         "admin_token": None,
         "admin_tls_cert": None,

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use bodega_eviction::s3fifo::S3Fifo;
+use bodega_eviction::shelf::Shelf;
 use bodega_semantics::Key;
 use bodega_semantics::storable::Terms;
 
@@ -28,7 +28,7 @@ fn new(number: u128) -> NewEntry<'static> {
 }
 
 fn memory(capacity_bytes: u64) -> Arc<Memory> {
-    Arc::new(Memory::new(capacity_bytes, Box::new(S3Fifo::new(capacity_bytes))))
+    Arc::new(Memory::new(capacity_bytes, Box::new(Shelf::new(capacity_bytes, 0.95))))
 }
 
 #[test]
