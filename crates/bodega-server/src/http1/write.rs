@@ -22,8 +22,10 @@ use crate::worker::Thread;
 const COPY_BYTES: usize = 16 * 1024;
 /// Answers wait for each other up to this size while more requests are there already.
 const GATHER_BYTES: usize = 64 * 1024;
-/// How many buffers a thread keeps for the next connection.
-const MAX_SPARE: usize = 64;
+/// How many buffers a thread keeps for the next connection, and how large one of them may be: nothing counts them, and
+/// few are in use at once.
+const MAX_SPARE: usize = 16;
+const MAX_SPARE_BYTES: usize = 16 * 1024;
 /// The most pieces in one send.
 const MAX_PIECES: usize = 16;
 
@@ -320,7 +322,7 @@ impl Output<'_> {
         if self.pending.is_empty() && self.pending.capacity() > 0 {
             let pending = std::mem::take(&mut self.pending);
             let mut spare = self.thread.spare_output.lock();
-            if pending.capacity() <= GATHER_BYTES && spare.len() < MAX_SPARE {
+            if pending.capacity() <= MAX_SPARE_BYTES && spare.len() < MAX_SPARE {
                 spare.push(pending);
             }
         }
