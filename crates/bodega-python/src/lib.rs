@@ -11,6 +11,7 @@ mod demo;
 mod edge;
 mod errors;
 mod key;
+mod replay;
 mod validate;
 
 #[pymodule]
@@ -24,6 +25,8 @@ mod _core {
     use super::edge::NativeEdge;
     #[pymodule_export]
     use super::key::explain_key;
+    #[pymodule_export]
+    use super::replay::replay;
     #[pymodule_export]
     use super::validate::validate_snapshot;
 }

@@ -18,6 +18,7 @@ try:
         NativeEdge,
         build_info,
         explain_key,
+        replay,
         validate_snapshot,
     )
 except ImportError as error:
@@ -40,6 +41,7 @@ __all__ = [
     "NativeEdge",
     "build_info",
     "explain_key",
+    "replay",
     "validate_snapshot",
 ]
 

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from os import PathLike
 from typing import final
 
+from typing_extensions import Buffer
+
 __all__ = [
     "DemoOrigin",
     "DemoRelay",
@@ -11,6 +13,7 @@ __all__ = [
     "NativeEdge",
     "build_info",
     "explain_key",
+    "replay",
     "validate_snapshot",
 ]
 
@@ -36,6 +39,33 @@ def explain_key(snapshot_json: str, method: str, url: str, headers: Sequence[tup
     Raises:
         SnapshotInvalid: If the snapshot would not be taken.
         ValueError: If the URL is not as it is sent.
+    """
+
+def replay(
+    policy: str,
+    capacity_bytes: int,
+    identities: Buffer,
+    sizes: Buffer,
+    *,
+    weight: float,
+    second_request: bool = False,
+) -> tuple[int, int]:
+    """Run a trace through an eviction policy, the one that serves, without the interpreter's lock.
+
+    Args:
+        policy: `shelf`, `s3fifo`, `lru`, `clock` or `noop`, which lets nothing go.
+        capacity_bytes: The size of the cache. What is larger than it is never in it.
+        identities: Which object each request asks for.
+        sizes: Its size in bytes, for each request.
+        weight: What a miss costs: 1 by request, 0 by byte.
+        second_request: Admit only what was asked for, or let go, lately.
+
+    Returns:
+        Misses, and the bytes that were missed.
+
+    Raises:
+        ValueError: If there is no such policy, or there are more identities than sizes or the reverse.
+        BufferError: If they are not unsigned integers of 64 bits.
     """
 
 def validate_snapshot(snapshot_json: str) -> None:
