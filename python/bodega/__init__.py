@@ -10,6 +10,7 @@ import importlib as _importlib
 import typing as _typing
 
 if _typing.TYPE_CHECKING:
+    from bodega.config import DiskTier
     from bodega.distributions import (
         S3,
         Answer,
@@ -36,6 +37,7 @@ __all__ = [
     "Behavior",
     "BodegaError",
     "CachePolicy",
+    "DiskTier",
     "Distribution",
     "EdgeMetrics",
     "EdgeServer",
@@ -69,6 +71,7 @@ _HOMES = {
         "OriginGroup",
         "Redirect",
     },
+    "bodega.config": {"DiskTier"},
     "bodega.edge": {"EdgeMetrics", "EdgeServer", "EdgeStats", "Request", "Response"},
     "bodega.errors": {"BodegaError"},
 }

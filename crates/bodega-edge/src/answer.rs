@@ -8,8 +8,10 @@ use bodega_store::Entry;
 use bytes::Bytes;
 
 use crate::assembled::Assembled;
+use crate::disk_reader::DiskReader;
 use crate::fetch::BodyStream;
 use crate::reader::FillReader;
+use crate::refill::Refill;
 
 /// An answer, ready to be written.
 pub struct Answer {
@@ -28,6 +30,22 @@ pub struct Answer {
 }
 
 impl Answer {
+    /// With a reader in place of a body that is on disk: what is missing of it is fetched by what `refill` makes.
+    pub(crate) fn with_disk(mut self, refill: impl FnOnce(Entry) -> Option<Refill>) -> Self {
+        self.body = match self.body {
+            BodyPlan::Stored { entry, from, to } if entry.is_on_disk() => match refill(entry) {
+                Some(refill) => BodyPlan::Disk(Box::new(DiskReader::new(refill, from, to))),
+                None => BodyPlan::Empty,
+            },
+            BodyPlan::Assembled(mut assembled) => {
+                assembled.read_from_disk(refill);
+                BodyPlan::Assembled(assembled)
+            }
+            other => other,
+        };
+        self
+    }
+
     /// With what is said of HTTPS in place of what the origin said. A prebuilt head has it already.
     pub(crate) fn with_hsts(mut self, hsts: Option<&Hsts>) -> Self {
         if let (Some(hsts), AnswerHead::Built(fields)) = (hsts, &mut self.head) {
@@ -67,6 +85,8 @@ pub enum BodyPlan {
         /// One after the last byte.
         to: u64,
     },
+    /// From disk, and from wherever what is missing there has to come from.
+    Disk(Box<DiskReader>),
     /// Read along with a fill.
     Live(FillReader),
     /// The parts of an answer to several ranges.

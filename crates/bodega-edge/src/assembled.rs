@@ -8,8 +8,10 @@ use bodega_semantics::multipart::{self, Form, Span};
 use bodega_store::Entry;
 use bytes::Bytes;
 
+use crate::disk_reader::DiskReader;
 use crate::fetch::FetchError;
 use crate::reader::{FillReader, Next, Piece};
+use crate::refill::Refill;
 
 /// A body of several pieces. Like `FillReader`, and read in the same way.
 pub struct Assembled {
@@ -22,6 +24,7 @@ pub(crate) enum Source {
     Stored(Entry),
     /// A fill that is kept whole, so that a reader may go back in it.
     Live(FillReader),
+    Disk(Box<DiskReader>),
 }
 
 /// An answer to several ranges, before it has a body.
@@ -46,6 +49,17 @@ impl Assembled {
         let mut assembled = Self { source, segments };
         assembled.aim();
         assembled
+    }
+
+    /// Reads what is cut from a body on disk through a reader of its own.
+    pub(crate) fn read_from_disk(&mut self, refill: impl FnOnce(Entry) -> Option<Refill>) {
+        let Source::Stored(entry) = &self.source else { return };
+        if entry.is_on_disk()
+            && let Some(refill) = refill(entry.clone())
+        {
+            self.source = Source::Disk(Box::new(DiskReader::new(refill, 0, 0)));
+            self.aim();
+        }
     }
 
     /// The next piece, without waiting.
@@ -73,6 +87,10 @@ impl Assembled {
                         Next::End => self.next_segment(),
                         other => return other,
                     },
+                    Source::Disk(reader) => match reader.try_next() {
+                        Next::End => self.next_segment(),
+                        other => return other,
+                    },
                 },
             }
         }
@@ -93,6 +111,10 @@ impl Assembled {
                         Some(piece) => return Ok(Some(piece)),
                         None => self.next_segment(),
                     },
+                    Source::Disk(reader) => match reader.next().await? {
+                        Some(piece) => return Ok(Some(piece)),
+                        None => self.next_segment(),
+                    },
                     Source::Stored(_) => return Err(FetchError::internal("a stored body is never waited for")),
                 },
             }
@@ -106,8 +128,11 @@ impl Assembled {
 
     /// Turns the reader to the span that comes next.
     fn aim(&mut self) {
-        if let (Source::Live(reader), Some(Segment::Cut { from, to })) = (&mut self.source, self.segments.front()) {
-            reader.narrow(*from, *to);
+        let Some(Segment::Cut { from, to }) = self.segments.front() else { return };
+        match &mut self.source {
+            Source::Stored(_) => {}
+            Source::Live(reader) => reader.narrow(*from, *to),
+            Source::Disk(reader) => reader.narrow(*from, *to),
         }
     }
 }

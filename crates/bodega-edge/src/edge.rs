@@ -9,12 +9,14 @@ use bodega_semantics::forwarding::{self, Scheme};
 use bodega_semantics::key::KeySecret;
 use bodega_semantics::{Head, Reason, Timestamp};
 use bodega_snapshot::Snapshot;
+use bodega_store::disk::Disk;
 use bodega_store::{Invalidations, Memory};
 use parking_lot::Mutex;
 
 use crate::collapse::Collapse;
 use crate::fetch::Fetch;
 use crate::fillers::Fillers;
+use crate::flights::Flights;
 use crate::metrics::Metrics;
 
 /// Tells the time. The data plane never asks the system itself, so that tests can move the clock.
@@ -59,11 +61,13 @@ pub struct Edge {
     pub settings: EdgeSettings,
     /// The memory tier.
     pub memory: Arc<Memory>,
+    pub(crate) disk: Option<Arc<Disk>>,
     /// What has been invalidated.
     pub invalidations: Invalidations,
     /// The configuration in force. Requests under way keep the one they began with.
     pub snapshot: ArcSwap<Snapshot>,
     pub(crate) collapse: Collapse,
+    pub(crate) flights: Arc<Flights>,
     /// Held while the list of a URL's variants is rewritten.
     pub(crate) variants: Mutex<()>,
     clock: Arc<dyn Clock>,
@@ -74,20 +78,30 @@ pub struct Edge {
 impl Edge {
     /// An edge with nothing stored.
     #[must_use]
-    pub fn new(settings: EdgeSettings, memory: Memory, snapshot: Snapshot, clock: Arc<dyn Clock>) -> Self {
+    pub fn new(
+        settings: EdgeSettings,
+        memory: Memory,
+        disk: Option<Arc<Disk>>,
+        snapshot: Snapshot,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
         let via = format!("1.1 {}", settings.name);
         let secret = settings.secret;
-        Self {
+        let edge = Self {
             settings,
             memory: Arc::new(memory),
+            disk,
             invalidations: Invalidations::new(secret),
             snapshot: ArcSwap::from_pointee(snapshot),
             collapse: Collapse::new(),
+            flights: Arc::default(),
             variants: Mutex::new(()),
             clock,
             via,
             n_requests: AtomicU64::new(0),
-        }
+        };
+        edge.keep_what_is_let_go();
+        edge
     }
 
     /// The `Via` member this edge adds to answers.

@@ -20,7 +20,7 @@ use crate::interim::{self, InterimReceiver, InterimSender};
 use crate::keying::Keying;
 use crate::partial::{Held, Plan};
 use crate::reader::FillReader;
-use crate::step::Step;
+use crate::step::{Loaded, Step};
 use crate::upstream;
 
 /// A request as a front has parsed it. Everything is borrowed from the front's buffer.
@@ -88,6 +88,24 @@ impl OwnedRequest {
         }
     }
 
+    /// The same, borrowed again; `fields` are its own.
+    #[must_use]
+    pub fn view<'a>(&'a self, fields: &'a [Field<'a>]) -> RequestView<'a> {
+        RequestView {
+            method: &self.method,
+            https: self.https,
+            authority: &self.authority,
+            path: &self.path,
+            query: self.query.as_deref(),
+            fields,
+            peer: self.peer,
+            has_body: self.has_body,
+            version: self.version,
+            // What asks for an upgrade is never looked up.
+            upgrade: false,
+        }
+    }
+
     /// Whether this is a HEAD.
     #[must_use]
     pub fn is_head(&self) -> bool {
@@ -121,6 +139,13 @@ pub struct Exchange<'a> {
     pub(crate) hit: Option<HitFacts>,
     pub(crate) reason: Reason,
     pub(crate) answer: Option<Answer>,
+    /// What was brought from disk for this request.
+    pub(crate) loaded: &'a [Entry],
+    pub(crate) may_load: bool,
+    /// Whether anything was found there.
+    pub(crate) from_disk: bool,
+    /// What is to be brought.
+    pub(crate) load: Option<Key>,
 }
 
 /// The normalised host, and its port where that is not the scheme's own: lower case, in a buffer of its own so that the
@@ -206,6 +231,8 @@ pub struct Pending {
     pub(crate) insists: bool,
     pub(crate) entry: Option<Entry>,
     pub(crate) part: Option<Held>,
+    /// What is to be brought from disk.
+    pub(crate) load: Option<Key>,
     pub(crate) reason: Reason,
     /// What the answer says of HTTPS.
     pub(crate) hsts: Option<Arc<Hsts>>,
@@ -220,6 +247,9 @@ pub struct Journey {
     pub(crate) found: Found,
     pub(crate) answer: Option<Answer>,
     pub(crate) rounds: u8,
+    /// What was brought from disk.
+    pub(crate) loaded: Vec<Entry>,
+    pub(crate) n_loads: usize,
     /// Everything goes on as it came.
     pub(crate) passes: bool,
     /// What is asked for instead of the whole.
@@ -242,6 +272,8 @@ impl Journey {
             found: Found::Nothing,
             answer: None,
             rounds: 0,
+            loaded: Vec::new(),
+            n_loads: 0,
             passes: false,
             plan: None,
             interim: None,
@@ -283,7 +315,12 @@ pub(crate) enum Found {
 }
 
 impl<'a> Exchange<'a> {
-    pub(crate) fn new(worker: &'a Arc<Worker>, snapshot: &'a Arc<Snapshot>, request: &'a RequestView<'a>) -> Self {
+    pub(crate) fn new(
+        worker: &'a Arc<Worker>,
+        snapshot: &'a Arc<Snapshot>,
+        request: &'a RequestView<'a>,
+        loaded: Loaded<'a>,
+    ) -> Self {
         Self {
             worker,
             snapshot,
@@ -303,6 +340,10 @@ impl<'a> Exchange<'a> {
             hit: None,
             reason: Reason::Internal,
             answer: None,
+            loaded: loaded.entries,
+            may_load: loaded.may_load,
+            from_disk: false,
+            load: None,
         }
     }
 
@@ -364,6 +405,7 @@ impl<'a> Exchange<'a> {
             insists: self.insists(),
             entry,
             part: None,
+            load: self.load,
             reason: self.reason,
             hsts: self.hsts(),
         }

@@ -52,6 +52,8 @@ pub struct LiveHead {
     pub terms: bodega_semantics::storable::Terms,
     /// Whether it is being kept.
     pub stored: bool,
+    /// What it is on disk, where it goes there as it comes.
+    pub on_disk: Option<Entry>,
     /// Which part of the whole the body is; `None`: all of it.
     pub part: Option<Run>,
     /// The whole answer, if it came at once; then the fields above are in it.
@@ -145,6 +147,11 @@ impl Fill {
             Some(Resolved::Private | Resolved::Failed(_)) => false,
         };
         may_answer && state.base == 0 && !matches!(state.ended, Some(Err(_)))
+    }
+
+    /// Whether it has broken off.
+    pub(crate) fn has_failed(&self) -> bool {
+        matches!(self.state.lock().ended, Some(Err(_)))
     }
 
     /// Whether the origin has answered.

@@ -18,6 +18,7 @@ use crate::fetch::{FetchAnswer, FetchError, FetchFuture, FetchRequest};
 use crate::fill::{Fill, LiveHead, Resolved};
 use crate::partial::{self, Checked, Plan};
 use crate::sink::{AtOnce, FIRST_UNKNOWN_BYTES, Sink, come_at_once, too_large};
+use crate::spill::Spill;
 use crate::upstream::{self, Purpose};
 use crate::variants;
 
@@ -191,7 +192,7 @@ impl Lead {
         // RFC 9111 section 4.3.3: a failure of the origin says nothing about what is stored, nor about its next answer.
         let has_failed = answer.status >= 500;
         if let Some(previous) = self.previous.as_ref().filter(|_| !has_failed) {
-            self.worker.edge.memory.remove(previous);
+            self.worker.edge.remove(previous);
         }
         let is_for_part = self.plan.as_ref().is_some_and(Plan::is_for_part);
         if self.fill.was_joined() && !has_failed && !is_for_part {
@@ -231,8 +232,17 @@ impl Lead {
 
     /// Stores unless something that began later is there already, or it was invalidated meanwhile.
     pub(crate) fn store(&self, entry: Entry) -> bool {
+        self.may_store(&entry) && self.worker.edge.keep(entry)
+    }
+
+    /// The same, for one whose body is stored already.
+    pub(crate) fn store_refreshed(&self, entry: Entry) -> bool {
+        self.may_store(&entry) && self.worker.edge.keep_refreshed(entry)
+    }
+
+    fn may_store(&self, entry: &Entry) -> bool {
         let edge = &self.worker.edge;
-        if !edge.may_use(&entry) {
+        if !edge.may_use(entry) {
             return false;
         }
         if edge.memory.peek(entry.key).is_some_and(|other| other.stamp > entry.stamp) {
@@ -241,7 +251,7 @@ impl Lead {
         if entry.kind == Kind::Answer {
             partial::forget(edge, entry.key);
         }
-        edge.memory.insert(entry)
+        true
     }
 
     async fn pump(
@@ -261,15 +271,10 @@ impl Lead {
             // RFC 9110 section 6.6.1: a recipient that caches adds the date it received the answer.
             fields.push("Date", &date::format(response_time));
         }
-        let reservation = if keep { self.reserve(content_length) } else { None };
-        let keep = reservation.is_some();
         // Before the names can be read: who finds them looks for the fill under the variant's key.
         let part = self.run.filter(|run| !run.is_whole());
         if part.is_none() {
             self.worker.edge.collapse.enter_variant(&self.fill, key);
-        }
-        if keep && !names.is_empty() {
-            self.remember_variant(&names, key, terms.born);
         }
         let mut head = LiveHead {
             status,
@@ -279,10 +284,24 @@ impl Lead {
             key,
             vary_names: names,
             terms,
-            stored: keep,
+            stored: false,
+            on_disk: None,
             part,
             entry: None,
         };
+        // A part of what is too large for memory is kept where its other parts will be.
+        let is_for_memory = keep && !too_large(&self, part.map(|run| run.total));
+        let mut reservation = if is_for_memory { self.reserve(content_length) } else { None };
+        let spill = if reservation.is_none() { Spill::begin(&self, &head) } else { None };
+        if keep && reservation.is_none() && spill.is_none() {
+            reservation = self.reserve(content_length);
+        }
+        let keep = reservation.is_some();
+        head.stored = keep;
+        head.on_disk = spill.as_ref().filter(|spill| spill.is_published()).map(|spill| spill.entry.clone());
+        if (keep || head.on_disk.is_some()) && !head.vary_names.is_empty() {
+            self.remember_variant(&head.vary_names, key, head.terms.born);
+        }
         let early = if keep { come_at_once(&mut *body).await } else { AtOnce::default() };
         if let Some(whole) = early.whole().filter(|whole| !too_large(&self, Some(whole.len() as u64))) {
             drop(reservation);
@@ -296,7 +315,7 @@ impl Lead {
         }
         let head = Arc::new(head);
         self.fill.resolve(Resolved::Live(Arc::clone(&head)));
-        let mut sink = Sink { lead: &self, reservation, writer: None, n_bytes: 0, content_length };
+        let mut sink = Sink { lead: &self, reservation, writer: None, n_bytes: 0, content_length, spill };
         match sink.drain(early, &mut *body).await {
             Err(error) => {
                 let is_kept = sink.reservation.take().is_some();
@@ -309,6 +328,9 @@ impl Lead {
             Ok(()) => {
                 let kept = sink.reservation.take();
                 let n_bytes = sink.n_bytes;
+                if let Some(spill) = sink.spill.take() {
+                    spill.ended(&self);
+                }
                 if kept.is_some() {
                     drop(kept);
                     self.store_whole(&head, n_bytes);
@@ -325,18 +347,26 @@ impl Lead {
             let whole: Vec<u8> = slices.iter().flat_map(|slice| slice.filled().iter().copied()).collect();
             self.inline_entry(head, &whole)
         } else {
-            self.new_entry(head, n_bytes, |new| Entry::sliced(new, SlicedBody { slices: slices.into(), n_bytes }))
+            self.new_entry(head, head.part.as_ref(), n_bytes, |new| {
+                Entry::sliced(new, SlicedBody { slices: slices.into(), n_bytes })
+            })
         };
         self.store(entry);
     }
 
     fn inline_entry(&self, head: &LiveHead, body: &[u8]) -> Entry {
-        self.new_entry(head, body.len() as u64, |new| Entry::inline(new, body))
+        self.new_entry(head, head.part.as_ref(), body.len() as u64, |new| Entry::inline(new, body))
     }
 
-    fn new_entry(&self, head: &LiveHead, n_bytes: u64, make: impl FnOnce(&NewEntry<'_>) -> Entry) -> Entry {
+    pub(crate) fn new_entry<E>(
+        &self,
+        head: &LiveHead,
+        part: Option<&Run>,
+        n_bytes: u64,
+        make: impl FnOnce(&NewEntry<'_>) -> E,
+    ) -> E {
         let mut block = head.fields.as_block().to_vec();
-        let (kind, key) = match &head.part {
+        let (kind, key) = match part {
             None => (Kind::Answer, head.key),
             Some(run) => {
                 block.extend_from_slice(&[b"Content-Range: ", &run.content_range()[..], b"\r\n"].concat());

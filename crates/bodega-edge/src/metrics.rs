@@ -29,7 +29,7 @@ impl Default for Metrics {
 impl Metrics {
     pub(crate) fn count(&self, outcome: Outcome, reason: Reason, took: Duration) {
         self.requests[index(outcome, reason)].add(1);
-        self.latency[outcome.level() as usize].record(took);
+        self.latency[outcome.level(reason) as usize].record(took);
     }
 
     /// How many requests ended so.

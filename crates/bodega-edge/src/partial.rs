@@ -14,6 +14,7 @@ use bodega_semantics::storable::{RequestFacts, Storable, Terms};
 use bodega_semantics::{Fields, Head, Key, Reason, Timestamp, date, vary};
 use bodega_store::Entry;
 use bodega_store::entry::Kind;
+use bodega_store::slice::SLICE_BYTES;
 use bytes::Bytes;
 
 use crate::edge::Edge;
@@ -24,6 +25,7 @@ use crate::lead::Lead;
 use crate::reader::Piece;
 use crate::refresh;
 use crate::step::Step;
+use crate::tiers::Looked;
 use crate::upstream::{self, Purpose};
 
 /// A range that begins no further than this past what a fill has waits for it; others are asked from the origin.
@@ -88,7 +90,11 @@ pub(crate) fn find(exchange: &mut Exchange<'_>, reuse: impl FnOnce(&mut Exchange
         return None;
     }
     let edge = &worker.edge;
-    let found = edge.memory.get(partial::key(exchange.key)).filter(|entry| entry.kind == Kind::Part)?;
+    let found = match exchange.look(partial::key(exchange.key)) {
+        Looked::Here(entry) => Some(entry).filter(|entry| entry.kind == Kind::Part)?,
+        Looked::OnDisk => return Some(exchange.load(partial::key(exchange.key))),
+        Looked::Nowhere => return None,
+    };
     let mut entry = edge.usable(found)?;
     if entry.revision != exchange.snapshot.revision {
         entry = refresh::under_revision(worker, exchange.snapshot, behavior, &exchange.paths.normal, &entry)?;
@@ -162,6 +168,15 @@ pub(crate) fn plan(journey: &Journey) -> Option<Plan> {
     }
     if wanted.is_none() && !covers && (held.is_none() || under_way.is_some()) {
         return None;
+    }
+    if held.is_none()
+        && worker.edge.disk().is_some()
+        && let Some(Requested::From { first, last }) = &mut wanted
+    {
+        // By whole slices: only those can be kept on disk.
+        let n_bytes = SLICE_BYTES as u64;
+        *first -= *first % n_bytes;
+        *last = last.map(|last| last.saturating_add(n_bytes - last % n_bytes - 1));
     }
     let key = match wanted {
         None if !covers => pending.key,
@@ -280,7 +295,7 @@ impl Lead {
             (_, held) => {
                 if let Some(held) = held.as_ref().filter(|_| matches!(answer.status, 200 | 206)) {
                     // Changed, or an origin that ignores ranges: what comes now takes the place of what was stored.
-                    self.worker.edge.memory.remove(&held.entry);
+                    self.worker.edge.remove(&held.entry);
                 }
                 if answer.status == 206 {
                     return self.take(answer, request_time, response_time);
@@ -354,7 +369,7 @@ impl Lead {
         let mut fetch = upstream::request(&self.worker.edge.settings, &self.behavior, &self.request, Purpose::Store);
         if let Some(mut plan) = self.plan.take() {
             if let Some(held) = plan.held.take() {
-                self.worker.edge.memory.remove(&held.entry);
+                self.worker.edge.remove(&held.entry);
             }
             if plan.wanted.is_some() {
                 plan.ask = Ask::Wanted;
@@ -395,6 +410,7 @@ impl Lead {
             vary_names: Vec::new(),
             terms,
             stored: true,
+            on_disk: None,
             part: Some(run),
             entry: None,
         };
@@ -404,8 +420,11 @@ impl Lead {
 
 /// Forgets the part under the key of a whole that has been stored.
 pub(crate) fn forget(edge: &Edge, whole: Key) {
-    if let Some(part) = edge.memory.peek(partial::key(whole)) {
-        edge.memory.remove(&part);
+    let key = partial::key(whole);
+    if let Some(part) = edge.memory.peek(key) {
+        edge.remove(&part);
+    } else if let Some(disk) = edge.disk().filter(|disk| disk.holds(key)) {
+        disk.remove(key);
     }
 }
 

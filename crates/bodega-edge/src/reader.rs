@@ -8,9 +8,10 @@ use bodega_semantics::Reason;
 use bodega_store::{Body, Entry, Slice};
 use bytes::Bytes;
 
+use crate::disk_reader::DiskReader;
 use crate::fetch::{BodyStream, FetchError, next_chunk};
 use crate::fill::{Fill, Look, ReaderMark};
-use crate::resume::Resume;
+use crate::resume::{Rest, Resume};
 
 /// A cursor over a fill. Dropping it never breaks the fill for others.
 pub struct FillReader {
@@ -30,6 +31,8 @@ enum Alone {
     Ready(Box<Resume>),
     /// It has done so.
     Reads(Box<dyn BodyStream>),
+    /// It goes on from disk.
+    OnDisk(Box<DiskReader>),
     /// And has come to the end.
     Ended,
 }
@@ -126,7 +129,7 @@ impl FillReader {
     /// The next piece, without waiting.
     pub fn try_next(&mut self) -> Next {
         match self.alone {
-            Alone::Reads(_) => return Next::Wait,
+            Alone::Reads(_) | Alone::OnDisk(_) => return Next::Wait,
             Alone::Ended => return Next::End,
             Alone::Never | Alone::Ready(_) => {}
         }
@@ -166,7 +169,9 @@ impl FillReader {
         self.consumed();
         loop {
             let is_at_end = self.end.is_some_and(|end| self.position >= end);
-            if matches!(self.alone, Alone::Reads(_)) || (self.fill.base() > self.position && !is_at_end) {
+            if matches!(self.alone, Alone::Reads(_) | Alone::OnDisk(_))
+                || (self.fill.base() > self.position && !is_at_end)
+            {
                 return self.next_alone().await;
             }
             let fill = Arc::clone(&self.fill);
@@ -187,8 +192,10 @@ impl FillReader {
     /// The next piece of what this reader alone reads, from the origin.
     async fn next_alone(&mut self) -> Result<Option<Piece>, FetchError> {
         if let Alone::Ready(resume) = &self.alone {
-            let rest = resume.go_on(self.position, self.end).await?;
-            self.alone = Alone::Reads(rest);
+            self.alone = match resume.go_on(self.position, self.end).await? {
+                Rest::Stream(rest) => Alone::Reads(rest),
+                Rest::Disk(rest) => Alone::OnDisk(rest),
+            };
             // It needs nothing of what the fill holds any more.
             self.fill.remove_reader(&self.mark);
             self.fill = Arc::new(Fill::new(self.fill.key, Arc::clone(&self.fill.note), self.fill.stamp));
@@ -206,6 +213,8 @@ impl FillReader {
                     Ok(None)
                 }
             },
+            // In a box: it may in turn read along with a fill.
+            Alone::OnDisk(rest) => Box::pin(rest.next()).await,
             Alone::Ended => Ok(None),
             Alone::Never | Alone::Ready(_) => Err(too_slow()),
         }

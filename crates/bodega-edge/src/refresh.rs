@@ -54,7 +54,7 @@ pub(crate) fn under_revision(
             worker.edge.usable(fresh)
         }
         Storable::No(_) => {
-            worker.edge.memory.remove(entry);
+            worker.edge.remove(entry);
             None
         }
     }
@@ -129,7 +129,7 @@ impl Lead {
                 // Another request's answer, found to be this one's as well: both are fresh now.
                 self.store(under(previous.key));
             } else {
-                self.worker.edge.memory.remove(previous);
+                self.worker.edge.remove(previous);
             }
         }
         match place {
@@ -137,9 +137,9 @@ impl Lead {
                 if !names.is_empty() {
                     self.remember_variant(&names, key, terms.born);
                 }
-                self.store(entry.clone());
+                self.store_refreshed(entry.clone());
             }
-            None => self.worker.edge.memory.remove(previous),
+            None => self.worker.edge.remove(previous),
         }
         self.resolve_entry(entry, Outcome::Revalidated, self.reason_of_revalidation(previous), Some(304), is_for_all);
     }

@@ -8,11 +8,13 @@ use bodega_semantics::partial::{self, Run};
 use bodega_semantics::range::Requested;
 use bodega_snapshot::Behavior;
 
+use crate::disk_reader::DiskReader;
 use crate::edge::Worker;
 use crate::exchange::OwnedRequest;
 use crate::fetch::{BodyStream, FetchError};
 use crate::fill::LiveHead;
 use crate::partial::Joined;
+use crate::refill::Refill;
 use crate::upstream::{self, Purpose};
 
 /// What it takes to ask the origin for the rest of what a reader reads.
@@ -22,6 +24,12 @@ pub(crate) struct Resume {
     origin: Arc<str>,
     request: Arc<OwnedRequest>,
     head: Arc<LiveHead>,
+}
+
+/// Where the rest comes from.
+pub(crate) enum Rest {
+    Stream(Box<dyn BodyStream>),
+    Disk(Box<DiskReader>),
 }
 
 impl Resume {
@@ -46,9 +54,21 @@ impl Resume {
         })
     }
 
+    /// The rest from disk, where the body has gone as it came.
+    fn rest_on_disk(&self, position: u64, end: Option<u64>) -> Option<DiskReader> {
+        let entry = self.head.on_disk.clone()?;
+        let start = self.head.part.map_or(0, |run| run.span.first);
+        let end = start + end.or(self.head.content_length)?;
+        let refill = Refill::new(&self.worker, &self.behavior, &self.origin, Arc::clone(&self.request), entry)?;
+        Some(DiskReader::new(refill, start + position, end))
+    }
+
     /// The bytes from `position` of the fill's body to `end`, or to its end.
-    pub(crate) async fn go_on(&self, position: u64, end: Option<u64>) -> Result<Box<dyn BodyStream>, FetchError> {
+    pub(crate) async fn go_on(&self, position: u64, end: Option<u64>) -> Result<Rest, FetchError> {
         let head = &self.head;
+        if let Some(reader) = self.rest_on_disk(position, end) {
+            return Ok(Rest::Disk(Box::new(reader)));
+        }
         let n_bytes = head.content_length.unwrap_or_default();
         let whole = head.part.unwrap_or(Run { span: Span { first: 0, last: n_bytes.max(1) - 1 }, total: n_bytes });
         let first = whole.span.first + position;
@@ -70,6 +90,6 @@ impl Resume {
             let message = "the reader was too slow for the window of a body that is not kept, and its rest has changed";
             return Err(FetchError::new(Reason::Limit, message));
         }
-        Ok(Box::new(Joined::alone(asked.span.n_bytes(), answer.body)))
+        Ok(Rest::Stream(Box::new(Joined::alone(asked.span.n_bytes(), answer.body))))
     }
 }

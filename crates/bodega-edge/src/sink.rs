@@ -10,6 +10,7 @@ use bodega_store::{Reservation, SliceWriter};
 
 use crate::fetch::{BodyStream, FetchError, next_chunk};
 use crate::lead::Lead;
+use crate::spill::Spill;
 
 /// How long a fill that is not kept waits for its slowest reader.
 const SLOWEST_READER_WAIT: Duration = Duration::from_secs(10);
@@ -64,6 +65,8 @@ pub(crate) struct Sink<'a> {
     pub(crate) writer: Option<SliceWriter>,
     pub(crate) n_bytes: u64,
     pub(crate) content_length: Option<u64>,
+    /// Where it goes as it comes, if it goes to disk.
+    pub(crate) spill: Option<Spill>,
 }
 
 impl Sink<'_> {
@@ -72,12 +75,12 @@ impl Sink<'_> {
         for chunk in early.chunks {
             self.take(&chunk?).await?;
         }
-        if early.ended {
-            return Ok(());
+        if !early.ended {
+            while let Some(chunk) = self.next_chunk(body).await? {
+                self.take(&chunk).await?;
+            }
         }
-        while let Some(chunk) = self.next_chunk(body).await? {
-            self.take(&chunk).await?;
-        }
+        self.slice_has_come().await;
         Ok(())
     }
 
@@ -118,7 +121,19 @@ impl Sink<'_> {
         Ok(())
     }
 
+    /// Hands the slice that has come to the disk.
+    async fn slice_has_come(&mut self) {
+        let (Some(spill), Some(writer)) = (&mut self.spill, self.writer.take()) else { return };
+        let slice = writer.share();
+        let position = self.n_bytes - slice.filled().len() as u64;
+        let (fill, n_bytes) = (&self.lead.fill, self.n_bytes);
+        // Who reads has to wait for the next slice only once it has taken these.
+        let is_in_a_hurry = || fill.slowest().is_none_or(|(slowest, _)| slowest + 2 * SLICE_BYTES as u64 > n_bytes);
+        spill.take(position, &slice, is_in_a_hurry).await;
+    }
+
     async fn next_slice(&mut self) -> Result<(), FetchError> {
+        self.slice_has_come().await;
         let capacity = self.next_capacity();
         self.keep_or_let_go(capacity as u64);
         if self.reservation.is_none() {
@@ -126,6 +141,9 @@ impl Sink<'_> {
         }
         let writer = SliceWriter::with_capacity(capacity);
         self.lead.fill.push_slice(self.n_bytes, writer.share());
+        if let Some(spill) = &mut self.spill {
+            spill.begins(self.n_bytes);
+        }
         self.writer = Some(writer);
         Ok(())
     }
@@ -133,7 +151,8 @@ impl Sink<'_> {
     fn next_capacity(&self) -> usize {
         match self.content_length {
             Some(total) => {
-                usize::try_from(total.saturating_sub(self.n_bytes)).unwrap_or(SLICE_BYTES).clamp(1, SLICE_BYTES)
+                let most = self.spill.as_ref().map_or(SLICE_BYTES, |spill| spill.left_in_slice(self.n_bytes));
+                usize::try_from(total.saturating_sub(self.n_bytes)).unwrap_or(SLICE_BYTES).clamp(1, most)
             }
             // Of unknown length: begin small, so that many small bodies do not take a slice each.
             None => usize::try_from(self.n_bytes * 3).unwrap_or(SLICE_BYTES).clamp(FIRST_UNKNOWN_BYTES, SLICE_BYTES),
@@ -163,6 +182,11 @@ impl Sink<'_> {
         }
         // The window moves: who comes now cannot read from the first byte any more.
         self.lead.leave();
+        if self.spill.as_ref().is_some_and(Spill::is_published) {
+            // Who is left behind goes on from disk.
+            fill.drop_before(end - window + SLICE_BYTES as u64);
+            return Ok(());
+        }
         let mut deadline = tokio::time::Instant::now() + SLOWEST_READER_WAIT;
         let mut seen = fill.slowest();
         loop {

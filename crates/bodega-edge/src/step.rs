@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use bodega_snapshot::Snapshot;
+use bodega_store::Entry;
 
 use crate::answer::Answer;
 use crate::edge::Worker;
@@ -25,6 +26,8 @@ pub enum Step {
     Lookup,
     /// Answer from the store.
     Hit,
+    /// Wait for the disk, then look up anew.
+    Load,
     /// Join a fill under way or begin one.
     Miss,
     /// Ask the origin whether what is stored still holds.
@@ -49,7 +52,8 @@ pub enum Step {
 pub const NEXT: &[(Step, &[Step])] = &[
     (Step::Receive, &[Step::Classify, Step::Refuse]),
     (Step::Classify, &[Step::Lookup, Step::Pass, Step::Options, Step::Redirect, Step::Refuse]),
-    (Step::Lookup, &[Step::Hit, Step::Miss, Step::Revalidate, Step::Fetch, Step::Refuse]),
+    (Step::Lookup, &[Step::Hit, Step::Load, Step::Miss, Step::Revalidate, Step::Fetch, Step::Refuse]),
+    (Step::Load, &[Step::Finish, Step::Load, Step::Miss, Step::Revalidate, Step::Fetch, Step::Pass, Step::Refuse]),
     (Step::Hit, &[Step::Finish]),
     (Step::Miss, &[Step::Deliver, Step::Fetch, Step::Refuse, Step::Miss]),
     (Step::Revalidate, &[Step::Deliver, Step::Fetch, Step::Refuse]),
@@ -70,10 +74,28 @@ pub enum Begun {
     Pending(Pending),
 }
 
+/// What was brought from disk for a request.
+#[derive(Clone, Copy)]
+pub(crate) struct Loaded<'a> {
+    pub(crate) entries: &'a [Entry],
+    /// Whether more may be.
+    pub(crate) may_load: bool,
+}
+
 /// Runs a request as far as it goes without waiting.
 #[must_use]
 pub fn begin(worker: &Arc<Worker>, snapshot: &Arc<Snapshot>, request: &RequestView<'_>) -> Begun {
-    let mut exchange = Exchange::new(worker, snapshot, request);
+    look_up(worker, snapshot, request, Loaded { entries: &[], may_load: true })
+}
+
+/// The same, with what has come from disk since.
+pub(crate) fn look_up(
+    worker: &Arc<Worker>,
+    snapshot: &Arc<Snapshot>,
+    request: &RequestView<'_>,
+    loaded: Loaded<'_>,
+) -> Begun {
+    let mut exchange = Exchange::new(worker, snapshot, request, loaded);
     let mut step = Step::Receive;
     loop {
         let next = match step {
@@ -88,7 +110,7 @@ pub fn begin(worker: &Arc<Worker>, snapshot: &Arc<Snapshot>, request: &RequestVi
                 Some(answer) => return Begun::Ready(answer.with_hsts(exchange.hsts().as_deref())),
                 None => Step::Refuse,
             },
-            Step::Miss | Step::Revalidate | Step::Pass | Step::Fetch | Step::Deliver => {
+            Step::Load | Step::Miss | Step::Revalidate | Step::Pass | Step::Fetch | Step::Deliver => {
                 return Begun::Pending(exchange.into_pending(step));
             }
         };
@@ -103,6 +125,7 @@ pub async fn complete(mut journey: Journey, body: Option<RequestBody>) -> Answer
     let mut step = journey.pending.step;
     loop {
         let next = match step {
+            Step::Load => Box::pin(steps::load::run(&mut journey)).await,
             Step::Miss => steps::miss::run(&mut journey).await,
             Step::Revalidate => steps::revalidate::run(&mut journey).await,
             Step::Pass => steps::pass::run(&mut journey),

@@ -26,7 +26,7 @@ impl Edge {
     #[cold]
     fn invalidated(&self, entry: &Entry, verdict: Verdict) -> Option<Entry> {
         let Verdict::Stale { since, checked } = verdict else {
-            self.memory.remove(entry);
+            self.remove(entry);
             return None;
         };
         // Entries never change: one that expired then takes its place, and is not examined for the same again. Stale

@@ -148,9 +148,7 @@ impl Lead {
         if let Some(held) = &held {
             let variants = Variants::of(held);
             if variants.names().eq(names.iter().map(String::as_str)) {
-                records.extend(
-                    variants.records().filter(|(other, _)| *other != key && edge.memory.peek(*other).is_some()),
-                );
+                records.extend(variants.records().filter(|(other, _)| *other != key && edge.holds(*other)));
             } else if held.stamp > self.fill.stamp {
                 // What began later knows better.
                 return;
@@ -159,7 +157,7 @@ impl Lead {
         let n_too_many = (records.len() + 1).saturating_sub(MAX_VARIANTS);
         for (oldest, _) in records.drain(..n_too_many) {
             if let Some(entry) = edge.memory.peek(oldest) {
-                edge.memory.remove(&entry);
+                edge.remove(&entry);
             }
         }
         records.push((key, siblings(edge, self.primary, names.iter().map(String::as_str), &self.request.fields)));

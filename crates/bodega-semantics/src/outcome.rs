@@ -58,6 +58,8 @@ vocabulary! {
     Reason {
         /// A stored answer was fresh.
         Fresh = "fresh",
+        /// The same, and on disk.
+        FreshOnDisk = "fresh-on-disk",
         /// Nothing was stored under this URL.
         UriMiss = "uri-miss",
         /// Something was stored under this URL, for other request fields.
@@ -152,10 +154,11 @@ vocabulary! {
 }
 
 impl Outcome {
-    /// The level that latency of this outcome is counted under, before there is a disk tier.
+    /// The level that latency of this outcome is counted under.
     #[must_use]
-    pub const fn level(self) -> Level {
+    pub const fn level(self, reason: Reason) -> Level {
         match self {
+            Self::Hit if matches!(reason, Reason::FreshOnDisk) => Level::L2,
             Self::Hit | Self::Stale => Level::L1,
             Self::Revalidated | Self::Miss | Self::Collapsed | Self::Pass | Self::Error => Level::Miss,
             Self::Redirect | Self::Answer | Self::Refused => Level::None,
@@ -189,7 +192,8 @@ mod tests {
     fn what_came_from_the_store_is_a_hit_of_a_level() {
         for outcome in Outcome::ALL {
             let is_hit = matches!(outcome, Outcome::Hit | Outcome::Stale);
-            assert_eq!(outcome.level() == Level::L1, is_hit, "{}", outcome.name());
+            assert_eq!(outcome.level(Reason::Fresh) == Level::L1, is_hit, "{}", outcome.name());
         }
+        assert_eq!(Outcome::Hit.level(Reason::FreshOnDisk), Level::L2);
     }
 }

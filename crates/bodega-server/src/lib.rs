@@ -8,6 +8,7 @@ mod admission;
 mod clock;
 mod connection;
 mod counted_fetch;
+mod disk;
 mod events;
 mod explain;
 mod front;

@@ -10,6 +10,7 @@ use bodega_edge::invalidate::{Force, InvalidateError};
 use bodega_origin::Origins;
 use bodega_semantics::{Level, Outcome, Reason};
 use bodega_snapshot::options::EdgeOptions;
+use bodega_store::disk::{Disk, DiskUsage};
 use bodega_telemetry::histogram::Recorded;
 use bodega_telemetry::names;
 use bodega_telemetry::text::Text;
@@ -149,6 +150,7 @@ impl Reporter {
                 "capacity_bytes": usage.capacity_bytes,
                 "evictions": usage.n_evictions,
             },
+            "disk": self.edge.disk().map(|disk| disk_stats(&disk.usage())),
             "log_dropped": self.log.as_ref().map_or(0, AccessLog::n_dropped),
             "sequence": self.edge.invalidations.sequence(),
         })
@@ -183,17 +185,12 @@ impl Reporter {
         };
         one(&names::SENT_BYTES, &[region], self.sum(|thread| thread.worker.metrics.sent_bytes.get()));
         one(&names::RECEIVED_BYTES, &[region], self.sum(|thread| thread.worker.metrics.received_bytes.get()));
-        let usage = self.edge.memory.usage();
-        one(&names::STORE_USED_BYTES, &[region, "l1"], usage.used_bytes);
-        one(&names::STORE_RESERVED_BYTES, &[region, "l1"], usage.reserved_bytes);
-        one(&names::STORE_CAPACITY_BYTES, &[region, "l1"], usage.capacity_bytes);
-        one(&names::STORE_ENTRIES, &[region, "l1"], usage.n_entries);
-        one(&names::STORE_EVICTIONS, &[region, "l1"], usage.n_evictions);
         one(&names::CONNECTIONS, &[region], self.n_connections() as u64);
         one(&names::LOG_DROPPED, &[region], self.log.as_ref().map_or(0, AccessLog::n_dropped));
         one(&names::INVALIDATION_SEQUENCE, &[region], self.edge.invalidations.sequence());
         one(&names::SNAPSHOT_REVISION, &[region], self.edge.snapshot.load().revision);
         one(&names::BUILD_INFO, &[env!("CARGO_PKG_VERSION")], 1);
+        self.store_metrics(&mut text);
         let (refused_total, refused_client) = self.admission.n_refused();
         text.begin(&names::CONNECTIONS_REFUSED);
         text.sample(&names::CONNECTIONS_REFUSED, &[region, "total"], refused_total);
@@ -236,6 +233,41 @@ impl Reporter {
         text.finish()
     }
 
+    fn store_metrics(&self, text: &mut Text) {
+        let region = self.region.as_str();
+        let usage = self.edge.memory.usage();
+        let disk = self.edge.disk().map(Disk::usage);
+        for (metric, in_memory, on_disk) in [
+            (&names::STORE_USED_BYTES, usage.used_bytes, disk.as_ref().map(|disk| disk.used_bytes)),
+            (&names::STORE_RESERVED_BYTES, usage.reserved_bytes, None),
+            (&names::STORE_CAPACITY_BYTES, usage.capacity_bytes, disk.as_ref().map(|disk| disk.capacity_bytes)),
+            (&names::STORE_ENTRIES, usage.n_entries, disk.as_ref().map(|disk| disk.n_entries)),
+            (&names::STORE_EVICTIONS, usage.n_evictions, disk.as_ref().map(|disk| disk.n_evictions)),
+        ] {
+            text.begin(metric);
+            text.sample(metric, &[region, "l1"], in_memory);
+            if let Some(on_disk) = on_disk {
+                text.sample(metric, &[region, "l2"], on_disk);
+            }
+        }
+        let Some(disk) = disk else { return };
+        for (metric, value) in [
+            (&names::DISK_UP, u64::from(disk.is_up)),
+            (&names::DISK_READ_BYTES, disk.bytes_read),
+            (&names::DISK_WAITS, disk.n_waits),
+            (&names::DISK_QUEUE_BYTES, disk.queue_bytes),
+            (&names::DISK_DROPPED, disk.n_dropped),
+            (&names::DISK_CHECKSUM_FAILURES, disk.n_checksum_failures),
+            (&names::DISK_ERRORS, disk.n_errors),
+        ] {
+            text.begin(metric);
+            text.sample(metric, &[region], value);
+        }
+        text.begin(&names::DISK_WRITTEN_BYTES);
+        text.sample(&names::DISK_WRITTEN_BYTES, &[region, "segments"], disk.record_bytes_written);
+        text.sample(&names::DISK_WRITTEN_BYTES, &[region, "slots"], disk.slice_bytes_written);
+    }
+
     fn requests(&self, outcome: Outcome, reason: Reason) -> u64 {
         self.sum(|thread| thread.worker.metrics.requests(outcome, reason))
     }
@@ -251,4 +283,27 @@ impl Reporter {
     fn sum(&self, of: impl Fn(&Thread) -> u64) -> u64 {
         self.threads.iter().map(|thread| of(thread)).sum()
     }
+}
+
+fn disk_stats(disk: &DiskUsage) -> serde_json::Value {
+    json!({
+        "up": disk.is_up,
+        "reason": disk.reason,
+        "recovered": disk.is_recovered,
+        "entries": disk.n_entries,
+        "bodies": disk.n_bodies,
+        "used_bytes": disk.used_bytes,
+        "capacity_bytes": disk.capacity_bytes,
+        "slices": disk.n_slots_used,
+        "index_bytes": disk.index_bytes,
+        "queue_bytes": disk.queue_bytes,
+        "read_bytes": disk.bytes_read,
+        "waits": disk.n_waits,
+        "written_bytes": disk.record_bytes_written + disk.slice_bytes_written,
+        "admitted_bytes": disk.record_bytes_admitted + disk.slice_bytes_admitted,
+        "dropped": disk.n_dropped,
+        "evictions": disk.n_evictions,
+        "checksum_failures": disk.n_checksum_failures,
+        "errors": disk.n_errors,
+    })
 }

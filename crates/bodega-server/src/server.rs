@@ -24,6 +24,7 @@ use crate::admission::Admission;
 use crate::clock::SystemClock;
 use crate::connection::{Connections, Timeouts};
 use crate::counted_fetch::{CountedFetch, OriginCounts};
+use crate::disk::{self, Keeper};
 use crate::events::{Event, Events};
 use crate::front_metrics::FrontMetrics;
 use crate::in_process::{self, InProcessAnswer, InProcessRequest};
@@ -46,6 +47,7 @@ pub struct Server {
     events: Events,
     stopped: AtomicBool,
     next_thread: std::sync::atomic::AtomicUsize,
+    keeper: Mutex<Option<Keeper>>,
 }
 
 /// Listening sockets that another process has opened.
@@ -108,9 +110,16 @@ impl Server {
         let events = Events::default();
         let origins = Origins::new(&snapshot, report_to(&events));
         let counts = Arc::new(OriginCounts::default());
+        let disk = options.disk.as_ref().map(|tier| disk::open(tier, &events)).transpose()?;
+        let mut settings = settings(options, https_port(&listening), &events)?;
+        if let Some(disk) = &disk {
+            settings.secret = KeySecret(disk.secret());
+        }
+        let memory = memory(options)?;
         let edge = Arc::new(Edge::new(
-            settings(options, https_port(&listening), &events)?,
-            memory(options)?,
+            settings,
+            if disk.is_some() { memory.beside_a_disk() } else { memory },
+            disk,
             snapshot,
             Arc::new(SystemClock),
         ));
@@ -152,6 +161,7 @@ impl Server {
             Some(address) => Some(Admin::start(address, options, Arc::clone(&reporter))?),
             None => None,
         };
+        let keeper = Keeper::start(&edge)?;
         Ok(Self {
             edge,
             origins,
@@ -163,6 +173,7 @@ impl Server {
             events,
             stopped: AtomicBool::new(false),
             next_thread: std::sync::atomic::AtomicUsize::new(0),
+            keeper: Mutex::new(keeper),
         })
     }
 
@@ -278,6 +289,7 @@ impl Server {
             running.thread.drain();
             running.join();
         }
+        drop(self.keeper.lock().take());
         self.reporter.flush_log();
         if !handed_over {
             for path in self.listening.iter().filter_map(|one| one.path.as_ref()) {

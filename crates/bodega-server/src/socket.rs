@@ -2,10 +2,11 @@
 
 use std::io::{self, IoSlice};
 use std::net::{IpAddr, Ipv4Addr, Shutdown};
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use bodega_store::disk::FileRange;
 use socket2::SockRef;
 use tokio::io::Interest;
 use tokio::net::{TcpStream, UnixStream};
@@ -71,6 +72,20 @@ impl Socket {
     /// Writes what fits of several pieces.
     pub(crate) fn try_write_vectored(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
         on_both!(self, stream => stream.try_write_vectored(pieces))
+    }
+
+    /// Sends as much of a file's range as fits, from the page cache, without a copy.
+    pub(crate) fn try_send_file(&self, range: &FileRange) -> io::Result<usize> {
+        let send = || {
+            let to = on_both!(self, stream => stream.as_raw_fd());
+            let mut offset = libc::off_t::try_from(range.offset).map_err(io::Error::other)?;
+            let n_bytes = usize::try_from(range.n_bytes).unwrap_or(usize::MAX);
+            // SAFETY: both descriptors are open as long as `self` and `range` are, and `offset` is one that the call may
+            // write to.
+            let sent = unsafe { libc::sendfile(to, range.as_fd().as_raw_fd(), &raw mut offset, n_bytes) };
+            usize::try_from(sent).map_err(|_| io::Error::last_os_error())
+        };
+        on_both!(self, stream => stream.try_io(Interest::WRITABLE, send))
     }
 
     /// As `readable`, for hand-written futures.

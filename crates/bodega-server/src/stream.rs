@@ -6,6 +6,8 @@ use std::io::{self, IoSlice};
 use std::net::{IpAddr, Shutdown};
 use std::task::{Context, Poll};
 
+use bodega_store::disk::FileRange;
+
 use crate::socket::Socket;
 use crate::tls::session::Session;
 
@@ -71,6 +73,14 @@ impl Stream {
         match &self.tls {
             None => self.socket.try_write_vectored(pieces),
             Some(session) => session.try_write_vectored(&self.socket, pieces),
+        }
+    }
+
+    /// Sends part of a file as it is: `None` where it has to be encrypted, and so has to pass through memory.
+    pub(crate) fn try_send_file(&self, range: &FileRange) -> Option<io::Result<usize>> {
+        match &self.tls {
+            None => Some(self.socket.try_send_file(range)),
+            Some(_) => None,
         }
     }
 

@@ -39,6 +39,8 @@ pub struct EdgeOptions {
     pub memory_bytes: u64,
     /// Whom the memory tier lets go: `shelf`, `lru` or `s3fifo`.
     pub memory_policy: String,
+    /// The disk tier, if there is one.
+    pub disk: Option<DiskTier>,
     /// The admin listener.
     pub admin: Option<String>,
     /// What admin requests must carry; a secret.
@@ -73,6 +75,34 @@ pub struct EdgeOptions {
     pub write_timeout: Duration,
     /// How much of a body that is not kept may be in memory at once.
     pub fill_window_bytes: u64,
+}
+
+/// The disk tier.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DiskTier {
+    /// A directory that belongs to this edge alone.
+    pub path: String,
+    /// The bound of everything in it.
+    pub size_bytes: u64,
+    /// How much of the file system stays free; `None`: as much as is sensible.
+    pub reserve_bytes: Option<u64>,
+    /// What is written.
+    pub admission: Admission,
+    /// The name of the eviction policy.
+    pub policy: String,
+    /// Whether a store of another version is thrown away.
+    pub rebuild: bool,
+}
+
+/// What is written to disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Admission {
+    /// What is asked for a second time.
+    Second,
+    /// Everything.
+    Always,
 }
 
 /// How an edge speaks TLS.
@@ -150,6 +180,7 @@ struct Text {
     threads: usize,
     memory_bytes: u64,
     memory_policy: String,
+    disk: Option<DiskTier>,
     admin: Option<String>,
     admin_token: Option<String>,
     admin_tls_cert: Option<String>,
@@ -189,6 +220,7 @@ impl Default for Text {
             threads: 1,
             memory_bytes: 256 << 20,
             memory_policy: MEMORY_POLICIES[0].to_owned(),
+            disk: None,
             admin: None,
             admin_token: None,
             admin_tls_cert: None,
@@ -236,6 +268,9 @@ impl EdgeOptions {
                 "memory_policy",
                 format!("{:?} is none of `{}`", text.memory_policy, MEMORY_POLICIES.join("`, `")),
             ));
+        }
+        if let Some(disk) = &text.disk {
+            check_disk(disk)?;
         }
         if !(1..=1024).contains(&text.threads) {
             return Err(wrong("threads", format!("{} is not between 1 and 1024", text.threads)));
@@ -297,6 +332,7 @@ impl EdgeOptions {
             threads: text.threads,
             memory_bytes: text.memory_bytes,
             memory_policy: text.memory_policy,
+            disk: text.disk,
             admin: text.admin,
             admin_token: text.admin_token.map(AdminToken),
             admin_tls_cert: text.admin_tls_cert,
@@ -314,6 +350,16 @@ impl EdgeOptions {
 
 fn wrong(place: &str, message: String) -> SnapshotError {
     SnapshotError { place: format!("edge.{place}"), message }
+}
+
+fn check_disk(disk: &DiskTier) -> Result<(), SnapshotError> {
+    if !disk.path.starts_with('/') {
+        return Err(wrong("disk.path", format!("{:?} is no absolute path", disk.path)));
+    }
+    if disk.size_bytes < MIN_DISK_BYTES {
+        return Err(wrong("disk.size", format!("{} bytes: at least {MIN_DISK_BYTES} are needed", disk.size_bytes)));
+    }
+    Ok(())
 }
 
 /// What TLS and HTTP/2 need together.
@@ -351,6 +397,9 @@ const MIN_MEMORY_BYTES: u64 = 1 << 20;
 /// The eviction policies of the memory tier, the default first: those that keep it within its bound and are meant to
 /// serve, not to be compared with.
 pub const MEMORY_POLICIES: [&str; 3] = ["shelf", "lru", "s3fifo"];
+
+/// Less than this holds no large object.
+const MIN_DISK_BYTES: u64 = 16 << 20;
 
 /// Whether an address is in one of the networks. A listener for both families sees IPv4 clients in their IPv6 form.
 #[must_use]
@@ -407,6 +456,11 @@ mod tests {
             (r#"{"listen_tls": [":8443"]}"#, "edge.listen_tls", "`tls`"),
             (r#"{"tls_client_auth": "required"}"#, "edge.tls_client_auth", "`tls_client_ca`"),
             (r#"{"handshake_timeout_seconds": 0}"#, "edge.handshake_timeout", "0.1 s and a day"),
+            (
+                r#"{"disk": {"path": "/x", "size_bytes": 1, "reserve_bytes": null, "admission": "second", "policy": "shelf", "rebuild": false}}"#,
+                "edge.disk.size",
+                "at least 16777216",
+            ),
             (r#"{"name": "two words"}"#, "edge.name", "one word"),
             (r#"{"trusted_proxies": ["10.0.0.0/33"]}"#, "edge.trusted_proxies", "no network"),
         ] {

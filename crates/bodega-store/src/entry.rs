@@ -6,7 +6,7 @@
 use std::cell::RefCell;
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 
 use bodega_semantics::fields::Block;
 use bodega_semantics::storable::Terms;
@@ -49,6 +49,8 @@ pub struct EntryHead {
     checked: AtomicU64,
     slot: AtomicU32,
     hits: AtomicU8,
+    /// Whether it was ever asked for since it came.
+    asked: AtomicBool,
 }
 
 /// What an entry is.
@@ -282,6 +284,21 @@ impl Entry {
         }
     }
 
+    /// Its body, if that is on disk.
+    #[must_use]
+    pub fn disk_body(&self) -> Option<&Arc<DiskBody>> {
+        match self.body() {
+            Body::Disk(body) => Some(body),
+            Body::Inline(_) | Body::Slices(_) => None,
+        }
+    }
+
+    /// Whether its body is on disk.
+    #[must_use]
+    pub fn is_on_disk(&self) -> bool {
+        self.disk_body().is_some()
+    }
+
     /// What it is stored for.
     #[must_use]
     pub fn note(&self) -> Note<'_> {
@@ -338,7 +355,17 @@ impl Entry {
     }
 
     pub(crate) fn take_hits(&self) -> u32 {
-        u32::from(self.hits.swap(0, Ordering::Relaxed))
+        let hits = self.hits.swap(0, Ordering::Relaxed);
+        if hits > 0 {
+            self.asked.store(true, Ordering::Relaxed);
+        }
+        u32::from(hits)
+    }
+
+    /// Whether it was asked for again since it came.
+    #[must_use]
+    pub fn was_asked_for(&self) -> bool {
+        self.asked.load(Ordering::Relaxed) || self.hits.load(Ordering::Relaxed) > 0
     }
 
     pub(crate) fn slot(&self) -> u32 {
@@ -368,6 +395,7 @@ impl NewEntry<'_> {
             checked: AtomicU64::new(self.stamp),
             slot: AtomicU32::new(NO_SLOT),
             hits: AtomicU8::new(0),
+            asked: AtomicBool::new(false),
         }
     }
 }

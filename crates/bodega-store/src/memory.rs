@@ -4,8 +4,8 @@
 //! (slots, eviction lists), whose lock is always taken before a shard's. The bound counts everything: heads, bodies,
 //! index, lists, and what fills under way have reserved.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use bodega_eviction::{Eviction, Id};
 use bodega_semantics::Key;
@@ -28,7 +28,13 @@ pub struct Memory {
     n_evictions: AtomicU64,
     /// Bytes let go since memory was last given back to the system.
     kept_back_bytes: AtomicU64,
+    max_object_bytes: u64,
+    /// Told of what is let go for room.
+    on_evict: OnceLock<OnEvict>,
 }
+
+/// Told of what is let go for room, while others wait: it must not take long.
+pub type OnEvict = Box<dyn Fn(&Entry) + Send + Sync>;
 
 struct Ledger {
     eviction: Box<dyn Eviction>,
@@ -70,6 +76,8 @@ impl Memory {
             n_entries: AtomicU64::new(0),
             n_evictions: AtomicU64::new(0),
             kept_back_bytes: AtomicU64::new(0),
+            max_object_bytes: capacity_bytes / 4,
+            on_evict: OnceLock::new(),
         }
     }
 
@@ -89,10 +97,35 @@ impl Memory {
         self.shard(key).lock().find(hash(key), |entry| entry.key == key).cloned()
     }
 
+    /// The same beside a disk, which is the place for what is large: there is no more in memory than a thousandth of
+    /// the tier, or 1 MiB.
+    #[must_use]
+    pub fn beside_a_disk(mut self) -> Self {
+        self.max_object_bytes = self.max_object_bytes.min((self.capacity_bytes / 1000).max(1 << 20));
+        self
+    }
+
+    /// Tells `on_evict` of what is let go for room from now on. Only the first call counts.
+    pub fn set_on_evict(&self, on_evict: OnEvict) {
+        let _ = self.on_evict.set(on_evict);
+    }
+
+    /// Shows some entries, from a place on; returns the place to go on from, `None` at the end.
+    pub fn sweep(&self, from: usize, n: usize, each: &mut dyn FnMut(&Entry)) -> Option<usize> {
+        let (entries, next): (Vec<Entry>, Option<usize>) = {
+            let ledger = self.ledger.lock();
+            let to = from.saturating_add(n).min(ledger.slots.len());
+            let slots = ledger.slots.get(from..to).unwrap_or_default();
+            (slots.iter().flatten().cloned().collect(), (to < ledger.slots.len()).then_some(to))
+        };
+        entries.iter().for_each(each);
+        next
+    }
+
     /// The largest object that is kept: a quarter of the tier.
     #[must_use]
     pub fn max_object_bytes(&self) -> u64 {
-        self.capacity_bytes / 4
+        self.max_object_bytes
     }
 
     /// Puts `entry` in, in place of what its key held. False if it is too large to be kept.
@@ -180,6 +213,9 @@ impl Memory {
                 eviction.evict(&mut |id| slots.get(id as usize).and_then(Option::as_ref).map_or(0, Entry::take_hits));
             let Some(victim) = victim else { return };
             let Some(entry) = ledger.free_slot(victim) else { continue };
+            if let Some(on_evict) = self.on_evict.get() {
+                on_evict(&entry);
+            }
             self.unlink(&entry);
             self.count_out(&entry);
             self.kept_back_bytes.fetch_add(entry.size_bytes(), Ordering::Relaxed);

@@ -60,6 +60,14 @@ metrics! {
     STORE_CAPACITY_BYTES = "cdn_store_capacity_bytes", Gauge, ["region", "level"], "The bound of the store.";
     STORE_ENTRIES = "cdn_store_entries", Gauge, ["region", "level"], "Entries in the store.";
     STORE_EVICTIONS = "cdn_store_evictions_total", Counter, ["region", "level"], "Entries let go for room.";
+    DISK_UP = "cdn_disk_up", Gauge, ["region"], "1 while the disk tier is in use, 0 while the disk is unwell and memory does alone.";
+    DISK_READ_BYTES = "cdn_disk_read_bytes_total", Counter, ["region"], "Bytes read from the disk tier.";
+    DISK_WRITTEN_BYTES = "cdn_disk_written_bytes_total", Counter, ["region", "kind"], "Bytes written to segments and to slots, what was written again included.";
+    DISK_WAITS = "cdn_disk_waits_total", Counter, ["region"], "Reads that had to wait for the disk.";
+    DISK_QUEUE_BYTES = "cdn_disk_queue_bytes", Gauge, ["region"], "Bytes that wait to be written to disk.";
+    DISK_DROPPED = "cdn_disk_dropped_total", Counter, ["region"], "Objects and slices that were not written because too much waited or the disk failed.";
+    DISK_CHECKSUM_FAILURES = "cdn_disk_checksum_failures_total", Counter, ["region"], "Records and slices that were forgotten because their checksum was wrong.";
+    DISK_ERRORS = "cdn_disk_errors_total", Counter, ["region"], "Errors of the system in reading and writing the disk tier.";
     CONNECTIONS = "cdn_connections", Gauge, ["region"], "Open connections of clients.";
     CONNECTIONS_REFUSED = "cdn_connections_refused_total", Counter, ["region", "limit"], "Connections refused by the limit in all or for one client.";
     TLS_HANDSHAKES = "cdn_tls_handshakes_total", Counter, ["region", "version", "resumed"], "Finished TLS handshakes by version, and whether a session was resumed.";

@@ -1,17 +1,22 @@
 //! An edge in memory: the machine with a scripted origin and a fake clock, and a client that reads whole answers.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::path::Path;
 use std::sync::Arc;
 
 use bodega_edge::exchange::{Journey, OwnedRequest};
 use bodega_edge::fetch::{OnePiece, RequestBody, next_chunk};
 use bodega_edge::interim::{Came, Interim};
-use bodega_edge::{Answer, AnswerHead, Begun, BodyPlan, Edge, EdgeSettings, RequestView, Worker, begin, complete};
+use bodega_edge::{
+    Answer, AnswerHead, Begun, BodyPlan, Clock as _, Edge, EdgeSettings, RequestView, Worker, begin, complete,
+};
+use bodega_eviction::Eviction;
 use bodega_eviction::shelf::Shelf;
 use bodega_semantics::key::KeySecret;
 use bodega_semantics::{Field, Fields, Outcome, Reason};
 use bodega_snapshot::{Hsts, Snapshot};
 use bodega_store::Memory;
+use bodega_store::disk::{Admission, Disk, DiskOptions};
 use bytes::Bytes;
 
 use crate::clock::FakeClock;
@@ -76,6 +81,25 @@ pub struct Got {
     pub reason: Reason,
 }
 
+/// A disk tier of `size_bytes` in `path`, once it has found what is there.
+///
+/// # Panics
+/// When it cannot be opened.
+#[must_use]
+#[expect(clippy::panic, reason = "a test kit fails loudly")]
+pub fn disk(path: &Path, size_bytes: u64, admission: Admission, clock: &FakeClock) -> Arc<Disk> {
+    let policy = |capacity_bytes| -> Box<dyn Eviction> { Box::new(Shelf::new(capacity_bytes, 0.1)) };
+    let options = DiskOptions { admission, ..DiskOptions::new(path, size_bytes, Box::new(policy)) };
+    let disk = match Disk::open(options, clock.now(), Box::new(|_| {})) {
+        Ok(disk) => disk,
+        Err(error) => panic!("the test's disk: {error}"),
+    };
+    while !disk.is_recovered() {
+        std::thread::yield_now();
+    }
+    disk
+}
+
 impl TestRequest {
     /// A GET of `target`.
     #[must_use]
@@ -99,8 +123,17 @@ impl Bench {
     /// # Panics
     /// When the configuration is not valid.
     #[must_use]
-    #[expect(clippy::panic, reason = "a test kit fails loudly")]
     pub fn with_memory(snapshot_json: &str, memory_bytes: u64) -> Self {
+        Self::with_tiers(snapshot_json, memory_bytes, None)
+    }
+
+    /// The same with a disk beside the memory.
+    ///
+    /// # Panics
+    /// When the configuration is not valid.
+    #[must_use]
+    #[expect(clippy::panic, reason = "a test kit fails loudly")]
+    pub fn with_tiers(snapshot_json: &str, memory_bytes: u64, disk: Option<Arc<Disk>>) -> Self {
         let snapshot = match Snapshot::from_json(snapshot_json) {
             Ok(snapshot) => snapshot,
             Err(error) => panic!("the test's configuration: {error}\n{snapshot_json}"),
@@ -118,7 +151,8 @@ impl Bench {
             report: Box::new(|_, _, _| {}),
         };
         let memory = Memory::new(memory_bytes, Box::new(Shelf::new(memory_bytes, 0.95)));
-        let edge = Edge::new(settings, memory, snapshot, Arc::<FakeClock>::clone(&clock));
+        let memory = if disk.is_some() { memory.beside_a_disk() } else { memory };
+        let edge = Edge::new(settings, memory, disk, snapshot, Arc::<FakeClock>::clone(&clock));
         let worker = Worker {
             edge: Arc::new(edge),
             fetch: Arc::new(origin.clone()),
@@ -221,6 +255,16 @@ impl Bench {
             BodyPlan::Stored { entry, from, to } => {
                 entry.body().pieces(from, to).for_each(|piece| got.body.extend_from_slice(piece));
             }
+            BodyPlan::Disk(mut reader) => loop {
+                match reader.next().await {
+                    Ok(Some(piece)) => got.body.extend_from_slice(piece.as_ref()),
+                    Ok(None) => break,
+                    Err(_) => {
+                        got.broken = true;
+                        break;
+                    }
+                }
+            },
             BodyPlan::Live(mut reader) => loop {
                 match reader.next().await {
                     Ok(Some(piece)) => got.body.extend_from_slice(piece.as_ref()),

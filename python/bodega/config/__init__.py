@@ -8,12 +8,14 @@ It opens no socket and never asks the native core. Start at `read_config`.
 from __future__ import annotations
 
 from bodega.config.advice import advise, advise_settings
+from bodega.config.disk_tier import DiskTier
 from bodega.config.edge_settings import EdgeSettings, listen_address
 from bodega.config.file import Config, parse_config, read_config
 from bodega.config.settings import option_name, settings_from, variable_name
 
 __all__ = [
     "Config",
+    "DiskTier",
     "EdgeSettings",
     "advise",
     "advise_settings",

@@ -9,11 +9,12 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bodega.certificates import CertificateFiles
+from bodega.config.disk_tier import DiskTier
 from bodega.distributions import checks
 from bodega.distributions.shapes import (
     ChoiceShape,
@@ -59,6 +60,7 @@ class EdgeSettings:
         threads: Serving threads; None: one for each core this process may use.
         memory: Bound of the memory tier, index and heads included.
         memory_policy: Whom the memory tier lets go when it is full.
+        disk: The disk tier, or its short form ``/path:size``; None: there is none.
         admin: Address of the admin listener, ``"off"``, or None for the place `bodega purge` looks at.
         admin_token: Bearer token for the admin listener; never shown.
         admin_tls_cert: Certificate chain (PEM) of the admin listener.
@@ -176,6 +178,14 @@ class EdgeSettings:
             "Whom memory lets go when it is full; `docs/concepts/eviction.md` helps to choose.",
         ),
     )
+    disk: str | DiskTier | None = field(
+        default=None,
+        metadata=about(
+            EitherShape((TextShape(examples=("/var/cache/bodega:100GB",)), NounShape(DiskTier))),
+            "Where and how much is kept on disk, and there again after a restart: `path:size`, or a table.",
+            default="none: memory alone",
+        ),
+    )
     admin: str | None = field(
         default=None,
         metadata=about(
@@ -280,6 +290,8 @@ class EdgeSettings:
         checks.count(self.max_streams, 1, 1_000, "max_streams")
         checks.count(self.max_handshakes, 1, 1_000_000, "max_handshakes")
         _at_least(self.memory, 1_048_576, "1MiB", "memory")
+        if self.disk is not None:
+            object.__setattr__(self, "disk", _disk(self.disk))
         _at_least(self.max_header, 1_024, "1KiB", "max_header")
         if checks.size(self.max_header, "max_header") > 1_048_576:
             raise ConfigInvalid(
@@ -475,6 +487,16 @@ def _certificates(written: object) -> str | tuple[str | CertificateFiles, ...]:
                 '"dev" stands alone', hint='remove the others; a file of that name is "./dev"', path=("tls", index)
             )
     return tuple(members)
+
+
+def _disk(written: object) -> DiskTier:
+    if isinstance(written, DiskTier):
+        return written
+    try:
+        return DiskTier.parse(checks.text(written, "disk"))
+    except ConfigInvalid as error:
+        # In the short form its parts have no names.
+        raise ConfigInvalid.of([replace(problem, path=("disk",)) for problem in error.problems]) from None
 
 
 def _one_of(written: object, words: tuple[str, ...], name: str) -> None:

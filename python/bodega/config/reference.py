@@ -6,6 +6,7 @@ from dataclasses import MISSING, Field
 from typing import Any
 
 from bodega.certificates import CertificateFiles
+from bodega.config.disk_tier import DiskTier
 from bodega.config.edge_settings import EdgeSettings
 from bodega.config.read import documented_fields
 from bodega.config.settings import option_name, variable_name
@@ -49,6 +50,7 @@ def reference() -> str:
     """Return the page as Markdown."""
     parts = [_OPENING, "## `[edge]`\n\n" + _EDGE, _settings_table()]
     parts += ["### certificate and key", _noun_table(CertificateFiles)]
+    parts += ["### disk tier", _noun_table(DiskTier)]
     for title, text, nouns in _SECTIONS:
         parts.append(f"## {title}\n\n{text}")
         for heading, noun in nouns:
@@ -202,6 +204,7 @@ _NOUN_NAMES: dict[type[Any], str] = {
     Behavior: "[behavior](#behaviors)",
     Health: "[health](#health)",
     CertificateFiles: "[certificate and key](#certificate-and-key)",
+    DiskTier: "[disk tier](#disk-tier)",
 }
 
 _OPENING = """\

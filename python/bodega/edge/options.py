@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bodega.certificates import check_authorities
+from bodega.config import DiskTier
 from bodega.distributions.shapes import DurationShape, SizeShape, about_field
 from bodega.edge.certificates import certificate_entries
 from bodega.units import parse_duration, parse_size
@@ -43,6 +44,7 @@ def native_options(settings: EdgeSettings, certificates: Sequence[CertificateFil
             options[f"{described.name}_bytes"] = parse_size(value)
         else:
             options[described.name] = list(value) if isinstance(value, tuple) else value
+    options["disk"] = _disk_options(settings.disk)
     del options["tls"]
     options["tls_certificates"] = certificate_entries(certificates)
     options["listen_tls"] = list(settings.tls_addresses)
@@ -53,6 +55,20 @@ def native_options(settings: EdgeSettings, certificates: Sequence[CertificateFil
         if options[name] == "off":
             options[name] = None
     return json.dumps(options)
+
+
+def _disk_options(disk: object) -> dict[str, object] | None:
+    if disk is None:
+        return None
+    assert isinstance(disk, DiskTier), "checked settings hold no short form"
+    return {
+        "path": str(Path(disk.path).expanduser()),
+        "size_bytes": parse_size(disk.size),
+        "reserve_bytes": None if disk.reserve is None else parse_size(disk.reserve),
+        "admission": disk.admission,
+        "policy": disk.policy,
+        "rebuild": disk.rebuild,
+    }
 
 
 def n_cores() -> int:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from bodega.certificates import CertificateFiles
+    from bodega.config import DiskTier
     from bodega.edge.request import HeadersWritten
     from bodega.edge.response import Response
     from bodega.edge.stats import EdgeStats
@@ -59,6 +60,7 @@ class EdgeServer:
         listen_tls: Address or addresses for TLS; by default, with `tls`, a free port of this machine.
         tls: ``"dev"``, or certificates: PEM files and folders; the first is for names that no other has.
         memory: Bound of the memory tier; by default 128 MB.
+        disk: The disk tier, as `DiskTier` or ``"/path:size"``; by default none.
         threads: Serving threads; by default 1.
         admin: Address of the admin listener; by default none.
         access_log: A path or ``"-"``; by default none.
@@ -81,6 +83,7 @@ class EdgeServer:
         listen_tls: str | Sequence[str] | None = None,
         tls: str | CertificateFiles | Sequence[str | CertificateFiles] | None = None,
         memory: Size | None = None,
+        disk: str | DiskTier | None = None,
         threads: int | None = None,
         admin: str | None = None,
         access_log: str | None = None,
@@ -103,6 +106,7 @@ class EdgeServer:
             listen_tls=listen_tls,
             tls=tls,
             memory=memory,
+            disk=disk,
             threads=threads,
             admin=admin,
             access_log=access_log,

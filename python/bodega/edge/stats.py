@@ -34,6 +34,66 @@ class LatencyStats:
 
 
 @dataclass(frozen=True, slots=True)
+class DiskStats:
+    """How the disk tier is.
+
+    Attributes:
+        up: Whether it is in use; else memory does alone.
+        reason: Why not.
+        recovered: Whether everything on disk has been found since the start.
+        n_entries: Entries on disk, large ones included.
+        n_slices: Slices of large bodies.
+        used_bytes: Of the directory.
+        capacity_bytes: Its bound.
+        queue_bytes: What waits to be written.
+        read_bytes: Read since the start.
+        written_bytes: Written since the start.
+        n_waits: Reads that had to wait for the disk.
+        n_dropped: What was not written because too much waited, or the disk failed.
+        n_evictions: Entries and slices given up to stay below the bound.
+        n_checksum_failures: What was forgotten because its checksum was wrong.
+        n_errors: Errors of the system.
+    """
+
+    up: bool
+    reason: str | None
+    recovered: bool
+    n_entries: int
+    n_slices: int
+    used_bytes: int
+    capacity_bytes: int
+    queue_bytes: int
+    read_bytes: int
+    written_bytes: int
+    n_waits: int
+    n_dropped: int
+    n_evictions: int
+    n_checksum_failures: int
+    n_errors: int
+
+    @classmethod
+    def of(cls, said: Mapping[str, Any]) -> DiskStats:
+        """Read what the native core says."""
+        numbers = {
+            name: int(said.get(name.removeprefix("n_"), 0))
+            for name in cls.__dataclass_fields__
+            if name not in ("up", "reason", "recovered")
+        }
+        return cls(said.get("up", False), said.get("reason"), said.get("recovered", False), **numbers)
+
+    def rows(self) -> list[tuple[str, str]]:
+        """Return label and value of each line of the table."""
+        entries = "1 entry" if self.n_entries == 1 else f"{self.n_entries:,} entries"
+        state = "" if self.recovered else ", still being read after the start"
+        line = f"{entries}, {_rounded(self.used_bytes)} of {format_size(self.capacity_bytes)}{state}"
+        rows = [("disk", line if self.up else f"not in use: {self.reason or 'unknown'}")]
+        counts = ((self.n_dropped, "not written"), (self.n_checksum_failures, "damaged"), (self.n_errors, "errors"))
+        if troubles := [f"{count:,} {what}" for count, what in counts if count]:
+            rows.append(("disk troubles", ", ".join(troubles)))
+        return rows
+
+
+@dataclass(frozen=True, slots=True)
 class EdgeStats:
     """What an edge has done since it was started.
 
@@ -60,6 +120,7 @@ class EdgeStats:
         capacity_bytes: Its bound.
         n_evictions: Entries given up to stay below the bound.
         sequence: The number of the last invalidation.
+        disk: The disk tier; None where there is none.
     """
 
     region: str
@@ -84,6 +145,7 @@ class EdgeStats:
     capacity_bytes: int
     n_evictions: int
     sequence: int
+    disk: DiskStats | None = None
 
     @classmethod
     def from_json(cls, text: str) -> EdgeStats:
@@ -126,6 +188,7 @@ class EdgeStats:
             capacity_bytes=store.get("capacity_bytes", 0),
             n_evictions=store.get("evictions", 0),
             sequence=said.get("sequence", 0),
+            disk=DiskStats.of(said["disk"]) if said.get("disk") else None,
         )
 
     def count(self, level: str) -> int:
@@ -172,6 +235,7 @@ class EdgeStats:
             *([("failing origins", ", ".join(sorted(self.failing)))] if self.failing else []),
             ("bytes", f"{_rounded(self.sent_bytes)} sent, {_rounded(self.from_origin_bytes)} from origins"),
             ("store", f"{entries}, {_rounded(self.used_bytes)} of {format_size(self.capacity_bytes)}"),
+            *(self.disk.rows() if self.disk is not None else []),
             ("connections", f"{self.connections:,}"),
             ("configuration", f"revision {self.revision}"),
         ]

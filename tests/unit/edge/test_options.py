@@ -7,7 +7,7 @@ import pytest
 from tests.certificates import make_authority
 
 from bodega.certificates import CertificateFiles
-from bodega.config import EdgeSettings
+from bodega.config import DiskTier, EdgeSettings
 from bodega.edge.options import n_cores, native_options
 from bodega.errors import ConfigInvalid
 
@@ -34,6 +34,7 @@ def test_settings_become_plain_numbers_with_every_default_filled_in() -> None:
         "threads": n_cores(),
         "memory_bytes": 1_073_741_824,
         "memory_policy": "shelf",
+        "disk": None,
         "admin": None,
         "admin_token": None,
         "admin_tls_cert": None,
@@ -72,6 +73,24 @@ def test_authorities_that_are_not_there_are_named() -> None:
     settings = EdgeSettings(tls="a.pem", tls_client_ca="/none/clients.pem", tls_client_auth="optional")
     with pytest.raises(ConfigInvalid, match=r"^tls_client_ca: /none/clients.pem: there is no such file"):
         native_options(settings)
+
+
+def test_the_disk_tier_is_a_table_however_it_was_written() -> None:
+    tier = {
+        "path": "/var/cache/bodega",
+        "size_bytes": 100_000_000_000,
+        "reserve_bytes": None,
+        "admission": "second",
+        "policy": "shelf",
+        "rebuild": False,
+    }
+    written = ("/var/cache/bodega:100GB", DiskTier(path="/var/cache/bodega", size="100GB"))
+    for disk in written:
+        assert json.loads(native_options(EdgeSettings(disk=disk)))["disk"] == tier
+    always = DiskTier(path="~/cache", size="1GiB", reserve="2GB", admission="always")
+    options = json.loads(native_options(EdgeSettings(disk=always)))["disk"]
+    assert options["path"] == str(Path("~/cache").expanduser())
+    assert (options["reserve_bytes"], options["admission"]) == (2_000_000_000, "always")
 
 
 def test_what_is_off_is_null() -> None:

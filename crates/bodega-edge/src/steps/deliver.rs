@@ -1,10 +1,13 @@
 //! Turns what was found into an answer for this client.
 
+use std::sync::Arc;
+
 use bodega_semantics::{Outcome, Reason};
 use bodega_snapshot::Action;
 
 use crate::debug;
 use crate::exchange::{Found, Journey};
+use crate::refill::Refill;
 use crate::respond::{self, For, Said};
 use crate::resume::Resume;
 use crate::step::Step;
@@ -28,7 +31,10 @@ pub(crate) fn run(journey: &mut Journey) -> Step {
     journey.answer = Some(match std::mem::replace(&mut journey.found, Found::Nothing) {
         Found::Entry { entry, outcome, reason, fwd_status, stored, collapsed, withheld } => {
             let said = Said { fwd_status, stored, collapsed, ..said(outcome, reason) };
-            let answer = respond::from_entry(&client, entry, said);
+            let answer = respond::from_entry(&client, entry, said).with_disk(|entry| {
+                let Action::Origin(origin) = &behavior.action else { return None };
+                Refill::new(&journey.worker, behavior, origin, Arc::clone(request), entry)
+            });
             match withheld {
                 Some(head) => respond::with_own_fields(answer, &head),
                 None => answer,

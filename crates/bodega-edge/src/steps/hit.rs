@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use bodega_semantics::{Head, Outcome, Reason};
-use bodega_snapshot::Hsts;
+use bodega_snapshot::{Action, Hsts};
 use bodega_store::Entry;
 
 use crate::answer::{Answer, AnswerHead, BodyPlan};
 use crate::exchange::{Exchange, Journey, OwnedRequest};
+use crate::refill::Refill;
 use crate::respond::{self, For, Said};
 use crate::step::Step;
 use crate::{debug, joining};
@@ -26,6 +27,7 @@ pub(crate) fn run(exchange: &mut Exchange<'_>) -> Step {
         && behavior.response_edits.is_empty()
         // The distribution's word replaces the origin's, which a prebuilt head holds.
         && (hsts.is_none() || !entry.has(Hsts::FIELD))
+        && !entry.is_on_disk()
         && !exchange.asks_for_part_or_condition();
     exchange.answer = Some(if plain {
         let n_bytes = entry.body().len();
@@ -53,7 +55,11 @@ pub(crate) fn run(exchange: &mut Exchange<'_>) -> Step {
             request: exchange.request,
             now: exchange.now,
         };
-        let mut answer = respond::from_entry(&client, entry, said);
+        let mut answer = respond::from_entry(&client, entry, said).with_disk(|entry| {
+            let Action::Origin(origin) = &behavior.action else { return None };
+            let request = Arc::new(OwnedRequest::copy_of(exchange.request));
+            Refill::new(exchange.worker, behavior, origin, request, entry)
+        });
         if debug::may_know(&exchange.worker.edge, exchange.request, exchange.request.peer) {
             let request = OwnedRequest::copy_of(exchange.request);
             debug::add_key(&mut answer, &exchange.worker.edge, exchange.snapshot, &request);

@@ -8,6 +8,7 @@ use bodega_store::entry::Kind;
 
 use crate::exchange::{Exchange, HitFacts};
 use crate::step::Step;
+use crate::tiers::Looked;
 use crate::variants::Variants;
 use crate::{partial, refresh};
 
@@ -18,6 +19,10 @@ pub(crate) fn run(exchange: &mut Exchange<'_>) -> Step {
     }
     exchange.directives = cache_control::for_request(exchange.request);
     let step = find(exchange);
+    if step == Step::Load {
+        // What is there is not known yet.
+        return step;
+    }
     match &exchange.directives {
         Some(said) if step != Step::Hit && said.only_if_cached => exchange.refuse(Reason::OnlyIfCached),
         Some(said) if step != Step::Hit && said.no_store => {
@@ -33,8 +38,10 @@ fn find(exchange: &mut Exchange<'_>) -> Step {
     exchange.identify();
     let request = exchange.request;
     let edge = &exchange.worker.edge;
-    let Some(found) = edge.memory.get(exchange.key) else {
-        return miss(exchange, Reason::UriMiss);
+    let found = match exchange.look(exchange.key) {
+        Looked::Here(entry) => entry,
+        Looked::OnDisk => return exchange.load(exchange.key),
+        Looked::Nowhere => return miss(exchange, Reason::UriMiss),
     };
     let Some(mut entry) = edge.usable(found) else {
         return miss(exchange, Reason::Invalidated);
@@ -42,12 +49,13 @@ fn find(exchange: &mut Exchange<'_>) -> Step {
     if entry.kind == Kind::VaryNames {
         let variants = Variants::of(&entry);
         exchange.key = vary::variant(&edge.settings.secret, exchange.primary, variants.names(), request);
-        entry = match edge.memory.get(exchange.key) {
-            Some(variant) => match edge.usable(variant) {
+        entry = match exchange.look(exchange.key) {
+            Looked::OnDisk => return exchange.load(exchange.key),
+            Looked::Here(variant) => match edge.usable(variant) {
                 Some(variant) => variant,
                 None => return miss(exchange, Reason::Invalidated),
             },
-            None => match variants.in_language(edge, exchange.primary, request) {
+            Looked::Nowhere => match variants.in_language(edge, exchange.primary, request) {
                 Some(variant) => {
                     exchange.key = variant.key;
                     variant
@@ -88,7 +96,9 @@ fn reuse(exchange: &mut Exchange<'_>, entry: Entry) -> Step {
     exchange.entry = Some(entry);
     match decided {
         Reuse::Fresh { age_seconds, ttl_seconds } => {
-            exchange.hit = Some(HitFacts { age_seconds, ttl_seconds, outcome: Outcome::Hit, reason: Reason::Fresh });
+            let is_on_disk = exchange.from_disk || exchange.entry.as_ref().is_some_and(Entry::is_on_disk);
+            let reason = if is_on_disk { Reason::FreshOnDisk } else { Reason::Fresh };
+            exchange.hit = Some(HitFacts { age_seconds, ttl_seconds, outcome: Outcome::Hit, reason });
             Step::Hit
         }
         Reuse::Stale { age_seconds } => stale_hit(exchange, age_seconds, Reason::RequestDirective),

@@ -5,6 +5,7 @@ pub(crate) mod deliver;
 pub(crate) mod fetch;
 pub(crate) mod finish;
 pub(crate) mod hit;
+pub(crate) mod load;
 pub(crate) mod lookup;
 pub(crate) mod miss;
 pub(crate) mod options;

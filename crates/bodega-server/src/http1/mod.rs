@@ -2,6 +2,7 @@
 //! its way in, `write` an answer on its way out.
 
 mod body;
+mod disk;
 mod input;
 pub(crate) mod serve;
 mod write;

@@ -108,6 +108,7 @@ impl Output<'_> {
         content_length: Option<u64>,
     ) -> Result<(), Reason> {
         match body {
+            BodyPlan::Disk(reader) => self.disk(*reader).await,
             BodyPlan::Live(reader) => self.live(reader, chunked).await,
             BodyPlan::Assembled(assembled) => self.assembled(*assembled).await,
             BodyPlan::Stream(mut stream) => self.stream(&mut *stream, chunked, asked, content_length).await,
@@ -263,7 +264,7 @@ impl Output<'_> {
         Ok(())
     }
 
-    async fn piece(&mut self, bytes: &[u8], chunked: bool) -> io::Result<()> {
+    pub(super) async fn piece(&mut self, bytes: &[u8], chunked: bool) -> io::Result<()> {
         if chunked {
             write_chunk_header(&mut self.pending, bytes.len());
         }
@@ -359,7 +360,7 @@ impl Output<'_> {
         }
     }
 
-    async fn wait(&self) -> io::Result<()> {
+    pub(super) async fn wait(&self) -> io::Result<()> {
         self.connection.enter(Phase::Write, self.thread.connections.tick());
         self.connection.stream.writable().await?;
         self.connection.enter(Phase::Work, self.thread.connections.tick());

@@ -174,6 +174,20 @@ impl Writer<'_> {
                     self.piece(piece).await?;
                 }
             }
+            BodyPlan::Disk(mut reader) => loop {
+                let piece = match reader.try_next() {
+                    Next::Piece(piece) => piece,
+                    Next::End => break,
+                    Next::Broken(error) => return Err(error.reason),
+                    Next::Wait => match self.unless_reset(reader.next()).await? {
+                        Ok(Some(piece)) => piece,
+                        Ok(None) => break,
+                        Err(error) => return Err(error.reason),
+                    },
+                };
+                self.piece(piece).await?;
+                reader.consumed();
+            },
             BodyPlan::Live(mut reader) => loop {
                 let piece = match reader.try_next() {
                     Next::Piece(piece) => piece,

@@ -18,6 +18,12 @@ impl DiskBody {
         self.n_bytes
     }
 
+    /// The number that no other body of this store has.
+    #[must_use]
+    pub fn object(&self) -> u64 {
+        0
+    }
+
     /// How many slices it is cut into.
     #[must_use]
     pub fn n_slices(&self) -> u32 {

@@ -1,0 +1,46 @@
+//! Brings an entry back from disk, and looks the request up anew: the same code decides as for what was in memory.
+
+use bodega_semantics::{Field, Head, Key, Reason};
+use bodega_store::Entry;
+use tokio::sync::oneshot;
+
+use crate::edge::Edge;
+use crate::exchange::Journey;
+use crate::step::{self, Begun, Loaded, Step};
+
+/// How many entries one request may bring: the names a URL varies by, a variant, a part, and then some.
+const MAX_LOADS: usize = 8;
+
+/// Loads `pending.load`.
+pub(crate) async fn run(journey: &mut Journey) -> Step {
+    let Some(key) = journey.pending.load.take() else {
+        journey.pending.reason = Reason::Internal;
+        return Step::Refuse;
+    };
+    journey.n_loads += 1;
+    if let Some(entry) = from_disk(&journey.worker.edge, key).await {
+        journey.worker.edge.promote(&entry);
+        journey.loaded.push(entry);
+    }
+    let request = std::sync::Arc::clone(&journey.request);
+    let fields: Vec<Field<'_>> = request.fields.fields().collect();
+    let loaded = Loaded { entries: &journey.loaded, may_load: journey.n_loads < MAX_LOADS };
+    match step::look_up(&journey.worker, &journey.pending.snapshot, &request.view(&fields), loaded) {
+        Begun::Ready(answer) => {
+            journey.answer = Some(answer);
+            Step::Finish
+        }
+        Begun::Pending(pending) => {
+            journey.pending = pending;
+            journey.pending.step
+        }
+    }
+}
+
+/// What is on disk under `key`, if it can be read.
+pub(crate) async fn from_disk(edge: &Edge, key: Key) -> Option<Entry> {
+    let (sender, receiver) = oneshot::channel();
+    // Who no longer waits needs no answer.
+    edge.disk()?.load(key, Box::new(move |entry| drop(sender.send(entry))));
+    receiver.await.ok().flatten()
+}

@@ -1,0 +1,116 @@
+//! Memory and disk as one store: where an entry is looked for, put, and taken out.
+//!
+//! Memory is asked first. What the disk's index names is read without waiting where the system has it at hand; else the
+//! step `load` waits for it.
+
+use bodega_semantics::Key;
+use bodega_store::Entry;
+use bodega_store::disk::{Disk, Offered, TryLoad};
+use bodega_store::entry::Kind;
+
+use crate::edge::Edge;
+use crate::exchange::Exchange;
+use crate::step::Step;
+
+/// What a look into the store found.
+pub(crate) enum Looked {
+    Here(Entry),
+    /// On disk, and it takes time.
+    OnDisk,
+    Nowhere,
+}
+
+impl Edge {
+    /// The disk, if there is one.
+    #[must_use]
+    pub fn disk(&self) -> Option<&Disk> {
+        self.disk.as_deref()
+    }
+
+    fn find_on_disk(&self, key: Key) -> Looked {
+        let Some(disk) = self.disk().filter(|disk| disk.holds(key)) else { return Looked::Nowhere };
+        match disk.try_load(key) {
+            TryLoad::Here(entry) => {
+                self.promote(&entry);
+                Looked::Here(entry)
+            }
+            TryLoad::Wait => Looked::OnDisk,
+            TryLoad::Missing => Looked::Nowhere,
+        }
+    }
+
+    /// Brings to memory what has come from disk. Answers come there under the configuration in force
+    /// (`refresh::under_revision`), so that their terms are computed once.
+    pub(crate) fn promote(&self, entry: &Entry) {
+        if matches!(entry.kind, Kind::VaryNames | Kind::Uncacheable) {
+            self.memory.insert(entry.clone());
+        }
+    }
+
+    /// Whether something is stored under `key`.
+    pub(crate) fn holds(&self, key: Key) -> bool {
+        self.memory.peek(key).is_some() || self.disk().is_some_and(|disk| disk.holds(key))
+    }
+
+    /// Keeps a new entry, in place of what its key held. False if it is too large for memory.
+    pub(crate) fn keep(&self, entry: Entry) -> bool {
+        if let Some(disk) = self.disk() {
+            // Where the disk does not take it, it must not hold what came before it either.
+            let has_older = disk.holds(entry.key);
+            let is_taken = entry.kind != Kind::Uncacheable
+                && disk.offer(&entry, has_older || entry.is_on_disk()) == Offered::Queued;
+            if has_older && !is_taken {
+                disk.remove(entry.key);
+            }
+        }
+        self.memory.insert(entry)
+    }
+
+    /// Keeps an entry whose body is stored already: after a 304. Its head goes to disk where that costs little; else
+    /// the older head stays there, and is validated again should it be needed.
+    pub(crate) fn keep_refreshed(&self, entry: Entry) -> bool {
+        if let Some(disk) = self.disk()
+            && entry.is_on_disk()
+        {
+            disk.offer(&entry, true);
+        }
+        self.memory.insert(entry)
+    }
+
+    /// Takes `entry` out of both tiers.
+    pub(crate) fn remove(&self, entry: &Entry) {
+        self.memory.remove(entry);
+        if let Some(disk) = self.disk()
+            && disk.holds(entry.key)
+        {
+            disk.remove(entry.key);
+        }
+    }
+}
+
+impl Exchange<'_> {
+    /// What is stored under `key`, or was brought from disk for this request; counted as asked for.
+    #[inline]
+    pub(crate) fn look(&mut self, key: Key) -> Looked {
+        match self.worker.edge.memory.get(key) {
+            Some(entry) => Looked::Here(entry),
+            None => self.look_further(key),
+        }
+    }
+
+    fn look_further(&mut self, key: Key) -> Looked {
+        let brought = self.loaded.iter().find(|entry| entry.key == key);
+        let looked = brought.cloned().map_or_else(|| self.worker.edge.find_on_disk(key), Looked::Here);
+        self.from_disk |= matches!(looked, Looked::Here(_));
+        match looked {
+            Looked::OnDisk if !self.may_load => Looked::Nowhere,
+            looked => looked,
+        }
+    }
+
+    /// Waits for what is on disk under `key`, and then looks the request up anew.
+    pub(crate) fn load(&mut self, key: Key) -> Step {
+        self.load = Some(key);
+        Step::Load
+    }
+}

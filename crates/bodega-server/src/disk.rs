@@ -1,0 +1,94 @@
+//! The disk tier of an edge: opened before anybody is served, fed by a thread of its own, and left in good order.
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use bodega_edge::{Clock, Edge};
+use bodega_eviction::by_name;
+use bodega_semantics::Reason;
+use bodega_snapshot::options::{Admission as Admit, DiskTier};
+use bodega_store::disk::{Admission, Disk, DiskOptions, FLUSH_WAIT};
+use parking_lot::{Condvar, Mutex};
+
+use crate::clock::SystemClock;
+use crate::events::{Event, Events};
+use crate::server::StartError;
+
+/// What a miss costs on disk: mostly by byte.
+const WEIGHT: f64 = 0.1;
+/// How often the keeper looks at a few more entries.
+const STEP_WAIT: Duration = Duration::from_millis(100);
+
+/// Opens the tier.
+pub(crate) fn open(tier: &DiskTier, events: &Events) -> Result<Arc<Disk>, StartError> {
+    // Asked once with any capacity, so that a name nobody knows is refused here.
+    by_name(&tier.policy, 1, WEIGHT).map_err(|error| StartError::Setting(format!("disk.policy: {error}")))?;
+    let policy = tier.policy.clone();
+    let make = move |capacity_bytes| {
+        by_name(&policy, capacity_bytes, WEIGHT)
+            .unwrap_or_else(|_| Box::new(bodega_eviction::shelf::Shelf::new(capacity_bytes, WEIGHT)))
+    };
+    let options = DiskOptions {
+        reserve_bytes: tier.reserve_bytes.unwrap_or(0),
+        admission: match tier.admission {
+            Admit::Second => Admission::SecondRequest,
+            Admit::Always => Admission::Always,
+        },
+        rebuild: tier.rebuild,
+        ..DiskOptions::new(&tier.path, tier.size_bytes, Box::new(make))
+    };
+    let events = events.clone();
+    let tell = move |event: bodega_store::disk::DiskEvent| {
+        let reason = event.is_problem.then_some(Reason::Internal);
+        events.push(Event { id: String::new(), reason, message: event.message });
+    };
+    Disk::open(options, SystemClock.now(), Box::new(tell)).map_err(|error| {
+        use std::error::Error;
+        let cause = error.source().map_or_else(String::new, |source| format!(": {source}"));
+        StartError::Setting(format!("disk: {error}{cause}"))
+    })
+}
+
+/// The thread that brings to disk what memory alone holds.
+pub(crate) struct Keeper {
+    stop: Arc<(Mutex<bool>, Condvar)>,
+    thread: Option<JoinHandle<()>>,
+    edge: Arc<Edge>,
+}
+
+impl Keeper {
+    /// Starts it, where there is a disk.
+    pub(crate) fn start(edge: &Arc<Edge>) -> Result<Option<Self>, StartError> {
+        if edge.disk().is_none() {
+            return Ok(None);
+        }
+        let stop = Arc::new((Mutex::new(false), Condvar::new()));
+        let (worker, told) = (Arc::clone(edge), Arc::clone(&stop));
+        let thread = std::thread::Builder::new().name("bodega-keeper".to_owned()).spawn(move || {
+            let (is_over, wake) = &*told;
+            let mut place = 0;
+            let mut is_over = is_over.lock();
+            while !*is_over {
+                wake.wait_for(&mut is_over, STEP_WAIT);
+                if !*is_over {
+                    place = parking_lot::MutexGuard::unlocked(&mut is_over, || worker.keep_some(place));
+                }
+            }
+        })?;
+        Ok(Some(Self { stop, thread: Some(thread), edge: Arc::clone(edge) }))
+    }
+}
+
+impl Drop for Keeper {
+    /// Ends it, with everything on disk that is worth it.
+    fn drop(&mut self) {
+        *self.stop.0.lock() = true;
+        self.stop.1.notify_all();
+        if let Some(thread) = self.thread.take() {
+            // A keeper that has failed has said so on standard error; what can still be written is.
+            let _ = thread.join();
+        }
+        self.edge.keep_all(FLUSH_WAIT);
+    }
+}
