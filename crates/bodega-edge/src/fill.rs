@@ -48,6 +48,8 @@ pub struct LiveHead {
     pub key: Key,
     /// The request fields it varies by.
     pub vary_names: Vec<String>,
+    /// The names by which it can be forgotten.
+    pub tags: Vec<String>,
     /// How long it is fresh.
     pub terms: bodega_semantics::storable::Terms,
     /// Whether it is being kept.

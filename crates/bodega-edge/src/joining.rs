@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use bodega_semantics::storable::RequestFacts;
-use bodega_semantics::{Key, Outcome, Reason, deception, reuse, vary};
+use bodega_semantics::{Key, Outcome, Reason, deception, reuse, tags, vary};
 use bodega_snapshot::Action;
 use bodega_store::entry::Kind;
 use bodega_store::{Entry, Note};
 
 use crate::collapse::Entered;
 use crate::exchange::{Found, Journey};
+use crate::fetch::FetchAnswer;
 use crate::fill::{Fill, Resolved};
 use crate::lead::Lead;
 use crate::reader::FillReader;
@@ -126,6 +127,16 @@ fn other_variant(journey: &Journey, entry: &Entry) -> Option<Key> {
     (own_key != entry.key).then_some(own_key)
 }
 
+/// What made an answer one for the client who leads alone, where that is for the origin's side to mend.
+fn why_not_kept(journey: &Journey, answer: &FetchAnswer) -> Option<Reason> {
+    let policy = &journey.pending.behavior.as_ref()?.policy;
+    if policy.check_content_type && deception::contradicts(&journey.request.path, answer.status, &answer.fields) {
+        return Some(Reason::Deception);
+    }
+    let (host, path, _) = Note(&journey.pending.note).url_parts();
+    tags::of(&answer.fields, &policy.tags, host, path).is_err().then_some(Reason::Tags)
+}
+
 /// Waits for the head and takes what is for this request.
 pub(crate) async fn follow(journey: &mut Journey, fill: &Arc<Fill>, leads: bool) -> Joined {
     // Registered before the wait, so that the writer of a body that is not kept knows of this reader.
@@ -188,10 +199,8 @@ pub(crate) async fn follow(journey: &mut Journey, fill: &Arc<Fill>, leads: bool)
         }
         Resolved::Private => match leads.then(|| fill.take_private()).flatten() {
             Some(answer) => {
-                let checks =
-                    journey.pending.behavior.as_ref().is_some_and(|behavior| behavior.policy.check_content_type);
-                if checks && deception::contradicts(&journey.request.path, answer.status, &answer.fields) {
-                    journey.pending.reason = Reason::Deception;
+                if let Some(reason) = why_not_kept(journey, &answer) {
+                    journey.pending.reason = reason;
                 }
                 journey.found = Found::Alone { answer, outcome: Outcome::Miss };
                 Joined::Found

@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use bodega_semantics::partial::Run;
 use bodega_semantics::storable::{self, RequestFacts, Storable, Terms};
+use bodega_semantics::tags::{self, NotTaggable};
 use bodega_semantics::{Field, Fields, Head, Key, Outcome, Reason, Timestamp, date, deception, reuse};
 use bodega_snapshot::{Behavior, Snapshot};
 use bodega_store::entry::{INLINE_BYTES, Kind, NewEntry};
-use bodega_store::{Entry, Reservation, SlicedBody};
+use bodega_store::{Entry, Note, Reservation, SlicedBody};
 
 use crate::edge::Worker;
 use crate::exchange::OwnedRequest;
@@ -161,7 +162,26 @@ impl Lead {
         if policy.check_content_type && deception::contradicts(&self.request.path, status, fields) {
             return Storable::No(Reason::Deception);
         }
-        storable::decide(facts, status, fields, policy, request_time, response_time)
+        match storable::decide(facts, status, fields, policy, request_time, response_time) {
+            Storable::Yes(_) if self.tags(fields).is_err() => Storable::No(Reason::Tags),
+            decided => decided,
+        }
+    }
+
+    /// The tags of an answer with these fields.
+    pub(crate) fn tags(&self, fields: &Fields) -> Result<Vec<String>, NotTaggable> {
+        let (host, path, _) = Note(&self.fill.note).url_parts();
+        tags::of(fields, &self.behavior.policy.tags, host, path)
+    }
+
+    /// Takes the tags out of the fields of an answer that is kept.
+    fn take_tags(&self, fields: &mut Fields) -> Vec<String> {
+        // That they can be kept has been decided, if it is to be kept.
+        let found = self.tags(fields).unwrap_or_default();
+        if self.behavior.policy.strip_tags {
+            tags::strip(fields);
+        }
+        found
     }
 
     /// A whole answer.
@@ -267,6 +287,7 @@ impl Lead {
         fields.remove("age");
         fields.remove("content-length");
         let withheld = withhold(&mut fields);
+        let tags = self.take_tags(&mut fields);
         if !fields.has("date") {
             // RFC 9110 section 6.6.1: a recipient that caches adds the date it received the answer.
             fields.push("Date", &date::format(response_time));
@@ -283,6 +304,7 @@ impl Lead {
             content_length,
             key,
             vary_names: names,
+            tags,
             terms,
             stored: false,
             on_disk: None,
@@ -389,7 +411,7 @@ impl Lead {
             for_user: self.facts.has_user_fields,
             status_line: &status_line,
             block: &block,
-            note: &self.fill.note,
+            note: &Note(&self.fill.note).with_tags(head.tags.iter().map(String::as_str)),
         })
     }
 

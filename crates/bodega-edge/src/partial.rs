@@ -324,6 +324,11 @@ impl Lead {
             return None;
         }
         let mut fields = partial::combined_fields(&held.entry, &answer.fields);
+        if self.behavior.policy.strip_tags {
+            // What is stored has its tags in its note alone.
+            let tags: Vec<&str> = held.entry.note().tags().collect();
+            fields.push("Cache-Tag", tags.join(",").as_bytes());
+        }
         if !answer.fields.has("date") {
             // The date of what was stored would make the newer answer as old as that.
             fields.set("Date", &date::format(response_time));
@@ -408,6 +413,7 @@ impl Lead {
             content_length,
             key,
             vary_names: Vec::new(),
+            tags: head.tags.clone(),
             terms,
             stored: true,
             on_disk: None,

@@ -3,6 +3,7 @@
 use bodega_semantics::conditional::weak_match;
 use bodega_semantics::partial;
 use bodega_semantics::storable::{self, RequestFacts, Storable, Terms};
+use bodega_semantics::tags::{self, NotTaggable};
 use bodega_semantics::{Fields, Head, Outcome, Reason, Timestamp, date, deception};
 use bodega_snapshot::{Behavior, Snapshot};
 use bodega_store::Entry;
@@ -32,11 +33,20 @@ pub(crate) fn under_revision(
     } else {
         storable::decide(&facts, entry.status, &fields, policy, arrived, arrived)
     };
-    match decided {
-        Storable::Yes(terms) => {
+    // What the origin named when it was stored, and what the policy gives now.
+    let (host, path, _) = entry.note().url_parts();
+    let tags = tags::of(&fields, &policy.tags, host, path).and_then(|mut found| {
+        tags::add_all(&mut found, entry.note().tags())?;
+        Ok(found)
+    });
+    match (decided, tags) {
+        (Storable::Yes(terms), Ok(tags)) => {
             let lifetime = terms.expires.since(terms.born);
             let terms = Terms { born: entry.terms.born, expires: entry.terms.born.plus(lifetime), ..terms };
             let status_line = status_line(entry);
+            let strips = policy.strip_tags && tags::names_any(entry);
+            tags::strip(&mut fields);
+            let block = if strips { fields.as_block() } else { entry.block().0 };
             let fresh = entry.with_head(&NewEntry {
                 key: entry.key,
                 stamp: entry.stamp,
@@ -46,14 +56,14 @@ pub(crate) fn under_revision(
                 status: entry.status,
                 for_user: entry.for_user,
                 status_line: &status_line,
-                block: entry.block().0,
-                note: entry.note().0,
+                block,
+                note: &entry.note().with_tags(tags.iter().map(String::as_str)),
             });
             worker.edge.memory.replace(entry, fresh.clone());
             // What made it stale before has to once more: its terms are those of a fresh answer again.
             worker.edge.usable(fresh)
         }
-        Storable::No(_) => {
+        _ => {
             worker.edge.remove(entry);
             None
         }
@@ -86,6 +96,10 @@ impl Lead {
         fields.remove("age");
         // What a 304 brings for this client alone is not kept either; who asks gets it with the next whole answer.
         lead::withhold(&mut fields);
+        let tags = self.tags_after_304(previous, &answer.fields);
+        if self.behavior.policy.strip_tags {
+            tags::strip(&mut fields);
+        }
         let mut with_age = fields.clone();
         if let Some(age) = answer.fields.first("age") {
             with_age.push("Age", age);
@@ -103,12 +117,15 @@ impl Lead {
             _ => self.variation(&fields),
         };
         let (terms, place) = match decided {
-            Storable::Yes(terms) => (terms, place),
+            Storable::Yes(terms) if tags.is_ok() => (terms, place),
             // The origin no longer wants it stored: this once it answers the one who asked, then it is gone.
-            Storable::No(_) => (Terms { born: response_time, expires: response_time, ..previous.terms }, None),
+            Storable::Yes(_) | Storable::No(_) => {
+                (Terms { born: response_time, expires: response_time, ..previous.terms }, None)
+            }
         };
         let is_for_all = place.is_some();
         let status_line = status_line(previous);
+        let note = previous.note().with_tags(tags.iter().flatten().map(String::as_str));
         let under = |key| {
             previous.with_head(&NewEntry {
                 key,
@@ -120,7 +137,7 @@ impl Lead {
                 for_user,
                 status_line: &status_line,
                 block: fields.as_block(),
-                note: previous.note().0,
+                note: &note,
             })
         };
         let entry = under(place.as_ref().map_or(previous.key, |(key, _)| *key));
@@ -142,6 +159,15 @@ impl Lead {
             None => self.worker.edge.remove(previous),
         }
         self.resolve_entry(entry, Outcome::Revalidated, self.reason_of_revalidation(previous), Some(304), is_for_all);
+    }
+
+    /// A 304 that names tags names all of them; one that names none leaves what there is.
+    fn tags_after_304(&self, previous: &Entry, fields: &Fields) -> Result<Vec<String>, NotTaggable> {
+        let mut found = self.tags(fields)?;
+        if !tags::names_any(fields) {
+            tags::add_all(&mut found, previous.note().tags())?;
+        }
+        Ok(found)
     }
 
     /// Which stored answer a 304 confirms (RFC 9111 section 4.3.4): the one with its entity tag; without a tag the only

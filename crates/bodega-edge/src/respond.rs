@@ -12,7 +12,7 @@ use bodega_semantics::conditional::{self, Conditional};
 use bodega_semantics::multipart::Span;
 use bodega_semantics::partial::Run;
 use bodega_semantics::range::{self, RangeDecision};
-use bodega_semantics::{Fields, Head, Outcome, Reason, Timestamp};
+use bodega_semantics::{Fields, Head, Outcome, Reason, Timestamp, tags};
 use bodega_snapshot::Behavior;
 use bodega_store::Entry;
 use bytes::Bytes;
@@ -326,6 +326,9 @@ fn finish_fields(edge: &Edge, behavior: &Behavior, fields: &mut Fields, age_seco
     let mut value = Vec::with_capacity(64);
     write_cache_status(&mut value, &edge.settings.name, said);
     fields.push("Cache-Status", &value);
+    if behavior.policy.strip_tags {
+        tags::strip(fields);
+    }
     behavior.response_edits.apply(fields);
 }
 

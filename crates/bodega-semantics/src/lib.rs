@@ -26,6 +26,7 @@ pub mod range;
 pub mod reuse;
 pub mod storable;
 mod structured;
+pub mod tags;
 pub mod time;
 pub mod vary;
 

@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use crate::tags::TagRule;
+
 /// A compiled cache policy. Every default has been filled in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Policy {
@@ -33,6 +35,10 @@ pub struct Policy {
     pub forward: ForwardRules,
     /// What contradicts the extension of its path is not kept (`deception`).
     pub check_content_type: bool,
+    /// Tags that answers get beside those they name.
+    pub tags: Vec<TagRule>,
+    /// Clients do not get the fields that name tags.
+    pub strip_tags: bool,
     /// Larger bodies are streamed and not kept; `None`: the store's own bound.
     pub max_object_bytes: Option<u64>,
 }
@@ -119,6 +125,8 @@ pub(crate) mod tests {
             key: KeyRules { query: QueryRule::All, sort_query: false, headers: vec![], cookies: vec![], host: true },
             forward: ForwardRules { query: QueryRule::None, headers: vec![], all_headers: false, cookies: vec![] },
             check_content_type: true,
+            tags: vec![],
+            strip_tags: true,
             max_object_bytes: None,
         }
     }

@@ -154,6 +154,8 @@ prop_compose! {
             key: rules(),
             forward: ForwardRules { query: QueryRule::None, headers: vec![], all_headers: false, cookies: vec![] },
             check_content_type: true,
+            tags: vec![],
+            strip_tags: true,
             max_object_bytes: None,
         }
     }

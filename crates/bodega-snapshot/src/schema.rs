@@ -148,6 +148,8 @@ pub(crate) struct PolicyText {
     pub(crate) key: KeyText,
     pub(crate) forward: ForwardText,
     pub(crate) check_content_type: bool,
+    pub(crate) tags: Vec<String>,
+    pub(crate) strip_tags: bool,
     pub(crate) max_object_bytes: Option<u64>,
 }
 

@@ -136,14 +136,22 @@ impl<'a> Note<'a> {
     /// The note of `url` (`host/path?query`, without the host where it is not in the key) with `tags`. None of them
     /// holds what would end a line.
     #[must_use]
-    pub fn write<'t>(distribution: &str, url: &'t str, tags: impl IntoIterator<Item = &'t str>) -> Vec<u8> {
+    pub fn write<'t>(distribution: &str, url: &str, tags: impl IntoIterator<Item = &'t str>) -> Vec<u8> {
         let mut note = Vec::with_capacity(distribution.len() + 1 + url.len());
         note.extend_from_slice(distribution.as_bytes());
-        for line in std::iter::once(url).chain(tags) {
+        note.push(b'\n');
+        note.extend_from_slice(url.as_bytes());
+        for tag in tags {
             note.push(b'\n');
-            note.extend_from_slice(line.as_bytes());
+            note.extend_from_slice(tag.as_bytes());
         }
         note
+    }
+
+    /// The same distribution and URL with `tags`.
+    #[must_use]
+    pub fn with_tags<'t>(self, tags: impl IntoIterator<Item = &'t str>) -> Vec<u8> {
+        Self::write(self.distribution(), self.url(), tags)
     }
 
     /// The name of its distribution.

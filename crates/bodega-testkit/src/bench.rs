@@ -326,7 +326,7 @@ pub fn snapshot_json_for(
         "stale_while_revalidate_seconds": 0, "stale_if_error_seconds": 0,
         "key": {"query": {"kind": "all", "names": [], "sorted": false}, "headers": [], "cookies": [], "host": true},
         "forward": {"query": {"kind": "none", "names": []}, "headers": [], "all_headers": false, "cookies": []},
-        "check_content_type": true, "max_object_bytes": null
+        "check_content_type": true, "tags": [], "strip_tags": true, "max_object_bytes": null
     });
     merge(&mut whole_policy, policy);
     let mut whole_behavior = serde_json::json!({

@@ -6,7 +6,8 @@ A policy extends another one, in the end a preset; what it leaves out is inherit
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING, Literal
@@ -17,16 +18,22 @@ from bodega.distributions.shapes import (
     ChoiceShape,
     DurationShape,
     FlagShape,
+    ListShape,
     MapShape,
     NameShape,
     NounShape,
     SizeShape,
+    TextShape,
     about,
 )
 from bodega.errors import ConfigInvalid
 
 if TYPE_CHECKING:
     from bodega.units import Duration, Size
+
+# Room is left for what answers name themselves: they may have 64.
+_MOST_TAGS = 32
+_LONGEST_TAG = 256
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +57,8 @@ class CachePolicy:
         key: What tells two answers apart.
         forward: What is sent to the origin although it is not in the key.
         check_content_type: Whether a page under the name of another kind of file is not stored.
+        tags: Tags that answers get beside those that they name: ``["shop", "product:{path.2}"]``.
+        strip_tags: Whether clients do not get ``Cache-Tag`` and ``Surrogate-Key``.
         max_object: Larger bodies are streamed and not kept.
     """
 
@@ -148,6 +157,25 @@ class CachePolicy:
             default='inherited; false with `mode = "rfc"`',
         ),
     )
+    tags: Sequence[str] | None = field(
+        default=None,
+        metadata=about(
+            ListShape(TextShape(examples=("shop", "product:{path.2}"))),
+            "Tags that answers get beside those that they name in `Cache-Tag` and `Surrogate-Key`, for `bodega purge "
+            "tag:NAME`. `{host}` and `{path.1}` to `{path.9}`, the segments of the path, are filled in; a tag whose "
+            "segment a path lacks is left out. At most 32.",
+            default="inherited",
+        ),
+    )
+    strip_tags: bool | None = field(
+        default=None,
+        metadata=about(
+            FlagShape(),
+            "Whether clients do not get `Cache-Tag` and `Surrogate-Key`: they are for caches, and tell of users and "
+            "products. false: for a cache in front that wants them.",
+            default="inherited",
+        ),
+    )
     max_object: Size | None = field(
         default=None,
         metadata=about(SizeShape(), "Larger bodies are streamed to the client and not kept.", default="inherited"),
@@ -168,6 +196,10 @@ class CachePolicy:
                 checks.duration(written, name)
         if self.check_content_type is not None:
             checks.flag(self.check_content_type, "check_content_type")
+        if self.tags is not None:
+            object.__setattr__(self, "tags", _tags(self.tags))
+        if self.strip_tags is not None:
+            checks.flag(self.strip_tags, "strip_tags")
         if self.max_object is not None:
             checks.size(self.max_object, "max_object")
         if self.negative_ttl is not None:
@@ -211,3 +243,24 @@ def _by_status(written: object) -> dict[int, Duration]:
             )
         checks.duration(value, "negative_ttl", str(status))
     return dict(sorted(written.items()))
+
+
+def _tags(written: object) -> tuple[str, ...]:
+    if isinstance(written, str) or not isinstance(written, Sequence):
+        raise ConfigInvalid("tags are a list", hint='write ["shop", "product:{path.2}"]', path=("tags",))
+    if len(written) > _MOST_TAGS:
+        raise ConfigInvalid(f"{len(written)} tags", hint=f"at most {_MOST_TAGS}", path=("tags",))
+    for number, tag in enumerate(written):
+        path = ("tags", number)
+        if not isinstance(tag, str) or not 0 < len(tag) <= _LONGEST_TAG:
+            raise ConfigInvalid(f"a tag is a text of 1 to {_LONGEST_TAG} characters", path=path)
+        if not tag.isascii() or not tag.isprintable() or " " in tag or "," in tag:
+            raise ConfigInvalid(f'"{tag}" is not a tag', hint="use visible ASCII without spaces and commas", path=path)
+        plain = re.sub(r"\{(host|path\.[1-9])\}", "", tag)
+        if "{" in plain or "}" in plain:
+            raise ConfigInvalid(
+                f'"{tag}" has what is neither {{host}} nor {{path.1}} to {{path.9}} in braces',
+                hint='write "product:{path.2}" for the second segment of the path',
+                path=path,
+            )
+    return tuple(written)

@@ -47,6 +47,8 @@ class ResolvedPolicy:
         forward_all_headers: Every header but ``Cookie`` reaches the origin.
         negative_ttl_seconds: By status, sorted.
         check_content_type: What contradicts the extension of its path is not stored.
+        tags: Tags that answers get beside those they name.
+        strip_tags: Clients do not get the fields that name tags.
         max_object_bytes: None: the store's own bound.
     """
 
@@ -69,6 +71,8 @@ class ResolvedPolicy:
     forward_all_headers: bool
     forward_cookies: tuple[str, ...]
     check_content_type: bool
+    tags: tuple[str, ...]
+    strip_tags: bool
     max_object_bytes: int | None
 
 
@@ -96,6 +100,8 @@ _WEB = ResolvedPolicy(
     forward_all_headers=False,
     forward_cookies=(),
     check_content_type=True,
+    tags=(),
+    strip_tags=True,
     max_object_bytes=None,
 )
 
@@ -234,6 +240,8 @@ def _overlay(base: ResolvedPolicy, policy: CachePolicy) -> ResolvedPolicy:
         forward_all_headers=forward.headers == "all" or (forward.headers is None and base.forward_all_headers),
         forward_cookies=_names(forward.cookies, base.forward_cookies),
         check_content_type=_checks(base, policy),
+        tags=base.tags if policy.tags is None else tuple(policy.tags),
+        strip_tags=base.strip_tags if policy.strip_tags is None else policy.strip_tags,
         max_object_bytes=base.max_object_bytes
         if policy.max_object is None
         else checks.size(policy.max_object, "max_object"),

@@ -254,6 +254,8 @@ def _policy(policy: ResolvedPolicy) -> Json:
             "cookies": list(policy.forward_cookies),
         },
         "check_content_type": policy.check_content_type,
+        "tags": list(policy.tags),
+        "strip_tags": policy.strip_tags,
         "max_object_bytes": policy.max_object_bytes,
     }
 

@@ -23,12 +23,23 @@ from bodega.errors import ConfigInvalid
         ({"key": {"query": "all"}}, ("key",)),
         ({"extends": "no such name!"}, ("extends",)),
         ({"extends": 5}, ("extends",)),
+        ({"tags": "shop"}, ("tags",)),
+        ({"tags": ["shop", "a b"]}, ("tags", 1)),
+        ({"tags": ["a,b"]}, ("tags", 0)),
+        ({"tags": ["product:{path}"]}, ("tags", 0)),
+        ({"tags": ["a" * 257]}, ("tags", 0)),
+        ({"tags": ["a"] * 33}, ("tags",)),
+        ({"strip_tags": "no"}, ("strip_tags",)),
     ],
 )
 def test_a_policy_that_cannot_be_meant_is_refused(fields: dict[str, object], path: tuple[str, ...]) -> None:
     with pytest.raises(ConfigInvalid) as caught:
         CachePolicy(**fields)  # type: ignore[arg-type]
     assert caught.value.path == path
+
+
+def test_tags_may_hold_parts_of_the_url() -> None:
+    assert CachePolicy(tags=["shop", "product:{path.2}", "{host}"]).tags == ("shop", "product:{path.2}", "{host}")
 
 
 def test_durations_may_be_timedeltas() -> None:

@@ -144,6 +144,8 @@ add_prefix = "/b"
                 },
                 "forward": {"query": {"kind": "none", "names": []}, "headers": [], "all_headers": False, "cookies": []},
                 "check_content_type": True,
+                "tags": [],
+                "strip_tags": True,
                 "max_object_bytes": None,
             },
             "pages": {
@@ -169,6 +171,8 @@ add_prefix = "/b"
                     "cookies": [],
                 },
                 "check_content_type": True,
+                "tags": [],
+                "strip_tags": True,
                 "max_object_bytes": 1_048_576,
             },
         },

@@ -3,6 +3,7 @@
 use bodega_semantics::Policy;
 use bodega_semantics::fields::is_token_byte;
 use bodega_semantics::policy::{ForwardRules, KeyRules, Mode, QueryRule};
+use bodega_semantics::tags::{MAX_TAGS, TagRule};
 
 use super::checks::{self, duration};
 use crate::error::{SnapshotError, wrong};
@@ -58,9 +59,20 @@ pub(super) fn compile(place: &str, name: String, text: PolicyText) -> Result<Pol
             cookies: cookie_names(&at("forward.cookies"), text.forward.cookies)?,
         },
         check_content_type: text.check_content_type,
+        tags: tags(&at("tags"), &text.tags)?,
+        strip_tags: text.strip_tags,
         max_object_bytes: text.max_object_bytes,
         name,
     })
+}
+
+fn tags(place: &str, texts: &[String]) -> Result<Vec<TagRule>, SnapshotError> {
+    // Room is left for what answers name themselves.
+    if texts.len() > MAX_TAGS / 2 {
+        return wrong(place, format!("at most {}", MAX_TAGS / 2));
+    }
+    let parse = |text: &String| TagRule::parse(text).or_else(|error| wrong(place, format!("{text:?}: {error}")));
+    texts.iter().map(parse).collect()
 }
 
 fn query(place: &str, kind: QueryKind, names: Vec<String>) -> Result<QueryRule, SnapshotError> {
