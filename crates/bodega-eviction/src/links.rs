@@ -9,14 +9,19 @@ const NONE: u32 = u32::MAX;
 pub(crate) struct Node<K> {
     previous: u32,
     next: u32,
-    pub(crate) size_bytes: u64,
     pub(crate) identity: u64,
     pub(crate) key: K,
+    /// 40 bits of size, so that they share 8 bytes with what follows.
+    size_low: u32,
+    size_high: u8,
     /// How often it was asked for, as far as the policy has looked.
     pub(crate) count: u16,
     /// Which list it is on; `OFF` if none.
     pub(crate) list: u8,
 }
+
+/// What is larger counts as if it were so large: no cache is meant to hold it.
+pub(crate) const MAX_SIZE_BYTES: u64 = (1 << 40) - 1;
 
 /// Not on a list.
 pub(crate) const OFF: u8 = u8::MAX;
@@ -51,7 +56,9 @@ impl<K: Copy + Default> Nodes<K> {
             }
             self.0.resize(wanted, Node::empty());
         }
-        self.0[id as usize] = Node { size_bytes, identity, ..Node::empty() };
+        let size_bytes = size_bytes.min(MAX_SIZE_BYTES);
+        let (size_low, size_high) = (size_bytes as u32, (size_bytes >> 32) as u8);
+        self.0[id as usize] = Node { identity, size_low, size_high, ..Node::empty() };
     }
 
     /// The node of an entry that `set` has made, also just after it has left its list.
@@ -64,9 +71,16 @@ impl<K: Copy + Default> Nodes<K> {
     }
 }
 
+impl<K> Node<K> {
+    pub(crate) fn size_bytes(&self) -> u64 {
+        u64::from(self.size_high) << 32 | u64::from(self.size_low)
+    }
+}
+
 impl<K: Default> Node<K> {
     fn empty() -> Self {
-        Self { previous: NONE, next: NONE, size_bytes: 0, identity: 0, key: K::default(), count: 0, list: OFF }
+        let key = K::default();
+        Self { previous: NONE, next: NONE, identity: 0, key, size_low: 0, size_high: 0, count: 0, list: OFF }
     }
 }
 
@@ -84,7 +98,7 @@ impl List {
         node.previous = NONE;
         node.next = self.head;
         node.list = self.number;
-        self.bytes += node.size_bytes;
+        self.bytes += node.size_bytes();
         self.len += 1;
         if self.head == NONE {
             self.tail = id;
@@ -98,7 +112,7 @@ impl List {
     pub(crate) fn take<K>(&mut self, nodes: &mut Nodes<K>, id: Id) {
         let (previous, next, size_bytes) = {
             let node = &nodes.0[id as usize];
-            (node.previous, node.next, node.size_bytes)
+            (node.previous, node.next, node.size_bytes())
         };
         if previous == NONE {
             self.head = next;
@@ -121,9 +135,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_node_costs_40_bytes_at_most() {
-        // Every cached object pays this: the store counts 40 bytes into each entry's size.
-        assert_eq!(size_of::<Node<()>>(), 32);
-        assert_eq!(size_of::<Node<u64>>(), 40);
+    fn a_node_costs_32_bytes_at_most() {
+        // Every cached object pays this: the store counts 40 bytes into each entry's size, which leaves a quarter for
+        // nodes that are not used yet.
+        assert_eq!(size_of::<Node<()>>(), 24);
+        assert_eq!(size_of::<Node<u64>>(), 32);
+    }
+
+    #[test]
+    fn a_size_has_40_bits() {
+        let mut nodes: Nodes = Nodes::default();
+        for (size_bytes, kept) in
+            [(0, 0), (5_000_000_000, 5_000_000_000), (MAX_SIZE_BYTES, MAX_SIZE_BYTES), (u64::MAX, MAX_SIZE_BYTES)]
+        {
+            nodes.set(0, 1, size_bytes);
+            assert_eq!(nodes.of(0).size_bytes(), kept);
+        }
     }
 }

@@ -63,13 +63,13 @@ impl Eviction for Lru {
         self.remove(id);
         self.nodes.set(id, identity, size_bytes);
         self.push(id);
-        self.used_bytes += size_bytes;
+        self.used_bytes += self.nodes.of(id).size_bytes();
         self.n_entries += 1;
     }
 
     fn remove(&mut self, id: Id) {
         if self.take(id) {
-            self.used_bytes -= self.nodes.of(id).size_bytes;
+            self.used_bytes -= self.nodes.of(id).size_bytes();
             self.n_entries -= 1;
         }
     }
@@ -93,7 +93,7 @@ impl Eviction for Lru {
             let id = self.parts.iter().rev().find_map(List::tail)?;
             self.take(id);
             if n_looks == MAX_LOOKS || hits(id) == 0 {
-                self.used_bytes -= self.nodes.of(id).size_bytes;
+                self.used_bytes -= self.nodes.of(id).size_bytes();
                 self.n_entries -= 1;
                 return Some(id);
             }

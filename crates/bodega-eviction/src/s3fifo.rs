@@ -104,7 +104,7 @@ impl Eviction for S3Fifo {
             && let Some(id) = self.evict_small(hits)
         {
             let node = self.nodes.of(id);
-            self.ghost.put(node.identity, node.size_bytes, 1);
+            self.ghost.put(node.identity, node.size_bytes(), 1);
             return Some(id);
         }
         self.evict_main(hits).or_else(|| self.evict_small(hits))

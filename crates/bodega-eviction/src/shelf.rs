@@ -57,7 +57,7 @@ impl Shelf {
         let weight = self.weight;
         let mean = self.mean.bytes();
         let node = self.nodes.of(id);
-        let size = node.size_bytes.max(1) as f64;
+        let size = node.size_bytes().max(1) as f64;
         let worth = f64::from(node.count) * (weight * mean / size + (1.0 - weight)) * share;
         node.key = self.clock.wrapping_add(fixed_point(worth));
         let number = shelf_of(worth);
@@ -106,7 +106,7 @@ impl Eviction for Shelf {
         self.remove(id);
         self.nodes.set(id, identity, size_bytes);
         self.mean.count(size_bytes, 1);
-        self.used_bytes += size_bytes;
+        self.used_bytes += self.nodes.of(id).size_bytes();
         self.n_entries += 1;
         if let Some(count) = self.ghost.take(identity) {
             self.nodes.of(id).count = (count / 2 + 1).max(2);
@@ -119,7 +119,7 @@ impl Eviction for Shelf {
 
     fn remove(&mut self, id: Id) {
         if self.take(id) {
-            self.used_bytes -= self.nodes.of(id).size_bytes;
+            self.used_bytes -= self.nodes.of(id).size_bytes();
             self.n_entries -= 1;
         }
     }
@@ -148,7 +148,7 @@ impl Eviction for Shelf {
             }
             let more = u16::try_from(n_hits).unwrap_or(u16::MAX);
             node.count = node.count.saturating_add(more).min(MAX_COUNT);
-            let (identity, size_bytes, count) = (node.identity, node.size_bytes, node.count);
+            let (identity, size_bytes, count) = (node.identity, node.size_bytes(), node.count);
             self.mean.count(size_bytes, n_hits);
             if n_hits == 0 || n_looks == MAX_LOOKS {
                 self.used_bytes -= size_bytes;
