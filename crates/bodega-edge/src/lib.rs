@@ -18,6 +18,7 @@ pub mod fill;
 pub mod fillers;
 mod flights;
 mod groups;
+pub mod inspect;
 pub mod interim;
 pub mod invalidate;
 mod joining;

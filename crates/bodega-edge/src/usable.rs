@@ -23,6 +23,11 @@ impl Edge {
         self.invalidations.allows(entry) != Verdict::Gone
     }
 
+    /// Whether no invalidation has reached `entry`.
+    pub(crate) fn is_untouched(&self, entry: &Entry) -> bool {
+        self.invalidations.allows(entry) == Verdict::Usable
+    }
+
     #[cold]
     fn invalidated(&self, entry: &Entry, verdict: Verdict) -> Option<Entry> {
         let Verdict::Stale { since, checked } = verdict else {

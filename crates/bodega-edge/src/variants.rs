@@ -75,6 +75,11 @@ impl<'e> Variants<'e> {
         self.names.split('\n').filter(|name| !name.is_empty())
     }
 
+    /// The keys of the variants.
+    pub(crate) fn keys(self) -> impl Iterator<Item = Key> {
+        self.records().map(|(key, _)| key)
+    }
+
     fn records(self) -> impl Iterator<Item = (Key, u64)> {
         self.records.chunks_exact(RECORD_BYTES).map(|record| {
             let (key, siblings) = record.split_at(16);

@@ -117,6 +117,22 @@ impl NativeEdge {
         py.detach(|| self.server.invalidate(&selectors, force)).map_err(|error| errors::invalidate(py, &error))
     }
 
+    fn cache_entries(&self, py: Python<'_>, query: &str) -> PyResult<String> {
+        py.detach(|| self.server.cache_entries(query)).map_err(PyValueError::new_err)
+    }
+
+    fn cache_show(&self, py: Python<'_>, url: &str) -> PyResult<String> {
+        py.detach(|| self.server.cache_show(url)).map_err(PyValueError::new_err)
+    }
+
+    fn begin_cache_check(&self, py: Python<'_>) -> PyResult<()> {
+        py.detach(|| self.server.begin_cache_check()).map_err(PyValueError::new_err)
+    }
+
+    fn cache_check(&self, py: Python<'_>) -> String {
+        py.detach(|| self.server.cache_check())
+    }
+
     fn drain(&self, py: Python<'_>, timeout_seconds: f64, keep_listeners: bool) -> PyResult<bool> {
         let timeout = Duration::try_from_secs_f64(timeout_seconds)
             .map_err(|error| PyValueError::new_err(format!("timeout_seconds: {error}")))?;

@@ -294,7 +294,8 @@ fn route(head: &RequestHead<'_, '_>, body: &[u8], shared: &Shared) -> Answered {
     if let Some(refused) = refuse(head, shared) {
         return refused;
     }
-    let path = head.path_and_query.split('?').next().unwrap_or_default();
+    let (path, query) = head.path_and_query.split_once('?').unwrap_or((head.path_and_query, ""));
+    let inspector = shared.reporter.inspector();
     let reads = matches!(head.method, "GET" | "HEAD");
     match path {
         "/metrics" if reads => Answered {
@@ -307,8 +308,20 @@ fn route(head: &RequestHead<'_, '_>, body: &[u8], shared: &Shared) -> Answered {
         "/ready" if reads && shared.reporter.is_draining() => Answered::text(503, "draining\n"),
         "/ready" if reads => Answered::text(200, "ready\n"),
         "/invalidate" if head.method == "POST" => invalidate(body, shared),
-        "/metrics" | "/stats" | "/health" | "/ready" | "/invalidate" => Answered::text(405, "wrong method\n"),
-        _ => Answered::text(404, "here are /metrics, /stats, /health, /ready and POST /invalidate\n"),
+        "/cache/entries" if reads => json_or_400(inspector.entries(query)),
+        "/cache/show" if reads => match form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "url") {
+            Some((_, url)) => json_or_400(inspector.show(&url)),
+            None => Answered::text(400, "send ?url=https://host/path\n"),
+        },
+        "/cache/verify" if reads => Answered::json(200, &inspector.check()),
+        "/cache/verify" if head.method == "POST" => json_or_400(inspector.begin_check().map(|()| inspector.check())),
+        "/metrics" | "/stats" | "/health" | "/ready" | "/invalidate" | "/cache/entries" | "/cache/show"
+        | "/cache/verify" => Answered::text(405, "wrong method\n"),
+        _ => Answered::text(
+            404,
+            "here are /metrics, /stats, /health, /ready, /cache/entries, /cache/show, /cache/verify and POST \
+             /invalidate\n",
+        ),
     }
 }
 
@@ -331,6 +344,13 @@ fn refuse(head: &RequestHead<'_, '_>, shared: &Shared) -> Option<Answered> {
         return Some(Answered::text(401, "send the admin token as `Authorization: Bearer TOKEN`\n"));
     }
     None
+}
+
+fn json_or_400(value: Result<serde_json::Value, String>) -> Answered {
+    match value {
+        Ok(value) => Answered::json(200, &value),
+        Err(message) => Answered::text(400, format!("{message}\n")),
+    }
 }
 
 #[derive(serde::Deserialize)]

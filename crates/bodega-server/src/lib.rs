@@ -16,6 +16,7 @@ mod front_metrics;
 mod http1;
 mod http2;
 mod in_process;
+mod inspect;
 mod leave;
 pub mod listener;
 pub mod proxy_protocol;

@@ -20,6 +20,7 @@ use crate::access_log::AccessLog;
 use crate::admission::Admission;
 use crate::counted_fetch::OriginCounts;
 use crate::http2::Misuse;
+use crate::inspect::Inspector;
 use crate::tls::handshake::Failed;
 use crate::worker::Thread;
 
@@ -35,6 +36,7 @@ pub(crate) struct Reporter {
     log: Option<AccessLog>,
     started: Instant,
     draining: AtomicBool,
+    inspector: Inspector,
 }
 
 impl Reporter {
@@ -50,6 +52,7 @@ impl Reporter {
         Self {
             name: options.name.clone(),
             region: options.region.clone(),
+            inspector: Inspector::new(Arc::clone(&edge)),
             edge,
             origins,
             counts,
@@ -83,6 +86,11 @@ impl Reporter {
     /// Waits until no client is left. False if that took longer than `timeout`.
     pub(crate) fn wait_until_empty(&self, timeout: Duration) -> bool {
         self.admission.wait_until_empty(timeout)
+    }
+
+    /// Looks into the store.
+    pub(crate) fn inspector(&self) -> &Inspector {
+        &self.inspector
     }
 
     pub(crate) fn invalidate(&self, selectors: &[String], force: Force) -> Result<u64, InvalidateError> {

@@ -238,6 +238,36 @@ impl Server {
         self.events.take().0
     }
 
+    /// A page of what is stored, as JSON; `query` says which: `prefix`, `tag`, `min_bytes`, `limit`, `cursor`.
+    ///
+    /// # Errors
+    /// In words, if it says something else.
+    pub fn cache_entries(&self, query: &str) -> Result<String, String> {
+        self.reporter.inspector().entries(query).map(|value| value.to_string())
+    }
+
+    /// What is stored for a URL, as JSON.
+    ///
+    /// # Errors
+    /// In words, if it is none that is served here.
+    pub fn cache_show(&self, url: &str) -> Result<String, String> {
+        self.reporter.inspector().show(url).map(|value| value.to_string())
+    }
+
+    /// Begins to check everything on disk.
+    ///
+    /// # Errors
+    /// In words, where there is no disk.
+    pub fn begin_cache_check(&self) -> Result<(), String> {
+        self.reporter.inspector().begin_check()
+    }
+
+    /// How far that is, as JSON.
+    #[must_use]
+    pub fn cache_check(&self) -> String {
+        self.reporter.inspector().check().to_string()
+    }
+
     /// Forgets what `selectors` name.
     ///
     /// # Errors
@@ -289,6 +319,7 @@ impl Server {
             running.thread.drain();
             running.join();
         }
+        self.reporter.inspector().stop();
         drop(self.keeper.lock().take());
         self.reporter.flush_log();
         if !handed_over {

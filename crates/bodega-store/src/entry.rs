@@ -370,6 +370,12 @@ impl Entry {
         u32::from(hits)
     }
 
+    /// How often it was asked for since it was last judged; saturates.
+    #[must_use]
+    pub fn n_hits(&self) -> u32 {
+        u32::from(self.hits.load(Ordering::Relaxed))
+    }
+
     /// Whether it was asked for again since it came.
     #[must_use]
     pub fn was_asked_for(&self) -> bool {

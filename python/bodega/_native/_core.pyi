@@ -179,6 +179,33 @@ class NativeEdge:
             InvalidationRefused: If there is no room for more pattern rules; then nothing is forgotten.
         """
 
+    def cache_entries(self, query: str) -> str:
+        """Return a page of what is kept, as JSON.
+
+        Args:
+            query: As in a URL: `prefix`, `tag`, `min_bytes`, `limit` (at most 1000), `cursor`.
+
+        Raises:
+            ValueError: If it says something else.
+        """
+
+    def cache_show(self, url: str) -> str:
+        """Return what is kept of a URL, as JSON.
+
+        Raises:
+            ValueError: If it is not a URL, or none that is served here.
+        """
+
+    def begin_cache_check(self) -> None:
+        """Begin to check everything on disk, unless that is under way.
+
+        Raises:
+            ValueError: If there is no disk.
+        """
+
+    def cache_check(self) -> str:
+        """Return how far that is, as JSON."""
+
     def drain(self, timeout_seconds: float, keep_listeners: bool) -> bool:
         """Stop accepting and finish what is under way; with `keep_listeners` the queue is left to a successor.
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from bodega.cli.cache import cache
 from bodega.cli.check import check
 from bodega.cli.edge import edge
 from bodega.cli.init import init
@@ -30,6 +31,8 @@ Put it before a site:  bodega edge --origin http://127.0.0.1:9000
 
 Declare more:          bodega init; bodega check; bodega edge
 
+Look at what is kept:  bodega cache ls
+
 Forget what is kept:   bodega purge all
 """
 
@@ -50,6 +53,7 @@ def application() -> typer.Typer:
     app.command("key")(key)
     app.command("purge")(purge)
     app.command("invalidate", hidden=True)(purge)
+    app.add_typer(cache(), name="cache")
     app.command("status")(status)
     app.command("version")(version)
     return app

@@ -9,8 +9,9 @@ import ssl
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
+from bodega.edge.cache import EdgeCache
 from bodega.edge.runtime_folder import running_sockets
 from bodega.edge.stats import EdgeStats
 from bodega.errors import AdminRefused, EdgeNotFound, InvalidationRefused
@@ -58,6 +59,47 @@ class AdminClient:
         asked = json.dumps({"selectors": texts, "soft": soft})
         answer: dict[str, Any] = json.loads(self._ask("POST", "/invalidate", asked))
         return int(answer["sequence"])
+
+    @property
+    def cache(self) -> EdgeCache:
+        """What the edge keeps."""
+        return EdgeCache(self)
+
+    def cache_entries(self, query: str) -> str:
+        """Ask for a page of what is kept, as JSON; `EdgeCache.ls` reads it.
+
+        Raises:
+            EdgeNotFound: If nobody answers at the address.
+            AdminRefused: If the edge refuses.
+        """
+        return self._ask("GET", f"/cache/entries?{query}")
+
+    def cache_show(self, url: str) -> str:
+        """Ask what is kept of a URL, as JSON; `EdgeCache.show` reads it.
+
+        Raises:
+            EdgeNotFound: If nobody answers at the address.
+            AdminRefused: If the edge refuses: it may be no URL, or none that it serves.
+        """
+        return self._ask("GET", f"/cache/show?{urlencode({'url': url})}")
+
+    def begin_cache_check(self) -> None:
+        """Let the edge check everything on disk; `EdgeCache.verify` waits for it.
+
+        Raises:
+            EdgeNotFound: If nobody answers at the address.
+            AdminRefused: If the edge refuses: it may have no disk.
+        """
+        self._ask("POST", "/cache/verify", "{}")
+
+    def cache_check(self) -> str:
+        """Ask how far the check is, as JSON.
+
+        Raises:
+            EdgeNotFound: If nobody answers at the address.
+            AdminRefused: If the edge refuses.
+        """
+        return self._ask("GET", "/cache/verify")
 
     def metrics(self) -> str:
         """Ask for the metrics in Prometheus' text format.

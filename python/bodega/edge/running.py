@@ -16,6 +16,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from bodega import _native, certificates
+from bodega.edge.cache import EdgeCache
 from bodega.edge.certificates import certificates_json, certificates_of, stamp_of
 from bodega.edge.inherited import close_inherited
 from bodega.edge.listeners import NO_LISTENERS, Listeners
@@ -201,6 +202,15 @@ class RunningEdge:
             EdgeClosed: If the edge is not running here.
         """
         return self._core().metrics()
+
+    @property
+    def cache(self) -> EdgeCache:
+        """What it keeps.
+
+        Raises:
+            EdgeClosed: If the edge is not running here.
+        """
+        return EdgeCache(self._core())
 
     def take_failures(self) -> list[str]:
         """Return what went wrong with origins since the last call, and what is right again, in words.

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from bodega.certificates import CertificateFiles
     from bodega.config import DiskTier
+    from bodega.edge.cache import EdgeCache
     from bodega.edge.request import HeadersWritten
     from bodega.edge.response import Response
     from bodega.edge.stats import EdgeStats
@@ -307,6 +308,15 @@ class EdgeServer:
             EdgeClosed: If it is not running.
         """
         return self._edge().stats()
+
+    @property
+    def cache(self) -> EdgeCache:
+        """What it keeps: `ls`, `show`, `verify`.
+
+        Raises:
+            EdgeClosed: If it is not running.
+        """
+        return self._edge().cache
 
     def prometheus(self) -> str:
         """Return its metrics in Prometheus' text format.
