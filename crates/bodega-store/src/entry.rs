@@ -14,7 +14,7 @@ use bodega_semantics::{Field, Head, Key, groups};
 use triomphe::ThinArc;
 
 use crate::disk::DiskBody;
-use crate::slice::Slice;
+use crate::slice::{SLICE_BYTES, Slice, SliceWriter};
 
 thread_local! {
     static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
@@ -234,6 +234,20 @@ impl Entry {
     pub fn sliced(new: &NewEntry<'_>, body: SlicedBody) -> Self {
         let bytes = [new.status_line, new.block, new.note].concat();
         Self(ThinArc::from_header_and_slice(new.header(Some(Box::new(Apart::Slices(body)))), &bytes))
+    }
+
+    /// An entry of a whole body in one piece, wherever that lies.
+    #[must_use]
+    pub(crate) fn whole(new: &NewEntry<'_>, body: &[u8]) -> Self {
+        if body.len() <= INLINE_BYTES {
+            return Self::inline(new, body);
+        }
+        let slices = body.chunks(SLICE_BYTES).map(|bytes| {
+            let mut writer = SliceWriter::with_capacity(bytes.len());
+            writer.append(bytes);
+            writer.share()
+        });
+        Self::sliced(new, SlicedBody { slices: slices.collect(), n_bytes: body.len() as u64 })
     }
 
     /// An entry whose body is on disk.

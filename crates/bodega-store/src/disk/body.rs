@@ -2,66 +2,200 @@
 
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
+use bytes::Bytes;
+
+use super::READ_BYTES;
+use super::format::BLOCK_BYTES;
+use super::objects::{NO_SLOT, Object, QUEUED, slice_bytes};
+use super::queue::Job;
+use super::slots::Pin;
+use super::system;
+use super::tier::Tier;
 use super::types::{FileNow, FileRange, Read};
-use crate::slice::Slice;
+use crate::slice::{SLICE_BYTES, Slice};
 
 /// A body on disk. What of it is there changes at any time; what it is never does.
 pub struct DiskBody {
-    n_bytes: u64,
+    tier: Arc<Tier>,
+    object: Arc<Object>,
+    /// The slice that was last counted as asked for: not each of its pieces counts.
+    counted: AtomicU32,
+}
+
+/// A range within a slice.
+struct Range {
+    slice: u32,
+    /// From the beginning of the slice.
+    from: usize,
+    to: usize,
+    slice_bytes: usize,
 }
 
 impl DiskBody {
+    pub(super) fn new(tier: Arc<Tier>, object: Arc<Object>) -> Self {
+        Self { tier, object, counted: AtomicU32::new(u32::MAX) }
+    }
+
+    pub(super) fn shared(&self) -> &Arc<Object> {
+        &self.object
+    }
+
+    pub(super) fn tier(&self) -> &Arc<Tier> {
+        &self.tier
+    }
+
     /// Its length.
     #[must_use]
     pub fn n_bytes(&self) -> u64 {
-        self.n_bytes
+        self.object.n_bytes
     }
 
     /// The number that no other body of this store has.
     #[must_use]
     pub fn object(&self) -> u64 {
-        0
+        self.object.number
     }
 
-    /// How many slices it is cut into.
+    /// How many slices it is cut into: of `SLICE_BYTES`, but for the last.
     #[must_use]
     pub fn n_slices(&self) -> u32 {
-        0
+        self.object.n_slices()
     }
 
     /// Whether a slice is there.
     #[must_use]
-    pub fn has(&self, _slice: u32) -> bool {
-        false
+    pub fn has(&self, slice: u32) -> bool {
+        self.tier.is_open() && self.object.slot(slice) < QUEUED
     }
 
     /// Queues a whole slice to be written. False: it was dropped.
-    pub fn put(&self, _slice: u32, _bytes: Arc<Slice>) -> bool {
-        false
+    pub fn put(&self, slice: u32, bytes: Arc<Slice>) -> bool {
+        let tier = &self.tier;
+        if slice_bytes(self.n_bytes(), slice).map(|n_bytes| n_bytes as usize) != Some(bytes.filled().len()) {
+            return false;
+        }
+        if !tier.is_open() || !tier.objects.has(&self.object) {
+            tier.counters.dropped(1);
+            return false;
+        }
+        if !self.object.change(slice, NO_SLOT, QUEUED) {
+            return true;
+        }
+        let object = Arc::clone(&self.object);
+        let is_queued = tier.queue.push(|_| Job::Slice { object, slice, bytes });
+        if !is_queued {
+            self.object.change(slice, QUEUED, NO_SLOT);
+            tier.counters.dropped(1);
+        }
+        is_queued
     }
 
     /// Bytes at `at` up to `end`, at most to the end of the slice and `READ_BYTES`, without waiting.
     #[must_use]
-    pub fn try_read(&self, _at: u64, _end: u64) -> Read {
-        Read::Missing
+    pub fn try_read(&self, at: u64, end: u64) -> Read {
+        let Some((range, pin)) = self.find(at, end) else { return Read::Missing };
+        if self.counted.swap(range.slice, Ordering::Relaxed) != range.slice
+            && let Some(slot) = pin.slot()
+        {
+            slot.count_hit();
+        }
+        read_pinned(&self.tier, &self.object, &range, &pin, false)
     }
 
     /// The same by a reading thread; never `Read::Wait`.
-    pub fn read(&self, _at: u64, _end: u64, done: Box<dyn FnOnce(Read) + Send>) {
-        done(Read::Missing);
+    pub fn read(&self, at: u64, end: u64, done: Box<dyn FnOnce(Read) + Send>) {
+        let Some((range, pin)) = self.find(at, end) else { return done(Read::Missing) };
+        let (tier, object) = (Arc::clone(&self.tier), Arc::clone(&self.object));
+        self.tier.counters.waits(1);
+        self.tier.read_later(Box::new(move |may_wait| {
+            done(if may_wait { read_pinned(&tier, &object, &range, &pin, true) } else { Read::Missing });
+        }));
     }
 
     /// For `sendfile`: bytes at `at` up to `end`, at most to the end of the slice, if they are checked and in memory.
     #[must_use]
-    pub fn try_file(&self, _at: u64, _end: u64) -> FileNow {
-        FileNow::Missing
+    pub fn try_file(&self, at: u64, end: u64) -> FileNow {
+        if !self.tier.can_detach() {
+            return FileNow::Unsupported;
+        }
+        let Some((range, pin)) = self.find_up_to(at, end, SLICE_BYTES) else { return FileNow::Missing };
+        let Some(slot) = pin.slot() else { return FileNow::Missing };
+        let offset = u64::from(pin.number()) * SLICE_BYTES as u64 + range.from as u64;
+        let n_bytes = (range.to - range.from) as u64;
+        let blocks = range.from / BLOCK_BYTES..range.to.div_ceil(BLOCK_BYTES);
+        if !slot.is_checked(blocks) || !system::is_in_memory(&self.tier.files.slots, offset, n_bytes) {
+            return FileNow::Wait;
+        }
+        if self.counted.swap(range.slice, Ordering::Relaxed) != range.slice {
+            slot.count_hit();
+        }
+        slot.mark_sent();
+        self.tier.counters.reads(1, n_bytes);
+        FileNow::Ready(FileRange { pin, offset, n_bytes })
     }
 
     /// Checks the slice at `at` and brings it into memory. False: it is missing.
-    pub fn prepare(&self, _at: u64, done: Box<dyn FnOnce(bool) + Send>) {
-        done(false);
+    pub fn prepare(&self, at: u64, done: Box<dyn FnOnce(bool) + Send>) {
+        let Some((range, pin)) = self.find_up_to(at / SLICE_BYTES as u64 * SLICE_BYTES as u64, u64::MAX, SLICE_BYTES)
+        else {
+            return done(false);
+        };
+        let (tier, object) = (Arc::clone(&self.tier), Arc::clone(&self.object));
+        self.tier.counters.waits(1);
+        self.tier.read_later(Box::new(move |may_wait| {
+            done(may_wait && matches!(read_pinned(&tier, &object, &range, &pin, true), Read::Bytes(_)));
+        }));
     }
+
+    fn find(&self, at: u64, end: u64) -> Option<(Range, Pin)> {
+        self.find_up_to(at, end, READ_BYTES as usize)
+    }
+
+    fn find_up_to(&self, at: u64, end: u64, most: usize) -> Option<(Range, Pin)> {
+        if !self.tier.is_open() {
+            return None;
+        }
+        let slice = u32::try_from(at / SLICE_BYTES as u64).ok()?;
+        let slice_bytes = slice_bytes(self.n_bytes(), slice)? as usize;
+        let start = at / SLICE_BYTES as u64 * SLICE_BYTES as u64;
+        let from = usize::try_from(at - start).ok()?;
+        let to = usize::try_from(end.checked_sub(start)?).unwrap_or(usize::MAX).min(slice_bytes).min(from + most);
+        let range = Range { slice, from, to, slice_bytes };
+        (range.from < range.to).then_some(())?;
+        Some((range, Pin::of(&self.tier, &self.object, slice)?))
+    }
+}
+
+/// Reads what was found. Whole blocks are checked each time, others are read whole if they never were.
+fn read_pinned(tier: &Arc<Tier>, object: &Arc<Object>, range: &Range, pin: &Pin, may_wait: bool) -> Read {
+    let Some(slot) = pin.slot() else { return Read::Missing };
+    let (mut from, mut to) = (range.from, range.to);
+    if !slot.is_checked(from / BLOCK_BYTES..from / BLOCK_BYTES + 1) {
+        from = from / BLOCK_BYTES * BLOCK_BYTES;
+    }
+    let last = (to - 1) / BLOCK_BYTES;
+    if !slot.is_checked(last..last + 1) {
+        to = ((last + 1) * BLOCK_BYTES).min(range.slice_bytes);
+    }
+    let mut bytes = tier.buffers.take(to - from);
+    let offset = u64::from(pin.number()) * SLICE_BYTES as u64 + from as u64;
+    match tier.read(&tier.files.slots, &mut bytes, to - from, offset, may_wait) {
+        Ok(true) => {}
+        Ok(false) => return Read::Wait,
+        Err(()) => return Read::Missing,
+    }
+    let first = from.div_ceil(BLOCK_BYTES);
+    // A last block that is shorter is whole if the slice ends there.
+    let end = if to == range.slice_bytes { to } else { to / BLOCK_BYTES * BLOCK_BYTES };
+    let whole = first * BLOCK_BYTES..end;
+    if !whole.is_empty() && !slot.check(first, &bytes[whole.start - from..whole.end - from]) {
+        tier.found_bad_slice(object, range.slice, pin.number());
+        return Read::Missing;
+    }
+    tier.counters.reads(1, (range.to - range.from) as u64);
+    Read::Bytes(Bytes::from_owner(bytes).slice(range.from - from..range.to - from))
 }
 
 impl AsFd for FileRange {

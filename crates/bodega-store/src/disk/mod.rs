@@ -3,15 +3,36 @@
 //! What is here is asked by the machine on serving threads, and never waits for the disk; what takes time takes a
 //! callback, which runs on a thread of the tier's own. See `docs/concepts/store.md`, and `store-format.md` for bytes.
 
+mod ask;
 mod body;
+mod buffers;
+mod counters;
+pub mod format;
+mod health;
+mod heat;
+mod index;
+mod inspect;
+mod keeper;
+mod objects;
+mod queue;
+pub mod record;
+mod recover;
+pub mod segments;
 mod slots;
+mod space;
+mod system;
+mod tier;
 mod types;
+mod writer;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use bodega_semantics::{Key, Timestamp};
+use parking_lot::{Condvar, Mutex};
 
 pub use body::DiskBody;
 pub use types::{
@@ -21,6 +42,8 @@ pub use types::{
 };
 
 use crate::entry::{Entry, NewEntry};
+use keeper::{Kept, Timing};
+use tier::Tier;
 
 /// The most that one `DiskBody::try_read` gives.
 pub const READ_BYTES: u64 = 256 << 10;
@@ -31,6 +54,8 @@ pub const MAX_RECORD_BYTES: u64 = 256 << 10;
 /// The tier.
 pub struct Disk {
     path: PathBuf,
+    kept: Arc<Kept>,
+    keeper: Option<std::thread::JoinHandle<()>>,
 }
 
 impl Disk {
@@ -38,8 +63,31 @@ impl Disk {
     ///
     /// # Errors
     /// If the directory is in use, not a store of this version, or the system refuses.
-    pub fn open(options: DiskOptions, _now: Timestamp, _events: Events) -> Result<Arc<Self>, DiskError> {
-        Ok(Arc::new(Self { path: options.path }))
+    pub fn open(options: DiskOptions, now: Timestamp, events: Events) -> Result<Arc<Self>, DiskError> {
+        Self::open_with(options, now, events, Timing::default())
+    }
+
+    fn open_with(options: DiskOptions, now: Timestamp, events: Events, timing: Timing) -> Result<Arc<Self>, DiskError> {
+        let failed = {
+            let path = options.path.clone();
+            move |what| move |source| DiskError::System { path, what, source }
+        };
+        let tier = Tier::open(&Arc::new(options), &Arc::new(events), now, None)?;
+        let kept = Arc::new(Kept {
+            devices: keeper::devices(&tier.path).map_err(failed.clone()("look at"))?,
+            tier: ArcSwap::new(tier),
+            is_ending: Mutex::new(false),
+            ends: Condvar::new(),
+        });
+        let keeper = {
+            let kept = Arc::clone(&kept);
+            std::thread::Builder::new().name("disk-keep".to_owned()).spawn(move || keeper::run(&kept, &timing))
+        };
+        Ok(Arc::new(Self {
+            path: kept.tier.load().path.clone(),
+            kept,
+            keeper: Some(keeper.map_err(failed("start a thread for"))?),
+        }))
     }
 
     /// Its directory.
@@ -51,90 +99,109 @@ impl Disk {
     /// The secret of all keys in it.
     #[must_use]
     pub fn secret(&self) -> [u8; 16] {
-        [0; 16]
+        self.kept.tier.load().superblock.secret
     }
 
     /// Whether everything on disk has been found.
     #[must_use]
     pub fn is_recovered(&self) -> bool {
-        true
+        self.kept.tier.load().recovery.is_done.load(Ordering::SeqCst)
     }
 
     /// The highest stamp of anything on disk, once it is recovered.
     #[must_use]
     pub fn newest_stamp(&self) -> u64 {
-        0
+        self.kept.tier.load().recovery.newest_stamp.load(Ordering::SeqCst)
     }
 
     /// The largest object that is kept: half of the tier.
     #[must_use]
     pub fn max_object_bytes(&self) -> u64 {
-        0
+        self.kept.tier.load().max_object_bytes()
     }
 
     /// Whether the index has `key`. False while the tier is off.
     #[inline]
     #[must_use]
-    pub fn holds(&self, _key: Key) -> bool {
-        false
+    pub fn holds(&self, key: Key) -> bool {
+        self.kept.tier.load().holds(key)
     }
 
     /// What `key` holds, counted as asked for, if that can be had without waiting.
     #[must_use]
-    pub fn try_load(&self, _key: Key) -> TryLoad {
-        TryLoad::Missing
+    pub fn try_load(&self, key: Key) -> TryLoad {
+        self.kept.tier.load().try_load(key)
     }
 
     /// The same by a reading thread. `None`: it was not there after all, or too many wait.
-    pub fn load(&self, _key: Key, done: Box<dyn FnOnce(Option<Entry>) + Send>) {
-        done(None);
+    pub fn load(&self, key: Key, done: Box<dyn FnOnce(Option<Entry>) + Send>) {
+        self.kept.tier.load().load(key, done);
     }
 
     /// Offers a whole answer, or a new head over a body on disk. `asked_again`: it has been asked for more than once.
-    pub fn offer(&self, _entry: &Entry, _asked_again: bool) -> Offered {
-        Offered::Off
+    pub fn offer(&self, entry: &Entry, asked_again: bool) -> Offered {
+        self.kept.tier.load().offer(entry, asked_again)
     }
 
     /// Whether something under this key may come in; remembers that it was asked for.
-    pub fn admits(&self, _key: Key, _size_bytes: u64) -> bool {
-        false
+    #[must_use]
+    pub fn admits(&self, key: Key, size_bytes: u64) -> bool {
+        self.kept.tier.load().admits(key, size_bytes)
     }
 
     /// Takes out what `key` holds.
-    pub fn remove(&self, _key: Key) {}
+    pub fn remove(&self, key: Key) {
+        self.kept.tier.load().remove(key);
+    }
 
     /// Begins a large body of `n_bytes`: it is in the index at once, its slices follow. `None`: too large, or off.
     #[must_use]
-    pub fn begin(&self, _new: &NewEntry<'_>, _n_bytes: u64) -> Option<Entry> {
-        None
+    pub fn begin(&self, new: &NewEntry<'_>, n_bytes: u64) -> Option<Entry> {
+        self.kept.tier.load().begin(new, n_bytes)
     }
 
     /// How it is.
     #[must_use]
     pub fn usage(&self) -> DiskUsage {
-        DiskUsage::default()
+        self.kept.tier.load().usage()
     }
 
-    /// Waits until everything queued is written. False if that took longer.
+    /// Waits until everything queued is written, and keeps the heat. False if that took longer.
     #[must_use]
-    pub fn flush(&self, _wait: Duration) -> bool {
-        true
+    pub fn flush(&self, wait: Duration) -> bool {
+        let tier = self.kept.tier.load_full();
+        tier.queue.wait_written(wait) && heat::keep(&tier)
     }
 
     /// About `n` keys after a cursor (0 at first), and where to go on; in no order of interest.
     #[must_use]
-    pub fn keys(&self, _cursor: u64, _n: usize) -> (Vec<Key>, Option<u64>) {
-        (Vec::new(), None)
+    pub fn keys(&self, cursor: u64, n: usize) -> (Vec<Key>, Option<u64>) {
+        self.kept.tier.load().index.page(cursor, n)
     }
 
     /// What is known of a key.
     #[must_use]
-    pub fn describe(&self, _key: Key) -> Option<Described> {
-        None
+    pub fn describe(&self, key: Key) -> Option<Described> {
+        self.kept.tier.load().describe(key)
     }
 
     /// Checks every record and slice, at a bounded rate, on the calling thread; `progress` says whether to go on.
-    pub fn verify(&self, _progress: &mut dyn FnMut(VerifyProgress) -> bool) -> VerifyReport {
-        VerifyReport::default()
+    pub fn verify(&self, progress: &mut dyn FnMut(VerifyProgress) -> bool) -> VerifyReport {
+        self.kept.tier.load_full().verify_at_usual_rate(progress)
     }
 }
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        *self.kept.is_ending.lock() = true;
+        self.kept.ends.notify_all();
+        self.kept.tier.load().close(FLUSH_WAIT);
+        // A thread that waits for a disk that does not answer is left behind.
+        if let Some(keeper) = self.keeper.take().filter(|_| self.kept.tier.load().is_idle()) {
+            let _ = keeper.join();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
