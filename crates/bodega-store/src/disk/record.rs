@@ -3,14 +3,13 @@
 //! ```text
 //!  0  magic | checksum of all that follows | length | what, kind, status
 //! 16  turn of the segment | key | when written             (a removal ends here)
-//! 48  stamp, terms, revision, marks, flags, lengths | object, its length
-//! 136 status line | field lines | note | body
+//! 48  stamp, terms, revision, flags, lengths | object, its length
+//! 120 status line | field lines | note | body
 //! ```
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use bodega_semantics::key::UrlMarks;
 use bodega_semantics::storable::Terms;
 use bodega_semantics::{Key, Timestamp};
 
@@ -19,7 +18,7 @@ use super::format::{self, ALIGN, Put, RECORD_MAGIC, Take, What};
 use crate::entry::{Body, Entry, Kind, NewEntry};
 
 /// What precedes the bytes of an answer.
-pub(super) const HEADER_BYTES: usize = 136;
+pub(super) const HEADER_BYTES: usize = 120;
 /// A removal, or the common beginning.
 pub(super) const PREFIX_BYTES: usize = 48;
 /// What comes before its checksum covers anything.
@@ -77,8 +76,6 @@ pub(super) fn encode(into: &mut Vec<u8>, entry: &Entry, turn: u64, written: u64)
         into.u32(u32::try_from(window.length().as_secs()).unwrap_or(u32::MAX));
     }
     into.u64(entry.revision);
-    into.u64(entry.marks.path);
-    into.u64(entry.marks.url);
     let flags = [entry.for_user, terms.must_revalidate, terms.always_validate, terms.shared_explicit];
     into.u8(flags.iter().enumerate().fold(0, |all, (bit, flag)| all | u8::from(*flag) << bit));
     into.u8(status_line_bytes);
@@ -157,7 +154,6 @@ fn decode_answer<'a>(mut take: Take<'a>, what: What, kind: u8, status: u16, key:
     let mut window = || Some(Duration::from_secs(u64::from(take.u32()?)).into());
     let (stale_while_revalidate, stale_if_error) = (window()?, window()?);
     let revision = take.u64()?;
-    let marks = UrlMarks { path: take.u64()?, url: take.u64()? };
     let flags = take.u8()?;
     let flag = |bit: u8| flags & 1 << bit != 0;
     let status_line_bytes = usize::from(take.u8()?);
@@ -180,8 +176,7 @@ fn decode_answer<'a>(mut take: Take<'a>, what: What, kind: u8, status: u16, key:
         shared_explicit: flag(3),
     };
     let kind = kind_of(kind)?;
-    let new =
-        NewEntry { key, marks, stamp, terms, revision, kind, status, for_user: flag(0), status_line, block, note };
+    let new = NewEntry { key, stamp, terms, revision, kind, status, for_user: flag(0), status_line, block, note };
     is_right.then_some(Answer { new, body, object })
 }
 

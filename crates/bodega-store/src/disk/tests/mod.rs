@@ -10,7 +10,6 @@ use std::sync::mpsc;
 use std::time::Instant;
 
 use bodega_eviction::clock::Clock;
-use bodega_semantics::key::UrlMarks;
 use bodega_semantics::storable::Terms;
 
 use super::*;
@@ -56,7 +55,6 @@ fn key(number: u64) -> Key {
 fn new(key: Key, stamp: u64) -> NewEntry<'static> {
     NewEntry {
         key,
-        marks: UrlMarks { path: 3, url: 4 },
         stamp,
         terms: Terms {
             born: NOW,
