@@ -120,6 +120,40 @@ def test_an_invalidation_is_applied_before_it_is_answered(serve: Serve, origin: 
     assert [get(edge.url, path).is_hit for path in ("/a", "/b")] == [False, False]
 
 
+def test_each_kind_of_selector_reaches_what_it_names(serve: Serve) -> None:
+    paths = ("/img/a.webp", "/img/b.png", "/user:1:x")
+    with Origin(
+        {path: Answer(headers={"Cache-Control": "max-age=600", "Cache-Tag": path[1:]}) for path in paths}
+    ) as site:
+        edge = serve(site, admin="127.0.0.1:0")
+        for selector, reached in (
+            ("tag:img/a.webp", [True, False, False]),
+            ("tag:user:*", [False, False, True]),
+            ("prefix:http://edge.test/img/", [True, True, False]),
+            ("prefix:http://edge.test/im", [True, True, False]),
+            ("glob:edge.test/*.webp", [True, False, False]),
+            ("distribution:site", [True, True, True]),
+            ("model:x", [False, False, False]),
+        ):
+            for path in paths:
+                get(edge.url, path)
+            assert all(get(edge.url, path).is_hit for path in paths)
+            body = json.dumps({"selectors": [selector]}).encode()
+            reply = ask(edge.admin_url, "/invalidate", method="POST", body=body)
+            assert (reply.status, json.loads(reply.body)["durable"]) == (200, True), reply.body
+            assert [not get(edge.url, path).is_hit for path in paths] == reached, selector
+
+
+def test_more_patterns_than_may_be_are_refused_until_there_is_room(serve: Serve, origin: Origin) -> None:
+    edge = serve(origin, admin="127.0.0.1:0")
+    many = json.dumps({"selectors": [f"glob:h{number}/*" for number in range(257)]}).encode()
+    reply = ask(edge.admin_url, "/invalidate", method="POST", body=many)
+    assert reply.status == 429
+    assert b"256 pattern rules" in reply.body
+    fewer = json.dumps({"selectors": [f"glob:h{number}/*" for number in range(256)]}).encode()
+    assert ask(edge.admin_url, "/invalidate", method="POST", body=fewer).status == 200
+
+
 WRONG = {
     "nothing": b"",
     "no JSON": b"all",
@@ -127,7 +161,8 @@ WRONG = {
     "an empty list": b'{"selectors": []}',
     "a text for a list": b'{"selectors": "all"}',
     "numbers": b'{"selectors": [1]}',
-    "an unknown field": b'{"selectors": ["all"], "soft": true}',
+    "an unknown field": b'{"selectors": ["all"], "hard": true}',
+    "soft as a text": b'{"selectors": ["all"], "soft": "yes"}',
     "two documents": b'{"selectors": ["all"]} {"selectors": ["all"]}',
     "a selector that selects nothing": b'{"selectors": ["everything"]}',
     "one wrong among right ones": b'{"selectors": ["all", "nonsense"]}',

@@ -76,22 +76,22 @@ pub struct Edge {
 }
 
 impl Edge {
-    /// An edge with nothing stored.
+    /// An edge with nothing in memory. `invalidations` are those of what is on disk, under the secret of `settings`.
     #[must_use]
     pub fn new(
         settings: EdgeSettings,
         memory: Memory,
         disk: Option<Arc<Disk>>,
+        invalidations: Invalidations,
         snapshot: Snapshot,
         clock: Arc<dyn Clock>,
     ) -> Self {
         let via = format!("1.1 {}", settings.name);
-        let secret = settings.secret;
         let edge = Self {
             settings,
             memory: Arc::new(memory),
             disk,
-            invalidations: Invalidations::new(secret),
+            invalidations,
             snapshot: ArcSwap::from_pointee(snapshot),
             collapse: Collapse::new(),
             flights: Arc::default(),

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use bodega_semantics::path::Paths;
 use bodega_semantics::{Timestamp, key};
 use bodega_snapshot::{Distribution, Snapshot};
-use bodega_store::invalidate::TooManyRules;
 pub use bodega_store::invalidate::event::Force;
 use bodega_store::invalidate::event::{Event, Target};
+pub use bodega_store::invalidate::{Committed, Done, TooManyRules};
 
 use crate::edge::Edge;
 pub use crate::selector::{Selector, SelectorError};
@@ -39,17 +39,26 @@ impl Edge {
     ///
     /// # Errors
     /// If one cannot be read, or if there is no room for more pattern rules.
-    pub fn invalidate_written(&self, selectors: &[String], force: Force) -> Result<u64, InvalidateError> {
-        let selectors = selectors.iter().map(|text| Selector::parse(text)).collect::<Result<Vec<_>, _>>();
-        self.invalidate(&selectors.map_err(InvalidateError::Selector)?, force).map_err(InvalidateError::TooManyRules)
+    pub fn invalidate_written(&self, selectors: &[String], force: Force) -> Result<Committed, InvalidateError> {
+        self.invalidate(&read(selectors)?, force).map_err(InvalidateError::TooManyRules)
     }
 
-    /// Forgets what `selectors` name, in order. Returns the number of the last event.
+    /// The same without waiting for the disk: `done` is called once it is in force.
+    ///
+    /// # Errors
+    /// If one cannot be read; then `done` is not called.
+    pub fn invalidate_then(&self, selectors: &[String], force: Force, done: Done) -> Result<(), InvalidateError> {
+        self.invalidations.commit_then(self.events(&read(selectors)?, force), self.now(), done);
+        Ok(())
+    }
+
+    /// Forgets what `selectors` name, and waits until that is on the disk, if there is one: not for a thread that
+    /// serves.
     ///
     /// # Errors
     /// If that needs more pattern rules than there may be; nothing is forgotten then.
-    pub fn invalidate(&self, selectors: &[Selector], force: Force) -> Result<u64, TooManyRules> {
-        self.invalidations.apply(&self.events(selectors, force), self.now())
+    pub fn invalidate(&self, selectors: &[Selector], force: Force) -> Result<Committed, TooManyRules> {
+        self.invalidations.commit(self.events(selectors, force), self.now())
     }
 
     fn events(&self, selectors: &[Selector], force: Force) -> Vec<Event> {
@@ -115,6 +124,10 @@ impl Edge {
         // None of these is a rule, and there is always room for the others.
         let _ = self.invalidations.apply(&events, now);
     }
+}
+
+fn read(selectors: &[String]) -> Result<Vec<Selector>, InvalidateError> {
+    selectors.iter().map(|text| Selector::parse(text).map_err(InvalidateError::Selector)).collect()
 }
 
 /// What may stand for `host` in keys: itself, or the distribution's name where a behavior leaves the host out, now or in

@@ -112,9 +112,11 @@ impl NativeEdge {
         Ok((answer.status, fields, PyBytes::new(py, &answer.body)))
     }
 
-    fn invalidate(&self, py: Python<'_>, selectors: Vec<String>, soft: bool) -> PyResult<u64> {
+    fn invalidate(&self, py: Python<'_>, selectors: Vec<String>, soft: bool) -> PyResult<(u64, bool)> {
         let force = if soft { Force::Soft } else { Force::Hard };
-        py.detach(|| self.server.invalidate(&selectors, force)).map_err(|error| errors::invalidate(py, &error))
+        let committed = py.detach(|| self.server.invalidate(&selectors, force));
+        let committed = committed.map_err(|error| errors::invalidate(py, &error))?;
+        Ok((committed.number, committed.is_durable))
     }
 
     fn cache_entries(&self, py: Python<'_>, query: &str) -> PyResult<String> {

@@ -10,7 +10,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
-use bodega_edge::invalidate::{Force, InvalidateError};
+use bodega_edge::invalidate::{Committed, Force, InvalidateError};
 use bodega_http1::write::{write_length, write_status_line};
 use bodega_http1::{BodyFraming, EMPTY_FIELD, MAX_FIELDS, Parsed, RequestHead, parse_request};
 use bodega_semantics::Head;
@@ -220,7 +220,7 @@ where
                     stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").await.ok()?;
                 }
                 if input.len() >= n_head + n_body {
-                    let answered = route(&head, &input[n_head..n_head + n_body], shared);
+                    let answered = route(&head, &input[n_head..n_head + n_body], shared).await;
                     let keep = head.keep_alive;
                     let done = answer(stream, &head, &answered, keep).await;
                     input.drain(..n_head + n_body);
@@ -290,7 +290,7 @@ async fn answer<S: AsyncWrite + Unpin>(
     Some(keep)
 }
 
-fn route(head: &RequestHead<'_, '_>, body: &[u8], shared: &Shared) -> Answered {
+async fn route(head: &RequestHead<'_, '_>, body: &[u8], shared: &Shared) -> Answered {
     if let Some(refused) = refuse(head, shared) {
         return refused;
     }
@@ -307,7 +307,7 @@ fn route(head: &RequestHead<'_, '_>, body: &[u8], shared: &Shared) -> Answered {
         "/health" if reads => Answered::text(200, "ok\n"),
         "/ready" if reads && shared.reporter.is_draining() => Answered::text(503, "draining\n"),
         "/ready" if reads => Answered::text(200, "ready\n"),
-        "/invalidate" if head.method == "POST" => invalidate(body, shared),
+        "/invalidate" if head.method == "POST" => invalidate(body, shared).await,
         "/cache/entries" if reads => json_or_400(inspector.entries(query)),
         "/cache/show" if reads => match form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "url") {
             Some((_, url)) => json_or_400(inspector.show(&url)),
@@ -361,7 +361,7 @@ struct Invalidate {
     soft: bool,
 }
 
-fn invalidate(body: &[u8], shared: &Shared) -> Answered {
+async fn invalidate(body: &[u8], shared: &Shared) -> Answered {
     let asked: Invalidate = match serde_json::from_slice(body) {
         Ok(asked) => asked,
         Err(error) => {
@@ -372,8 +372,10 @@ fn invalidate(body: &[u8], shared: &Shared) -> Answered {
         return Answered::text(400, format!("send 1 to {MAX_SELECTORS} selectors\n"));
     }
     let force = if asked.soft { Force::Soft } else { Force::Hard };
-    match shared.reporter.invalidate(&asked.selectors, force) {
-        Ok(sequence) => Answered::json(200, &serde_json::json!({ "sequence": sequence })),
+    match shared.reporter.invalidate(&asked.selectors, force).await {
+        Ok(Committed { number, is_durable }) => {
+            Answered::json(200, &serde_json::json!({ "sequence": number, "durable": is_durable }))
+        }
         Err(error @ InvalidateError::Selector(_)) => Answered::text(400, format!("{error}\n")),
         Err(error @ InvalidateError::TooManyRules(_)) => Answered::text(429, format!("{error}\n")),
     }

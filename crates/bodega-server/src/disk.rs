@@ -7,7 +7,9 @@ use std::time::Duration;
 use bodega_edge::{Clock, Edge};
 use bodega_eviction::by_name;
 use bodega_semantics::Reason;
+use bodega_semantics::key::KeySecret;
 use bodega_snapshot::options::{Admission as Admit, DiskTier};
+use bodega_store::Invalidations;
 use bodega_store::disk::{Admission, Disk, DiskOptions, FLUSH_WAIT};
 use parking_lot::{Condvar, Mutex};
 
@@ -48,6 +50,28 @@ pub(crate) fn open(tier: &DiskTier, events: &Events) -> Result<Arc<Disk>, StartE
         let cause = error.source().map_or_else(String::new, |source| format!(": {source}"));
         StartError::Setting(format!("disk: {error}{cause}"))
     })
+}
+
+/// Whether nothing was ever stored there. To be asked before it is opened.
+pub(crate) fn is_new(tier: &DiskTier) -> bool {
+    std::fs::read_dir(&tier.path).map_or(true, |mut files| files.next().is_none())
+}
+
+/// What has been invalidated: with a disk, what its log says.
+pub(crate) fn invalidations(
+    disk: Option<&Disk>,
+    secret: KeySecret,
+    is_new: bool,
+    events: &Events,
+) -> Result<Invalidations, StartError> {
+    let Some(disk) = disk else { return Ok(Invalidations::new(secret)) };
+    let events = events.clone();
+    let tell = move |is_problem: bool, what: &str| {
+        let reason = is_problem.then_some(Reason::Internal);
+        events.push(Event { id: String::new(), reason, message: what.to_owned() });
+    };
+    let now = SystemClock.now();
+    Invalidations::open(disk.path(), secret, is_new, now, Box::new(tell)).map_err(StartError::System)
 }
 
 /// The thread that brings to disk what memory alone holds.

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use bodega_edge::Edge;
-use bodega_edge::invalidate::{Force, InvalidateError};
+use bodega_edge::invalidate::{Committed, Force, InvalidateError};
 use bodega_origin::Origins;
 use bodega_semantics::{Level, Outcome, Reason};
 use bodega_snapshot::options::EdgeOptions;
@@ -93,8 +93,22 @@ impl Reporter {
         &self.inspector
     }
 
-    pub(crate) fn invalidate(&self, selectors: &[String], force: Force) -> Result<u64, InvalidateError> {
-        self.edge.invalidate_written(selectors, force)
+    /// Forgets what `selectors` name.
+    pub(crate) async fn invalidate(&self, selectors: &[String], force: Force) -> Result<Committed, InvalidateError> {
+        let (sender, receiver) = tokio::sync::oneshot::channel();
+        self.edge.invalidate_then(
+            selectors,
+            force,
+            Box::new(move |committed| {
+                // Who asked may have gone away.
+                let _ = sender.send(committed);
+            }),
+        )?;
+        match receiver.await {
+            Ok(committed) => committed.map_err(InvalidateError::TooManyRules),
+            // The writing thread has ended: at the end of the process there is nothing left to forget.
+            Err(_) => Ok(Committed { number: self.edge.invalidations.sequence(), is_durable: false }),
+        }
     }
 
     /// JSON for people and programs; its form is in `docs/concepts/first-light.md`.

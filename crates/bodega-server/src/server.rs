@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bodega_edge::fillers::Fillers;
-use bodega_edge::invalidate::{Force, InvalidateError};
+use bodega_edge::invalidate::{Committed, Force, InvalidateError};
 use bodega_edge::{Edge, EdgeSettings, Metrics, Worker};
 use bodega_origin::Origins;
 use bodega_semantics::Reason;
@@ -110,16 +110,19 @@ impl Server {
         let events = Events::default();
         let origins = Origins::new(&snapshot, report_to(&events));
         let counts = Arc::new(OriginCounts::default());
+        let is_new = options.disk.as_ref().is_some_and(disk::is_new);
         let disk = options.disk.as_ref().map(|tier| disk::open(tier, &events)).transpose()?;
         let mut settings = settings(options, https_port(&listening), &events)?;
         if let Some(disk) = &disk {
             settings.secret = KeySecret(disk.secret());
         }
+        let invalidations = disk::invalidations(disk.as_deref(), settings.secret, is_new, &events)?;
         let memory = memory(options)?;
         let edge = Arc::new(Edge::new(
             settings,
             if disk.is_some() { memory.beside_a_disk() } else { memory },
             disk,
+            invalidations,
             snapshot,
             Arc::new(SystemClock),
         ));
@@ -268,11 +271,11 @@ impl Server {
         self.reporter.inspector().check().to_string()
     }
 
-    /// Forgets what `selectors` name.
+    /// Forgets what `selectors` name, and waits until that is on the disk, if there is one.
     ///
     /// # Errors
     /// When one cannot be read, or when there is no room for more pattern rules; then nothing is forgotten.
-    pub fn invalidate(&self, selectors: &[String], force: Force) -> Result<u64, InvalidateError> {
+    pub fn invalidate(&self, selectors: &[String], force: Force) -> Result<Committed, InvalidateError> {
         self.edge.invalidate_written(selectors, force)
     }
 

@@ -152,7 +152,8 @@ impl Bench {
         };
         let memory = Memory::new(memory_bytes, Box::new(Shelf::new(memory_bytes, 0.95)));
         let memory = if disk.is_some() { memory.beside_a_disk() } else { memory };
-        let edge = Edge::new(settings, memory, disk, snapshot, Arc::<FakeClock>::clone(&clock));
+        let invalidations = bodega_store::Invalidations::new(settings.secret);
+        let edge = Edge::new(settings, memory, disk, invalidations, snapshot, Arc::<FakeClock>::clone(&clock));
         let worker = Worker {
             edge: Arc::new(edge),
             fetch: Arc::new(origin.clone()),

@@ -168,11 +168,11 @@ class NativeEdge:
             ValueError: If the URL or the timeout is not valid.
         """
 
-    def invalidate(self, selectors: Sequence[str], soft: bool) -> int:
-        """Forget what the selectors name, or with `soft` make it stale.
+    def invalidate(self, selectors: Sequence[str], soft: bool) -> tuple[int, bool]:
+        """Forget what the selectors name, or with `soft` make it stale; with a disk once that is on it.
 
         Returns:
-            The number of the last event in this edge's sequence.
+            The number in this edge's sequence, and whether it holds after a restart.
 
         Raises:
             SelectorInvalid: If one cannot be read; then nothing is forgotten.

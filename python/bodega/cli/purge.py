@@ -43,14 +43,18 @@ def purge(
     edges = running_edges(edge)
     done: list[dict[str, Any]] = []
     failures: list[BodegaError] = []
+    undurable: list[str] = []
     for each in edges:
         try:
-            sequence = each.invalidate(texts, soft=soft)
+            invalidated = each.invalidate(texts, soft=soft)
         except BodegaError as error:
             failures.append(error)
             done.append({"address": each.address, "pid": each.pid, "error": str(error)})
         else:
-            done.append({"address": each.address, "pid": each.pid, "sequence": sequence})
+            report = {"sequence": invalidated.sequence, "durable": invalidated.durable}
+            done.append({"address": each.address, "pid": each.pid, **report})
+            if not invalidated.durable:
+                undurable.append(each.address)
     if as_json:
         print_json({"selectors": texts, "soft": soft, "edges": done})
     else:
@@ -60,6 +64,8 @@ def purge(
             what = "everything" if "all" in texts else ", ".join(texts[:_MOST_SHOWN])
             more = f" and {len(texts) - _MOST_SHOWN} more" if len(texts) > _MOST_SHOWN and what != "everything" else ""
             print_lines(f"{done_so} on {n_done} edge{'s' if n_done > 1 else ''}: {what}{more}")
+        for address in undurable:
+            print_lines(f"{address}: in force, but its disk does not take it: it would not survive a restart")
         for failure in failures:
             fail(failure)
     if failures:

@@ -7,7 +7,7 @@ Start at `EdgeServer`.
 
 from __future__ import annotations
 
-from bodega.edge.admin import AdminClient, find_edges
+from bodega.edge.admin import AdminClient, Invalidated, find_edges
 from bodega.edge.build import build
 from bodega.edge.foreground import Foreground, Source
 from bodega.edge.metrics import EdgeMetrics
@@ -23,6 +23,7 @@ __all__ = [
     "EdgeStats",
     "Foreground",
     "Headers",
+    "Invalidated",
     "Request",
     "Response",
     "Source",

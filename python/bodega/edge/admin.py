@@ -21,6 +21,19 @@ _TIMEOUT_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
+class Invalidated:
+    """What became of an invalidation.
+
+    Attributes:
+        sequence: Its number in the edge's sequence.
+        durable: Whether it holds after a restart: false while the edge's disk fails.
+    """
+
+    sequence: int
+    durable: bool
+
+
+@dataclass(frozen=True, slots=True)
 class AdminClient:
     """The admin listener of one edge.
 
@@ -43,11 +56,8 @@ class AdminClient:
         """
         return EdgeStats.from_json(self._ask("GET", "/stats"))
 
-    def invalidate(self, selectors: Sequence[str], *, soft: bool = False) -> int:
+    def invalidate(self, selectors: Sequence[str], *, soft: bool = False) -> Invalidated:
         """Make the edge forget what the selectors name, or with `soft` take it for stale.
-
-        Returns:
-            The number of the invalidation in the edge's sequence.
 
         Raises:
             SelectorInvalid: If one selects nothing.
@@ -58,7 +68,7 @@ class AdminClient:
         texts = [parse_selector(each).text for each in selectors]
         asked = json.dumps({"selectors": texts, "soft": soft})
         answer: dict[str, Any] = json.loads(self._ask("POST", "/invalidate", asked))
-        return int(answer["sequence"])
+        return Invalidated(int(answer["sequence"]), bool(answer["durable"]))
 
     @property
     def cache(self) -> EdgeCache:

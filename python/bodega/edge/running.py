@@ -236,7 +236,10 @@ class RunningEdge:
             InvalidationRefused: If there is no room for more pattern rules; then nothing is forgotten.
             EdgeClosed: If the edge is not running here.
         """
-        return self._core().invalidate([parse_selector(each).text for each in selectors], soft)
+        sequence, is_durable = self._core().invalidate([parse_selector(each).text for each in selectors], soft)
+        if not is_durable:
+            _log.warning("forgotten, but the disk does not take it: it would not survive a restart")
+        return sequence
 
     def drain(self, timeout_seconds: float, *, keep_listeners: bool = False) -> bool:
         """Stop accepting and finish what is under way.

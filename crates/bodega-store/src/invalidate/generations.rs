@@ -7,13 +7,15 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::log_format::{Take, put, put_count};
+
 const WAYS: usize = 8;
 const NUMBER_BITS: u32 = 40;
 /// Larger numbers do not fit: the caller has to forget everything instead. At a thousand a second that is in 34 years.
-pub(crate) const MAX_NUMBER: u64 = (1 << NUMBER_BITS) - 1;
+pub(super) const MAX_NUMBER: u64 = (1 << NUMBER_BITS) - 1;
 
 /// A table of marks and numbers.
-pub(crate) struct Generations {
+pub(super) struct Generations {
     sets: Box<[Set]>,
 }
 
@@ -26,13 +28,13 @@ struct Set {
 
 impl Generations {
     /// A table of `n_sets` (a power of two) times eight places.
-    pub(crate) fn new(n_sets: usize) -> Self {
+    pub(super) fn new(n_sets: usize) -> Self {
         let empty = || Set { floor: AtomicU64::new(0), places: Default::default() };
         Self { sets: (0..n_sets.next_power_of_two()).map(|_| empty()).collect() }
     }
 
     /// The number that `mark` has been raised to, or a higher one.
-    pub(crate) fn of(&self, mark: u64) -> u64 {
+    pub(super) fn of(&self, mark: u64) -> u64 {
         let set = self.set(mark);
         let raised = set.places.iter().map(|place| place.load(Ordering::Acquire));
         let highest = raised.filter(|place| is_of(*place, mark)).map(number).max().unwrap_or(0);
@@ -41,7 +43,7 @@ impl Generations {
     }
 
     /// Raises `mark` to `to`, at most `MAX_NUMBER`, if it is not higher already. One call at a time.
-    pub(crate) fn raise(&self, mark: u64, to: u64) {
+    pub(super) fn raise(&self, mark: u64, to: u64) {
         let set = self.set(mark);
         let places = || set.places.iter().map(|place| (place, place.load(Ordering::Relaxed)));
         let same = places().find(|(_, held)| is_of(*held, mark));
@@ -52,6 +54,42 @@ impl Generations {
         }
         let to = if is_same { to.max(number(held)) } else { to };
         place.store(tag(mark) | to.min(MAX_NUMBER), Ordering::Release);
+    }
+
+    /// Writes the sets that hold anything.
+    pub(super) fn write(&self, out: &mut Vec<u8>) {
+        put_count(out, self.sets.len());
+        let start = out.len();
+        put_count(out, 0);
+        let mut n_used = 0_u32;
+        for (number, set) in (0_u32..).zip(&self.sets) {
+            // The places before the floor, as in `of`.
+            let places: [u64; WAYS] = std::array::from_fn(|at| set.places[at].load(Ordering::Acquire));
+            let floor = set.floor.load(Ordering::Acquire);
+            if floor == 0 && places == [0; WAYS] {
+                continue;
+            }
+            n_used += 1;
+            out.extend_from_slice(&number.to_le_bytes());
+            put(out, floor);
+            places.into_iter().for_each(|place| put(out, place));
+        }
+        out[start..start + 4].copy_from_slice(&n_used.to_le_bytes());
+    }
+
+    /// Reads what `write` wrote into an empty table; a set of a table of another size makes no sense here.
+    pub(super) fn restore(&self, take: &mut Take<'_>) -> Option<()> {
+        if take.u32()? as usize != self.sets.len() {
+            return None;
+        }
+        for _ in 0..take.u32()? {
+            let set = self.sets.get(take.u32()? as usize)?;
+            set.floor.store(take.u64()?, Ordering::Release);
+            for place in &set.places {
+                place.store(take.u64()?, Ordering::Release);
+            }
+        }
+        Some(())
     }
 
     #[expect(clippy::cast_possible_truncation, reason = "only the low bits choose the set")]

@@ -5,253 +5,153 @@
 //! too old to be used: a race invalidates too much, never too little.
 //! Tables have a fixed size and err to the same side. An entry remembers up to which number it was found untouched, so
 //! that a hit is one comparison, and no entry is tested twice against the same.
+//! With a disk, an event is logged there before it is applied, and applied before it is acknowledged.
 
+mod applied;
 pub mod event;
 mod generations;
+mod log;
+mod log_format;
 mod reached;
 mod rules;
 mod times;
 
-use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::ops::Deref;
+use std::path::Path;
+use std::sync::Arc;
 
-use bodega_semantics::key::{self, KeySecret};
-use bodega_semantics::{Timestamp, groups};
+use bodega_semantics::Timestamp;
+use bodega_semantics::key::KeySecret;
 use parking_lot::Mutex;
 
-use self::event::{Event, Force, Target, Verdict};
-use self::generations::MAX_NUMBER;
-use self::reached::{Marks, Newest, Reached};
-use self::rules::Rules;
-use self::times::Times;
-use crate::entry::{Entry, Kind, Note};
+pub use self::applied::{Applied, MAX_RULES, TooManyRules};
+use self::event::Event;
+pub use self::log::{Committed, Done, FILE, Tell};
+use self::log::{Log, Read};
 
-/// Sets of eight places: 262,144 URLs and as many tags, 32,768 folders, 4,096 groups, 4,096 distributions.
-const KEY_SETS: usize = 1 << 15;
-const TAG_SETS: usize = 1 << 15;
-const FOLDER_SETS: usize = 1 << 12;
-const GROUP_SETS: usize = 1 << 9;
-const DISTRIBUTION_SETS: usize = 1 << 9;
-
-/// The most rules that are live at once.
-pub const MAX_RULES: usize = 256;
-
-/// The generations of one edge. Constant memory (5 MiB), whatever is purged.
+/// The invalidations of one edge.
 pub struct Invalidations {
-    secret: KeySecret,
-    sequence: AtomicU64,
-    all: Newest,
-    distributions: Marks,
-    keys: Marks,
-    folders: Marks,
-    tags: Marks,
-    groups: Marks,
-    url_rules: Rules,
-    tag_rules: Rules,
-    /// Who was not checked since these rules counts as reached by them: they are no longer in the lists.
-    retired: Newest,
-    times: Mutex<Times>,
-    writer: Mutex<()>,
+    applied: Arc<Applied>,
+    log: Option<Log>,
+    /// How far numbers may have gone that a log which could not be read has lost.
+    lost: Mutex<Option<u64>>,
 }
-
-/// There are as many pattern rules as may be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TooManyRules;
-
-impl fmt::Display for TooManyRules {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            formatter,
-            "{MAX_RULES} pattern rules are live, which is the most: try again once what they reach has been cleared \
-             away, or invalidate by tag, by folder (`prefix:https://host/folder/`) or everything"
-        )
-    }
-}
-
-impl std::error::Error for TooManyRules {}
 
 impl Invalidations {
-    /// Nothing invalidated; the sequence begins at 1. `secret` is that of all keys.
+    /// Nothing invalidated, and nothing that outlives the process. `secret` is that of all keys.
     #[must_use]
     pub fn new(secret: KeySecret) -> Self {
-        Self {
-            secret,
-            sequence: AtomicU64::new(1),
-            all: Newest::default(),
-            distributions: Marks::new(DISTRIBUTION_SETS),
-            keys: Marks::new(KEY_SETS),
-            folders: Marks::new(FOLDER_SETS),
-            tags: Marks::new(TAG_SETS),
-            groups: Marks::new(GROUP_SETS),
-            url_rules: Rules::default(),
-            tag_rules: Rules::default(),
-            retired: Newest::default(),
-            times: Mutex::default(),
-            writer: Mutex::new(()),
-        }
+        Self { applied: Arc::new(Applied::new(secret)), log: None, lost: Mutex::new(None) }
     }
 
-    /// The number of the last applied event: the stamp of a request that begins now.
-    #[inline]
-    #[must_use]
-    pub fn sequence(&self) -> u64 {
-        self.sequence.load(Ordering::Acquire)
+    /// Goes on with what is logged in the store's `folder`, which is new if nothing was stored there. What cannot be
+    /// read makes everything that is stored count as invalidated. `tell` takes what people should know; `now` is the
+    /// time.
+    ///
+    /// # Errors
+    /// If the system gives no thread.
+    pub fn open(folder: &Path, secret: KeySecret, is_new: bool, now: Timestamp, tell: Tell) -> std::io::Result<Self> {
+        let mut applied = Applied::new(secret);
+        let mut lost = None;
+        match log::read(folder, &applied) {
+            Read::Whole(reserved) => applied.skip_to(reserved + 1),
+            Read::Nothing if is_new => {}
+            found => {
+                let (why, known) = match found {
+                    Read::Damaged(why, known) => (why, known),
+                    Read::Nothing | Read::Whole(_) => ("it is not there".to_owned(), 0),
+                };
+                let what = folder.join(FILE);
+                tell(true, &format!("{}: {why}: everything stored before counts as invalidated", what.display()));
+                applied = Applied::new(secret);
+                // Above whatever was given before: nobody invalidates so often, by day and by night, for decades.
+                let number = known.max(now.seconds() * NUMBERS_PER_SECOND);
+                applied.distrust(number);
+                lost = Some(number);
+            }
+        }
+        let applied = Arc::new(applied);
+        let log = Log::start(folder, Arc::clone(&applied), tell)?;
+        Ok(Self { applied, log: Some(log), lost: Mutex::new(lost) })
     }
 
-    /// What may be done with `entry`.
-    #[inline]
-    #[must_use]
-    pub fn allows(&self, entry: &Entry) -> Verdict {
-        if entry.checked() >= self.sequence() {
-            return Verdict::Usable;
-        }
-        self.examine(entry)
-    }
-
-    /// Whether a fill that began at `stamp`, for what `note` says, may be joined by who comes now. Its tags and groups
-    /// are not known yet: any that were invalidated since may be its own.
-    #[must_use]
-    pub fn allows_to_join(&self, stamp: u64, note: Note<'_>) -> bool {
-        if stamp >= self.sequence() {
-            return true;
-        }
-        let mut reached = self.by_place(stamp, note);
-        for newest in [self.tags.newest(), self.groups.newest(), self.tag_rules.newest(), &self.retired] {
-            reached.join(newest.get());
-        }
-        reached.hard.max(reached.soft) <= stamp
-    }
-
-    /// Applies `events` in order, at `now`. Returns the number of the last.
+    /// Applies `events` at `now`, under one number, which it returns. Waits for nothing; after a restart they hold if
+    /// they have been written meanwhile.
     ///
     /// # Errors
     /// If there were more rules than may be; nothing is applied then.
     pub fn apply(&self, events: &[Event], now: Timestamp) -> Result<u64, TooManyRules> {
-        let _one_at_a_time = self.writer.lock();
-        self.check_room(events)?;
-        let mut number = self.sequence.load(Ordering::Relaxed);
-        for event in events {
-            number += 1;
-            self.raise(event, number);
-            self.times.lock().add(number, now);
+        let number = self.applied.apply(events, now)?;
+        if let Some(log) = &self.log {
+            log.note(events, now, number);
         }
-        if number >= MAX_NUMBER {
-            // The tables hold no larger numbers.
-            self.all.raise(Force::Hard, number);
-        }
-        self.sequence.store(number, Ordering::Release);
         Ok(number)
     }
 
-    fn check_room(&self, events: &[Event]) -> Result<(), TooManyRules> {
-        let n_new = events
-            .iter()
-            .filter(|event| match &event.target {
-                Target::Urls(pattern) => !self.url_rules.has(pattern, event.force),
-                Target::Tags(pattern) => !self.tag_rules.has(pattern, event.force),
-                _ => false,
-            })
-            .count();
-        let n_live = self.url_rules.len() + self.tag_rules.len();
-        if n_new > 0 && n_live + n_new > MAX_RULES { Err(TooManyRules) } else { Ok(()) }
-    }
-
-    fn raise(&self, event: &Event, number: u64) {
-        let force = event.force;
-        match &event.target {
-            Target::All => self.all.raise(force, number),
-            Target::Distribution(mark) => self.distributions.raise(*mark, force, number),
-            Target::Key(mark) => self.keys.raise(*mark, force, number),
-            Target::Folder(mark) => self.folders.raise(*mark, force, number),
-            Target::Tag(mark) => self.tags.raise(*mark, force, number),
-            Target::Group(mark) => self.groups.raise(*mark, force, number),
-            Target::Urls(pattern) => self.url_rules.add(pattern, force, number),
-            Target::Tags(pattern) => self.tag_rules.add(pattern, force, number),
-        }
-    }
-
-    #[cold]
-    fn examine(&self, entry: &Entry) -> Verdict {
-        // Before all else: what is applied meanwhile is seen the next time.
-        let (checked, known) = (self.sequence(), entry.checked());
-        let mut reached = self.by_place(known, entry.note());
-        reached.join(self.by_tags(known, entry));
-        reached.join(self.retired.get());
-        if reached.hard > known {
-            return Verdict::Gone;
-        }
-        if reached.soft > known {
-            match entry.kind {
-                Kind::Answer | Kind::Part => {
-                    return Verdict::Stale { since: self.times.lock().of(reached.soft), checked };
-                }
-                // It is only a hint, and the answer may be another one now.
-                Kind::Uncacheable => return Verdict::Gone,
-                // It leads to answers, each of which is examined for itself.
-                Kind::VaryNames => {}
+    /// Applies `events` once they are on the disk, and then calls `done`, on whatever thread.
+    pub fn commit_then(&self, events: Vec<Event>, now: Timestamp, done: Done) {
+        match (&self.log, self.applied.check_room(&events)) {
+            (Some(log), Ok(())) => log.commit(events, now, done),
+            (None, Ok(())) => {
+                let number = self.applied.apply(&events, now);
+                done(number.map(|number| Committed { number, is_durable: true }));
             }
+            (_, Err(error)) => done(Err(error)),
         }
-        entry.set_checked(checked);
-        Verdict::Usable
     }
 
-    /// By what is known of something before the origin has answered.
-    fn by_place(&self, known: u64, note: Note<'_>) -> Reached {
-        let mut reached = self.all.get();
-        let secret = &self.secret;
-        let distribution = || std::iter::once_with(|| key::distribution_mark(secret, note.distribution()));
-        reached.join(self.distributions.reached(known, distribution()));
-        let (host, path, query) = note.url_parts();
-        let of_url = std::iter::once_with(|| key::url_marks(secret, host, path, query));
-        reached.join(self.keys.reached(known, of_url.flat_map(|marks| [marks.path, marks.url])));
-        reached.join(self.folders.reached(known, key::folder_marks(secret, host, path)));
-        let (url, _) = note.url().split_once('?').unwrap_or((note.url(), ""));
-        reached.join(self.url_rules.reached(known, std::iter::once(url)));
-        reached
+    /// The same as `commit_then`, waiting for it. Not for a thread that serves.
+    ///
+    /// # Errors
+    /// If there were more rules than may be; nothing is applied then.
+    pub fn commit(&self, events: Vec<Event>, now: Timestamp) -> Result<Committed, TooManyRules> {
+        let (sender, receiver) = std::sync::mpsc::sync_channel(1);
+        self.commit_then(
+            events.clone(),
+            now,
+            Box::new(move |committed| {
+                // Nobody leaves before it has come.
+                let _ = sender.send(committed);
+            }),
+        );
+        // Without the writing thread it is in force all the same.
+        let alone = |_| self.applied.apply(&events, now).map(|number| Committed { number, is_durable: false });
+        receiver.recv().unwrap_or_else(alone)
     }
 
-    fn by_tags(&self, known: u64, entry: &Entry) -> Reached {
-        let note = entry.note();
-        let mut reached = self.tags.reached(known, note.tags().map(|tag| key::tag_mark(&self.secret, tag)));
-        reached.join(self.tag_rules.reached(known, note.tags()));
-        if entry.has_groups {
-            let (host, ..) = note.url_parts();
-            let marks = std::iter::once_with(|| groups::marks(&self.secret, host, entry, groups::GROUPS)).flatten();
-            reached.join(self.groups.reached(known, marks));
-        }
-        reached
-    }
-
-    /// The number of live pattern rules.
+    /// Whether invalidations outlive the process; without a disk there is nothing to which that would matter.
     #[must_use]
-    pub fn n_rules(&self) -> usize {
-        self.url_rules.len() + self.tag_rules.len()
+    pub fn is_durable(&self) -> bool {
+        self.log.as_ref().is_none_or(Log::is_durable)
     }
 
-    /// Whether pattern rules up to `number` are live.
-    #[must_use]
-    pub fn has_rules_up_to(&self, number: u64) -> bool {
-        [&self.url_rules, &self.tag_rules]
-            .into_iter()
-            .any(|rules| rules.oldest().is_some_and(|oldest| oldest <= number))
-    }
-
-    /// Ends the pattern rules up to `number`, since all that is stored has been tested against them. What has not after
-    /// all counts as reached.
-    pub fn retire_rules(&self, number: u64) {
-        let _one_at_a_time = self.writer.lock();
-        for rules in [&self.url_rules, &self.tag_rules] {
-            // Before they leave the list, so that nobody finds neither.
-            let Some(oldest) = rules.oldest() else { continue };
-            if oldest <= number {
-                let Reached { hard, soft } = rules.last_of(number);
-                self.retired.raise(Force::Hard, hard);
-                self.retired.raise(Force::Soft, soft);
-                rules.retire(number);
+    /// To be called once all stamps on the disk are known, `newest` the highest of them.
+    pub fn heed_stored(&self, newest: u64, now: Timestamp) {
+        match self.lost.lock().take() {
+            Some(number) if newest >= number => {
+                self.applied.skip_to(newest);
+                // What was invalidated is not known any more, so everything is; of rules there are none.
+                let all = Event { target: event::Target::All, force: event::Force::Hard };
+                let _ = self.apply(&[all], now);
             }
+            _ => self.applied.skip_to(newest),
         }
     }
 }
 
+impl Deref for Invalidations {
+    type Target = Applied;
+
+    #[inline]
+    fn deref(&self) -> &Applied {
+        &self.applied
+    }
+}
+
+/// Two hundred years of them fit below the highest number.
+const NUMBERS_PER_SECOND: u64 = 128;
+
+#[cfg(test)]
+mod log_tests;
 #[cfg(test)]
 mod tests;

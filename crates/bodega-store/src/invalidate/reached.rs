@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::event::Force;
 use super::generations::Generations;
+use super::log_format::{Take, put};
 
 /// The highest numbers of each force that reach something; 0 is none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -46,6 +47,18 @@ impl Newest {
         Reached { hard: self.hard.load(Ordering::Acquire), soft: self.soft.load(Ordering::Acquire) }
     }
 
+    pub(super) fn write(&self, out: &mut Vec<u8>) {
+        let Reached { hard, soft } = self.get();
+        put(out, hard);
+        put(out, soft);
+    }
+
+    pub(super) fn restore(&self, take: &mut Take<'_>) -> Option<()> {
+        self.raise(Force::Hard, take.u64()?);
+        self.raise(Force::Soft, take.u64()?);
+        Some(())
+    }
+
     #[inline]
     pub(super) fn highest(&self) -> u64 {
         let Reached { hard, soft } = self.get();
@@ -56,7 +69,7 @@ impl Newest {
 /// The targets of one kind that have marks.
 pub(super) struct Marks {
     newest: Newest,
-    pub(super) table: Generations,
+    table: Generations,
 }
 
 /// Tells the soft number of a mark from its hard one in the same table.
@@ -74,6 +87,16 @@ impl Marks {
 
     pub(super) const fn newest(&self) -> &Newest {
         &self.newest
+    }
+
+    pub(super) fn write(&self, out: &mut Vec<u8>) {
+        self.newest.write(out);
+        self.table.write(out);
+    }
+
+    pub(super) fn restore(&self, take: &mut Take<'_>) -> Option<()> {
+        self.newest.restore(take)?;
+        self.table.restore(take)
     }
 
     /// The numbers that any of `marks` has been raised to, as far as they matter to who knows all up to `known`. The

@@ -29,7 +29,9 @@ impl Rules {
         let mut live = self.live.write();
         // The same again is the old one with a new number.
         live.retain(|rule| rule.force != force || rule.pattern != *pattern);
-        live.push(Rule { number, force, pattern: Arc::clone(pattern), glob: Glob::new(pattern) });
+        // At the end, unless what was logged is read back in another order.
+        let at = live.partition_point(|rule| rule.number <= number);
+        live.insert(at, Rule { number, force, pattern: Arc::clone(pattern), glob: Glob::new(pattern) });
         drop(live);
         self.newest.raise(force, number);
     }
@@ -72,6 +74,10 @@ impl Rules {
     /// Takes out the rules up to `number`.
     pub(super) fn retire(&self, number: u64) {
         self.live.write().retain(|rule| rule.number > number);
+    }
+
+    pub(super) fn copy(&self) -> Vec<Rule> {
+        self.live.read().clone()
     }
 
     pub(super) fn oldest(&self) -> Option<u64> {

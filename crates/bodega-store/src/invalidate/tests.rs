@@ -3,8 +3,11 @@ use std::time::Duration;
 use bodega_semantics::Key;
 use bodega_semantics::storable::Terms;
 
+use bodega_semantics::{groups, key};
+
+use super::event::{Force, Target, Verdict};
 use super::*;
-use crate::entry::NewEntry;
+use crate::entry::{Entry, Kind, NewEntry, Note};
 
 const SECRET: KeySecret = KeySecret([1; 16]);
 const NOW: Timestamp = Timestamp::from_seconds(1000);

@@ -5,16 +5,18 @@
 
 use bodega_semantics::Timestamp;
 
+use super::log_format::{Take, put, put_count};
+
 const MAX_LENGTH: usize = 4096;
 /// Numbers given within this time share one place.
 const APART_MILLISECONDS: u64 = 100;
 
 /// Numbers and times, both rising.
 #[derive(Clone, Default)]
-pub(crate) struct Times(Vec<(u64, Timestamp)>);
+pub(super) struct Times(Vec<(u64, Timestamp)>);
 
 impl Times {
-    pub(crate) fn add(&mut self, number: u64, time: Timestamp) {
+    pub(super) fn add(&mut self, number: u64, time: Timestamp) {
         // A clock that was set back: what was given later by the old reckoning was given now, at the latest.
         while self.0.last().is_some_and(|(_, last)| *last > time) {
             self.0.pop();
@@ -33,8 +35,24 @@ impl Times {
         }
     }
 
+    pub(super) fn write(&self, out: &mut Vec<u8>) {
+        put_count(out, self.0.len());
+        for (number, time) in &self.0 {
+            put(out, *number);
+            put(out, time.0);
+        }
+    }
+
+    pub(super) fn read(take: &mut Take<'_>) -> Option<Self> {
+        let mut times = Self::default();
+        for _ in 0..take.u32()? {
+            times.add(take.u64()?, Timestamp(take.u64()?));
+        }
+        Some(times)
+    }
+
     /// When `number` was given, or a little before.
-    pub(crate) fn of(&self, number: u64) -> Timestamp {
+    pub(super) fn of(&self, number: u64) -> Timestamp {
         let after = self.0.partition_point(|(other, _)| *other <= number);
         after.checked_sub(1).and_then(|at| self.0.get(at)).map_or(Timestamp(0), |(_, time)| *time)
     }
