@@ -10,7 +10,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-from tests.integration.conftest import KEPT, Serve
+from tests.integration.conftest import KEPT, Serve, site
 from tests.integration.exposition import Family, parse_exposition
 from tests.integration.test_050_origins import make_certificates
 from tests.integration.wire import Reply, Wire, get, request
@@ -124,8 +124,8 @@ def test_each_kind_of_selector_reaches_what_it_names(serve: Serve) -> None:
     paths = ("/img/a.webp", "/img/b.png", "/user:1:x")
     with Origin(
         {path: Answer(headers={"Cache-Control": "max-age=600", "Cache-Tag": path[1:]}) for path in paths}
-    ) as site:
-        edge = serve(site, admin="127.0.0.1:0")
+    ) as tagged:
+        edge = serve(site(tagged), admin="127.0.0.1:0")
         for selector, reached in (
             ("tag:img/a.webp", [True, False, False]),
             ("tag:user:*", [False, False, True]),
