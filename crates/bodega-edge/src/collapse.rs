@@ -50,6 +50,11 @@ impl Collapse {
         Entered::Lead(fill)
     }
 
+    /// The stamp of the oldest fill under way.
+    pub(crate) fn oldest_stamp(&self) -> Option<u64> {
+        self.shards.iter().filter_map(|shard| shard.lock().values().map(|fill| fill.stamp).min()).min()
+    }
+
     /// Whether a fill is under way under `key`.
     pub(crate) fn under_way(&self, key: Key) -> Option<Arc<Fill>> {
         self.shard(key).lock().get(&key).cloned()

@@ -11,6 +11,7 @@ use bodega_semantics::tags::{self, NotTaggable};
 use bodega_semantics::{Field, Fields, Head, Key, Outcome, Reason, Timestamp, date, deception, reuse};
 use bodega_snapshot::{Behavior, Snapshot};
 use bodega_store::entry::{INLINE_BYTES, Kind, NewEntry};
+use bodega_store::invalidate::event::Verdict;
 use bodega_store::{Entry, Note, Reservation, SlicedBody};
 
 use crate::edge::Worker;
@@ -262,7 +263,8 @@ impl Lead {
 
     fn may_store(&self, entry: &Entry) -> bool {
         let edge = &self.worker.edge;
-        if !edge.may_use(entry) {
+        // Made of an answer that was asked for a while ago: what has been examined meanwhile says nothing about it.
+        if edge.invalidations.allows_new(entry) == Verdict::Gone {
             return false;
         }
         if edge.memory.peek(entry.key).is_some_and(|other| other.stamp > entry.stamp) {

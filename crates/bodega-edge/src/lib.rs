@@ -25,6 +25,7 @@ mod joining;
 mod keeper;
 mod keying;
 mod lead;
+pub mod lurker;
 pub mod metrics;
 mod partial;
 mod posted;

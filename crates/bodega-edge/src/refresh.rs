@@ -6,8 +6,8 @@ use bodega_semantics::storable::{self, RequestFacts, Storable, Terms};
 use bodega_semantics::tags::{self, NotTaggable};
 use bodega_semantics::{Fields, Head, Outcome, Reason, Timestamp, date, deception};
 use bodega_snapshot::{Behavior, Snapshot};
-use bodega_store::Entry;
 use bodega_store::entry::{Kind, NewEntry};
+use bodega_store::{Entry, Note};
 
 use crate::edge::Worker;
 use crate::fetch::FetchAnswer;
@@ -42,7 +42,12 @@ pub(crate) fn under_revision(
     match (decided, tags) {
         (Storable::Yes(terms), Ok(tags)) => {
             let lifetime = terms.expires.since(terms.born);
-            let terms = Terms { born: entry.terms.born, expires: entry.terms.born.plus(lifetime), ..terms };
+            let note = entry.note();
+            let expires = entry.terms.born.plus(lifetime);
+            // What expired by a soft invalidation is not made fresh by a configuration.
+            let expires = if note.is_softened() { expires.min(entry.terms.expires) } else { expires };
+            let terms = Terms { born: entry.terms.born, expires, ..terms };
+            let tagged = note.with_tags(tags.iter().map(String::as_str));
             let status_line = status_line(entry);
             let strips = policy.strip_tags && tags::names_any(entry);
             tags::strip(&mut fields);
@@ -57,10 +62,14 @@ pub(crate) fn under_revision(
                 for_user: entry.for_user,
                 status_line: &status_line,
                 block,
-                note: &entry.note().with_tags(tags.iter().map(String::as_str)),
+                note: &if note.is_softened() { Note(&tagged).softened() } else { tagged },
             });
-            worker.edge.memory.replace(entry, fresh.clone());
-            // What made it stale before has to once more: its terms are those of a fresh answer again.
+            fresh.set_checked(entry.checked());
+            let memory = &worker.edge.memory;
+            if !memory.replace(entry, fresh.clone()) && memory.peek(entry.key).is_none() {
+                // It has come from disk.
+                memory.insert(fresh.clone());
+            }
             worker.edge.usable(fresh)
         }
         _ => {

@@ -1,5 +1,6 @@
 //! Whether what is stored may be used, as far as invalidations go: asked by everybody who finds something.
 
+use bodega_semantics::Timestamp;
 use bodega_semantics::storable::Terms;
 use bodega_store::Entry;
 use bodega_store::entry::NewEntry;
@@ -34,12 +35,16 @@ impl Edge {
             self.remove(entry);
             return None;
         };
-        // Entries never change: one that expired then takes its place, and is not examined for the same again. Stale
-        // windows count from there, and `must-revalidate` forbids them as ever.
-        let terms = Terms { expires: entry.terms.expires.min(since), ..entry.terms };
-        let stale = entry.with_head(&NewEntry { terms, ..entry.parts() });
+        let stale = softened(entry, since);
         stale.set_checked(checked);
         self.memory.replace(entry, stale.clone());
         Some(stale)
     }
+}
+
+/// Entries never change: one that expired then takes its place, and is not examined for the same again. Stale windows
+/// count from there, and `must-revalidate` forbids them as ever.
+pub(crate) fn softened(entry: &Entry, since: Timestamp) -> Entry {
+    let terms = Terms { expires: entry.terms.expires.min(since), ..entry.terms };
+    entry.with_head(&NewEntry { terms, note: &entry.note().softened(), ..entry.parts() })
 }

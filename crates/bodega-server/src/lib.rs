@@ -19,6 +19,7 @@ mod in_process;
 mod inspect;
 mod leave;
 pub mod listener;
+mod lurker;
 pub mod proxy_protocol;
 mod refused;
 mod report;

@@ -29,6 +29,7 @@ use crate::events::{Event, Events};
 use crate::front_metrics::FrontMetrics;
 use crate::in_process::{self, InProcessAnswer, InProcessRequest};
 use crate::listener::{self, ListenError, Listening};
+use crate::lurker::Lurking;
 use crate::report::Reporter;
 use crate::tls::certificates::{CertificateError, Certificates};
 use crate::tls::config;
@@ -48,6 +49,7 @@ pub struct Server {
     stopped: AtomicBool,
     next_thread: std::sync::atomic::AtomicUsize,
     keeper: Mutex<Option<Keeper>>,
+    lurking: Mutex<Option<Lurking>>,
 }
 
 /// Listening sockets that another process has opened.
@@ -165,6 +167,7 @@ impl Server {
             None => None,
         };
         let keeper = Keeper::start(&edge)?;
+        let lurking = Lurking::start(&edge)?;
         Ok(Self {
             edge,
             origins,
@@ -177,6 +180,7 @@ impl Server {
             stopped: AtomicBool::new(false),
             next_thread: std::sync::atomic::AtomicUsize::new(0),
             keeper: Mutex::new(keeper),
+            lurking: Mutex::new(Some(lurking)),
         })
     }
 
@@ -323,6 +327,7 @@ impl Server {
             running.join();
         }
         self.reporter.inspector().stop();
+        drop(self.lurking.lock().take());
         drop(self.keeper.lock().take());
         self.reporter.flush_log();
         if !handed_over {

@@ -168,7 +168,24 @@ impl<'a> Note<'a> {
 
     /// Its tags.
     pub fn tags(self) -> impl Iterator<Item = &'a str> + Clone {
-        self.lines().skip(2)
+        self.lines().skip(2).filter(|line| *line != SOFTENED)
+    }
+
+    /// Whether what it is of expired by a soft invalidation, and not by its own terms.
+    #[must_use]
+    pub fn is_softened(self) -> bool {
+        self.lines().skip(2).any(|line| line == SOFTENED)
+    }
+
+    /// The same of what has expired by a soft invalidation.
+    #[must_use]
+    pub fn softened(self) -> Vec<u8> {
+        let mut note = self.0.to_vec();
+        if !self.is_softened() {
+            note.push(b'\n');
+            note.extend_from_slice(SOFTENED.as_bytes());
+        }
+        note
     }
 
     /// Its URL taken apart: the host, or what stands for it in the key; the path; the query.
@@ -184,6 +201,9 @@ impl<'a> Note<'a> {
         std::str::from_utf8(self.0).unwrap_or_default().split('\n')
     }
 }
+
+/// A line that is no tag: those hold no spaces.
+const SOFTENED: &str = "softly invalidated";
 
 /// What a new entry is made of.
 pub struct NewEntry<'a> {

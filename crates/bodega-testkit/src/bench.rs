@@ -15,8 +15,9 @@ use bodega_eviction::shelf::Shelf;
 use bodega_semantics::key::KeySecret;
 use bodega_semantics::{Field, Fields, Outcome, Reason};
 use bodega_snapshot::{Hsts, Snapshot};
-use bodega_store::Memory;
 use bodega_store::disk::{Admission, Disk, DiskOptions};
+use bodega_store::invalidate::FILE;
+use bodega_store::{Invalidations, Memory};
 use bytes::Bytes;
 
 use crate::clock::FakeClock;
@@ -152,7 +153,17 @@ impl Bench {
         };
         let memory = Memory::new(memory_bytes, Box::new(Shelf::new(memory_bytes, 0.95)));
         let memory = if disk.is_some() { memory.beside_a_disk() } else { memory };
-        let invalidations = bodega_store::Invalidations::new(settings.secret);
+        let invalidations = match &disk {
+            None => Invalidations::new(settings.secret),
+            Some(disk) => {
+                let is_new = !disk.path().join(FILE).exists();
+                let now = clock.now();
+                match Invalidations::open(disk.path(), settings.secret, is_new, now, Box::new(|_, _| {})) {
+                    Ok(invalidations) => invalidations,
+                    Err(error) => panic!("the test's log of invalidations: {error}"),
+                }
+            }
+        };
         let edge = Edge::new(settings, memory, disk, invalidations, snapshot, Arc::<FakeClock>::clone(&clock));
         let worker = Worker {
             edge: Arc::new(edge),

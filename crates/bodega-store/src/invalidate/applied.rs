@@ -39,6 +39,8 @@ pub struct Applied {
     tag_rules: Rules,
     /// Who was not checked since these rules counts as reached by them: they are no longer in the lists.
     retired: Newest,
+    /// Everything stored has been examined up to this number.
+    examined: AtomicU64,
     times: Mutex<Times>,
     /// Held by whoever applies: the last number that was given. What waits for the disk has one that is not applied.
     given: Mutex<u64>,
@@ -75,6 +77,7 @@ impl Applied {
             url_rules: Rules::default(),
             tag_rules: Rules::default(),
             retired: Newest::default(),
+            examined: AtomicU64::new(0),
             times: Mutex::default(),
             given: Mutex::new(1),
         }
@@ -94,7 +97,13 @@ impl Applied {
         if entry.checked() >= self.sequence() {
             return Verdict::Usable;
         }
-        self.examine(entry)
+        self.examine(entry, self.examined.load(Ordering::Acquire))
+    }
+
+    /// What may be done with `entry`, which is not stored yet.
+    #[must_use]
+    pub fn allows_new(&self, entry: &Entry) -> Verdict {
+        self.examine(entry, 0)
     }
 
     /// Whether a fill that began at `stamp`, for what `note` says, may be joined by who comes now. Its tags and groups
@@ -185,12 +194,17 @@ impl Applied {
     }
 
     #[cold]
-    fn examine(&self, entry: &Entry) -> Verdict {
+    fn examine(&self, entry: &Entry, examined: u64) -> Verdict {
         // Before all else: what is applied meanwhile is seen the next time.
         let (checked, known) = (self.sequence(), entry.checked());
         let mut reached = self.by_place(known, entry.note());
         reached.join(self.by_tags(known, entry));
-        reached.join(self.retired.get());
+        let retired = self.retired.get();
+        for (force, number) in [(Force::Hard, retired.hard), (Force::Soft, retired.soft)] {
+            if number > examined {
+                reached.add(force, number);
+            }
+        }
         if reached.hard > known {
             return Verdict::Gone;
         }
@@ -250,10 +264,11 @@ impl Applied {
             .any(|rules| rules.oldest().is_some_and(|oldest| oldest <= number))
     }
 
-    /// Ends the pattern rules up to `number`, since all that is stored has been tested against them. What has not after
-    /// all counts as reached.
-    pub fn retire_rules(&self, number: u64) {
+    /// Everything stored has been examined up to `examined`: ends the pattern rules up to `number`, which is not more.
+    /// What has not after all, as it is being fetched, counts as reached.
+    pub fn retire_rules(&self, examined: u64, number: u64) {
         let _one_at_a_time = self.given.lock();
+        self.examined.fetch_max(examined, Ordering::AcqRel);
         for rules in [&self.url_rules, &self.tag_rules] {
             // Before they leave the list, so that nobody finds neither.
             let Some(oldest) = rules.oldest() else { continue };
@@ -277,6 +292,7 @@ impl Applied {
     /// Writes everything. Events that come meanwhile may be in it or not; they are logged once more behind it.
     pub(super) fn write_state(&self, out: &mut Vec<u8>, reserved: u64) {
         put(out, reserved);
+        put(out, self.examined.load(Ordering::Acquire));
         for newest in [&self.all, &self.retired] {
             newest.write(out);
         }
@@ -297,6 +313,7 @@ impl Applied {
     /// Reads what `write_state` wrote, and returns the reserved number.
     pub(super) fn restore_state(&self, take: &mut Take<'_>) -> Option<u64> {
         let reserved = take.u64()?;
+        self.examined.store(take.u64()?, Ordering::Release);
         for newest in [&self.all, &self.retired] {
             newest.restore(take)?;
         }

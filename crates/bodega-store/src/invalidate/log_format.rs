@@ -4,7 +4,7 @@
 //! file    = head frame, state frame, frames of events
 //! frame   = magic u32 | checksum u32, of all that follows | body bytes u32 | kind u8 | body
 //! head    = version u32 | check of the secret u64
-//! state   = reserved u64 | all, retired: hard u64, soft u64 | 5 tables | rules | times
+//! state   = reserved u64 | examined u64 | all, retired: hard u64, soft u64 | 5 tables | rules | times
 //! table   = newest: hard u64, soft u64 | sets u32 | used u32 | used × (set u32 | floor u64 | 8 places u64)
 //! rules   = count u32 | count × (over u8 | force u8 | number u64 | bytes u16 | pattern)
 //! times   = count u32 | count × (number u64 | time u64)

@@ -193,17 +193,27 @@ fn rules_are_few_and_one_more_is_refused_whole() {
 }
 
 #[test]
-fn who_was_not_examined_before_a_rule_was_retired_counts_as_reached() {
-    let invalidations = Invalidations::new(SECRET);
-    let (examined, not) = (entry(1, "shop", "shop.test/a", &[]), entry(1, "shop", "shop.test/b", &[]));
-    let number =
-        invalidations.apply(&[Event { target: Target::Urls("other.test/*".into()), force: Force::Hard }], NOW).unwrap();
-    assert_eq!(invalidations.allows(&examined), Verdict::Usable);
-    assert!(invalidations.has_rules_up_to(number));
-    invalidations.retire_rules(number);
-    assert_eq!((invalidations.n_rules(), invalidations.has_rules_up_to(number)), (0, false));
-    invalidations.apply(&[Event { target: Target::Tag(1), force: Force::Hard }], NOW).unwrap();
-    assert_eq!((invalidations.allows(&examined), invalidations.allows(&not)), (Verdict::Usable, Verdict::Gone));
+fn a_retired_rule_reaches_what_was_not_examined() {
+    for force in [Force::Hard, Force::Soft] {
+        let invalidations = Invalidations::new(SECRET);
+        let of = |url| entry(1, "shop", url, &[]);
+        let (examined, not, new) = (of("shop.test/a"), of("shop.test/b"), of("shop.test/c"));
+        let rule = Event { target: Target::Urls("other.test/*".into()), force };
+        let number = invalidations.apply(&[rule], NOW).unwrap();
+        assert_eq!(invalidations.allows(&examined), Verdict::Usable);
+        assert!(invalidations.has_rules_up_to(number));
+        // Nothing stored has been examined: what has not looks as if it were reached.
+        invalidations.retire_rules(0, number);
+        assert_eq!((invalidations.n_rules(), invalidations.has_rules_up_to(number)), (0, false));
+        invalidations.apply(&[Event { target: Target::Tag(1), force: Force::Hard }], NOW).unwrap();
+        assert_eq!(invalidations.allows(&examined), Verdict::Usable);
+        assert_ne!(invalidations.allows(&not), Verdict::Usable);
+        assert!(!invalidations.allows_to_join(1, new.note()));
+        // All that is stored has: only what comes from elsewhere is still in doubt.
+        invalidations.retire_rules(number, number);
+        assert_eq!(invalidations.allows(&not), Verdict::Usable);
+        assert_ne!(invalidations.allows_new(&new), Verdict::Usable);
+    }
 }
 
 #[test]
