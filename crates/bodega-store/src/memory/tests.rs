@@ -1,5 +1,7 @@
 use std::sync::Arc;
 
+use bodega_eviction::by_name;
+use bodega_eviction::replay::{Request, replay};
 use bodega_eviction::shelf::Shelf;
 use bodega_semantics::Key;
 use bodega_semantics::storable::Terms;
@@ -143,4 +145,45 @@ fn threads_that_insert_read_and_remove_keep_the_books_right() {
     }
     assert_eq!(memory.used_bytes.load(Ordering::Relaxed), sum);
     assert_eq!(memory.usage().n_entries, n_entries);
+}
+
+#[test]
+fn the_tier_misses_as_a_replay_says() {
+    const CAPACITY_BYTES: u64 = 4 << 20;
+    // Popularity falls as in Zipf's law with exponent 2/3.
+    let mut state = 7_u64;
+    let numbers: Vec<u64> = (0..60_000)
+        .map(|_| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            let uniform = (state >> 33) % 1_000_000;
+            uniform * uniform / 1_000_000 * uniform / 1_000_000 / 100
+        })
+        .collect();
+    let body = |number: u64| vec![0; usize::try_from(number * 7_919 % 4_000).unwrap()];
+    for name in ["shelf", "s3fifo", "lru"] {
+        let memory = Memory::new(CAPACITY_BYTES, by_name(name, CAPACITY_BYTES, 0.95).unwrap());
+        let mut n_misses = 0;
+        for number in &numbers {
+            let asked = entry(u128::from(*number), &body(*number));
+            if memory.get(asked.key).is_none() {
+                n_misses += 1;
+                memory.insert(asked);
+            }
+        }
+
+        // What is left to the allocator and what the lists take is not for entries.
+        let lists = lists_bytes(&*memory.ledger.lock().eviction);
+        let capacity_bytes = CAPACITY_BYTES - CAPACITY_BYTES / HOLES_SHARE - lists;
+        let trace = numbers.iter().map(|number| {
+            let asked = entry(u128::from(*number), &body(*number));
+            Request { identity: identity(asked.key), size_bytes: asked.size_bytes() }
+        });
+        let replayed = replay(&mut *by_name(name, CAPACITY_BYTES, 0.95).unwrap(), capacity_bytes, trace);
+        assert!(
+            replayed.n_misses.abs_diff(n_misses) * 100 <= replayed.n_misses,
+            "{name}: {n_misses} misses, but {} by the replay",
+            replayed.n_misses
+        );
+        assert!(memory.usage().n_evictions > 1_000 && n_misses < 40_000, "{name}: {:?}, {n_misses}", memory.usage());
+    }
 }
