@@ -157,12 +157,14 @@ impl Tier {
         if let Some(removed) = &mut *self.recovery.removed.lock() {
             removed.insert(key);
         }
+        // Before the look: what is settled later is followed by what is said here.
+        let is_settled = self.queue.is_settled() && self.recovery.is_done.load(Ordering::SeqCst);
         let taken = self.index.take(key, |_| false);
         if let Some(place) = taken {
             self.taken_out(key, place);
         }
         // What waits to be written, or has not been found yet, has to be followed by word that it is gone.
-        if taken.is_some() || !self.queue.is_empty() || !self.recovery.is_done.load(Ordering::SeqCst) {
+        if taken.is_some() || !is_settled {
             self.queue.push_small(|ticket| Job::Removal { key, ticket });
         }
     }

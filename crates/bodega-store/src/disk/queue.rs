@@ -45,6 +45,8 @@ pub(super) struct WriteQueue {
     wake: Condvar,
     bound_bytes: u64,
     n_bytes: AtomicU64,
+    /// Answers that are in here, or with the writing thread, and cannot be found yet.
+    n_unsettled: AtomicU64,
     /// The last mark that was passed.
     passed: Mutex<u64>,
     passing: Condvar,
@@ -71,6 +73,7 @@ impl WriteQueue {
             wake: Condvar::new(),
             bound_bytes,
             n_bytes: AtomicU64::new(0),
+            n_unsettled: AtomicU64::new(0),
             passed: Mutex::new(0),
             passing: Condvar::new(),
         }
@@ -96,6 +99,9 @@ impl WriteQueue {
             return false;
         }
         state.next_ticket = ticket.wrapping_add(1);
+        if matches!(job, Job::Record { .. }) {
+            self.n_unsettled.fetch_add(1, Ordering::SeqCst);
+        }
         state.jobs.push_back(job);
         self.n_bytes.fetch_add(n_bytes, Ordering::Relaxed);
         let is_asleep = std::mem::take(&mut state.is_asleep);
@@ -143,8 +149,14 @@ impl WriteQueue {
         self.n_bytes.load(Ordering::Relaxed)
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.state.lock().jobs.is_empty()
+    /// Whether every answer that was put in can be found, or was dropped.
+    pub(super) fn is_settled(&self) -> bool {
+        self.n_unsettled.load(Ordering::SeqCst) == 0
+    }
+
+    /// An answer can be found now, or was dropped.
+    pub(super) fn settle(&self) {
+        self.n_unsettled.fetch_sub(1, Ordering::SeqCst);
     }
 
     /// Waits until all that is in now is written. False: it took longer.

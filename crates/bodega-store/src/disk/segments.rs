@@ -141,10 +141,14 @@ impl Log {
         open.batch.clear();
         open.batch.shrink_to(BATCH_BYTES);
         for found in found {
+            let is_answer = matches!(found, Found::Put { .. });
             if written {
                 publish(tier, found);
             } else {
                 give_up(tier, found);
+            }
+            if is_answer {
+                tier.queue.settle();
             }
         }
         written

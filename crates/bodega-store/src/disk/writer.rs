@@ -54,6 +54,7 @@ impl Writer {
             Job::Record { entry, ticket } => {
                 if !is_up || !self.log.append(tier, entry, *ticket) {
                     tier.drop_record(entry.key, *ticket);
+                    tier.queue.settle();
                 }
             }
             Job::Removal { key, ticket } => {

@@ -1,8 +1,10 @@
 //! The tier on a directory of its own.
 
 mod bodies;
+mod crash;
 mod damage;
 mod directory;
+mod figures;
 mod records;
 mod restart;
 
