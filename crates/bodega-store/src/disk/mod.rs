@@ -7,7 +7,7 @@ mod ask;
 mod body;
 mod buffers;
 mod counters;
-pub mod format;
+mod format;
 mod health;
 mod heat;
 mod index;
@@ -15,9 +15,9 @@ mod inspect;
 mod keeper;
 mod objects;
 mod queue;
-pub mod record;
+mod record;
 mod recover;
-pub mod segments;
+mod segments;
 mod slots;
 mod space;
 mod system;
@@ -35,6 +35,9 @@ use bodega_semantics::{Key, Timestamp};
 use parking_lot::{Condvar, Mutex};
 
 pub use body::DiskBody;
+pub use format::{Footer, FooterEntry, VERSION, What};
+pub use record::{Answer, Record, decode as decode_record};
+pub use segments::read_segment;
 pub use types::{
     Admission, Described, DescribedBody, DescribedSlice, DiskError, DiskEvent, DiskOptions, DiskUsage, Events,
     FLUSH_WAIT, FileNow, FileRange, MakePolicy, Offered, Read, TryLoad, VERIFY_BYTES_PER_SECOND, VerifyProgress,

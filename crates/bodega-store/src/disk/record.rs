@@ -125,6 +125,7 @@ pub(super) fn copy(into: &mut Vec<u8>, record: &[u8], turn: u64, written: u64, i
 }
 
 /// The record at the beginning of `bytes`, if there is one.
+#[must_use]
 pub fn decode(bytes: &[u8]) -> Option<Record<'_>> {
     let length = peek(bytes)?;
     let mut take = format::unseal(bytes.get(..length)?, RECORD_MAGIC)?;

@@ -456,8 +456,20 @@ pub(super) fn scan(tier: &Tier, segment: u32, turn: u64) -> (Footer, u32) {
     scan_bytes(&bytes, turn)
 }
 
+/// What the bytes of a whole segment hold, by its footer, or else by its records.
+#[must_use]
+pub fn read_segment(bytes: &[u8], turn: u64) -> Footer {
+    let by_footer = || {
+        let trailer = Trailer::decode(bytes.get(bytes.len().checked_sub(TRAILER_BYTES)?..)?, turn, bytes.len() as u64)?;
+        let start = usize::try_from(trailer.offset).ok()?;
+        let n_bytes = usize::try_from(trailer.entries_bytes()).ok()?;
+        Footer::decode(&trailer, bytes.get(start..start.checked_add(n_bytes)?)?)
+    };
+    by_footer().unwrap_or_else(|| scan_bytes(bytes, turn).0)
+}
+
 /// What the bytes of a segment hold. A record that is damaged, or that was never finished, is passed over.
-pub fn scan_bytes(bytes: &[u8], turn: u64) -> (Footer, u32) {
+fn scan_bytes(bytes: &[u8], turn: u64) -> (Footer, u32) {
     let (mut footer, mut at, mut end) = (Footer::default(), SEGMENT_HEADER_BYTES, SEGMENT_HEADER_BYTES);
     while let Some(rest) = bytes.get(at..).filter(|rest| rest.len() >= record::PREFIX_BYTES) {
         // What an earlier use of the segment has left is not of this turn.
