@@ -40,6 +40,8 @@ pub struct EdgeSettings {
     pub https_port: Option<u16>,
     /// The clients that may ask for the key of a request.
     pub may_debug: Box<dyn Fn(IpAddr) -> bool + Send + Sync>,
+    /// The clients whose `PURGE` forgets a URL.
+    pub may_purge: Box<dyn Fn(IpAddr) -> bool + Send + Sync>,
     /// How much of a body that is not kept may be in memory at once.
     pub fill_window_bytes: u64,
     /// The secret of all keys.

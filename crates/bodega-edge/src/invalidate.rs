@@ -48,8 +48,13 @@ impl Edge {
     /// # Errors
     /// If one cannot be read; then `done` is not called.
     pub fn invalidate_then(&self, selectors: &[String], force: Force, done: Done) -> Result<(), InvalidateError> {
-        self.invalidations.commit_then(self.events(&read(selectors)?, force), self.now(), done);
+        self.invalidate_selected(&read(selectors)?, force, done);
         Ok(())
+    }
+
+    /// The same for what has been read already.
+    pub(crate) fn invalidate_selected(&self, selectors: &[Selector], force: Force, done: Done) {
+        self.invalidations.commit_then(self.events(selectors, force), self.now(), done);
     }
 
     /// Forgets what `selectors` name, and waits until that is on the disk, if there is one: not for a thread that

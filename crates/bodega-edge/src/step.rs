@@ -36,6 +36,8 @@ pub enum Step {
     Pass,
     /// Answer `OPTIONS` in the place of an origin.
     Options,
+    /// Forget a URL for a client that may say so.
+    Purge,
     /// Ask the origin for this client alone.
     Fetch,
     /// Turn what was found into an answer: conditions, ranges, edits.
@@ -51,7 +53,7 @@ pub enum Step {
 /// Which step may follow which.
 pub const NEXT: &[(Step, &[Step])] = &[
     (Step::Receive, &[Step::Classify, Step::Refuse]),
-    (Step::Classify, &[Step::Lookup, Step::Pass, Step::Options, Step::Redirect, Step::Refuse]),
+    (Step::Classify, &[Step::Lookup, Step::Pass, Step::Options, Step::Purge, Step::Redirect, Step::Refuse]),
     (Step::Lookup, &[Step::Hit, Step::Load, Step::Miss, Step::Revalidate, Step::Fetch, Step::Refuse]),
     (Step::Load, &[Step::Finish, Step::Load, Step::Miss, Step::Revalidate, Step::Fetch, Step::Pass, Step::Refuse]),
     (Step::Hit, &[Step::Finish]),
@@ -59,6 +61,7 @@ pub const NEXT: &[(Step, &[Step])] = &[
     (Step::Revalidate, &[Step::Deliver, Step::Fetch, Step::Refuse]),
     (Step::Pass, &[Step::Fetch]),
     (Step::Options, &[Step::Finish, Step::Refuse]),
+    (Step::Purge, &[Step::Finish, Step::Refuse]),
     (Step::Fetch, &[Step::Deliver, Step::Refuse]),
     (Step::Deliver, &[Step::Finish]),
     (Step::Redirect, &[Step::Finish]),
@@ -110,7 +113,7 @@ pub(crate) fn look_up(
                 Some(answer) => return Begun::Ready(answer.with_hsts(exchange.hsts().as_deref())),
                 None => Step::Refuse,
             },
-            Step::Load | Step::Miss | Step::Revalidate | Step::Pass | Step::Fetch | Step::Deliver => {
+            Step::Load | Step::Miss | Step::Revalidate | Step::Pass | Step::Purge | Step::Fetch | Step::Deliver => {
                 return Begun::Pending(exchange.into_pending(step));
             }
         };
@@ -129,6 +132,7 @@ pub async fn complete(mut journey: Journey, body: Option<RequestBody>) -> Answer
             Step::Miss => steps::miss::run(&mut journey).await,
             Step::Revalidate => steps::revalidate::run(&mut journey).await,
             Step::Pass => steps::pass::run(&mut journey),
+            Step::Purge => steps::purge::run(&mut journey).await,
             Step::Fetch => steps::fetch::run(&mut journey).await,
             Step::Deliver => steps::deliver::run(&mut journey),
             Step::Finish => match journey.answer.take() {

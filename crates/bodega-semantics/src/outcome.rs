@@ -80,6 +80,8 @@ vocabulary! {
         UserRequest = "user-request",
         /// A fill of the same key turned out private or uncacheable.
         Uncacheable = "uncacheable",
+        /// A client that may say so had the URL forgotten.
+        Purge = "purge",
         /// The answer has more tags than can be kept, or one that no selector can name, and is not stored.
         Tags = "tags",
         /// The answer contradicts the extension of its path, and is not stored.

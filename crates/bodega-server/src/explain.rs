@@ -37,6 +37,7 @@ pub fn explain_key(snapshot: &Snapshot, https: bool, request: InProcessRequest) 
         is_trusted_proxy: Box::new(|_| false),
         https_port: None,
         may_debug: Box::new(|_| false),
+        may_purge: Box::new(|_| false),
         fill_window_bytes: 0,
         secret: KeySecret([0; 16]),
         report: Box::new(|_, _, _| {}),

@@ -413,6 +413,7 @@ fn settings(options: &EdgeOptions, https_port: Option<u16>, events: &Events) -> 
         aws_lc_rs::rand::fill(bytes).map_err(|_| StartError::Setting("the system gave no random bytes".to_owned()))?;
     }
     let (proxies, debuggers) = (options.trusted_proxies.clone(), options.debug_networks.clone());
+    let purgers = options.purge_networks.clone();
     let events = events.clone();
     Ok(EdgeSettings {
         name: options.name.clone(),
@@ -420,6 +421,7 @@ fn settings(options: &EdgeOptions, https_port: Option<u16>, events: &Events) -> 
         is_trusted_proxy: Box::new(move |address| is_in(&proxies, address)),
         https_port,
         may_debug: Box::new(move |address| is_in(&debuggers, address)),
+        may_purge: Box::new(move |address| is_in(&purgers, address)),
         fill_window_bytes: options.fill_window_bytes,
         secret: KeySecret(secret),
         report: Box::new(move |id, reason, message| {

@@ -53,6 +53,8 @@ pub struct EdgeOptions {
     pub trusted_proxies: Vec<IpNet>,
     /// Who may ask for the key of a request.
     pub debug_networks: Vec<IpNet>,
+    /// Whose `PURGE` forgets a URL.
+    pub purge_networks: Vec<IpNet>,
     /// `-` or a path.
     pub access_log: Option<String>,
     /// `json` or `combined`.
@@ -187,6 +189,7 @@ struct Text {
     admin_tls_key: Option<String>,
     trusted_proxies: Vec<String>,
     debug_networks: Vec<String>,
+    purge_networks: Vec<String>,
     access_log: Option<String>,
     access_log_format: String,
     max_connections: usize,
@@ -227,6 +230,7 @@ impl Default for Text {
             admin_tls_key: None,
             trusted_proxies: Vec::new(),
             debug_networks: Vec::new(),
+            purge_networks: vec!["127.0.0.0/8".to_owned(), "::1/128".to_owned()],
             access_log: None,
             access_log_format: "json".to_owned(),
             max_connections: 65_536,
@@ -309,6 +313,7 @@ impl EdgeOptions {
         Ok(Self {
             trusted_proxies: networks("trusted_proxies", &text.trusted_proxies)?,
             debug_networks: networks("debug_networks", &text.debug_networks)?,
+            purge_networks: networks("purge_networks", &text.purge_networks)?,
             header_timeout: seconds("header_timeout", text.header_timeout_seconds)?,
             idle_timeout: seconds("idle_timeout", text.idle_timeout_seconds)?,
             body_timeout: seconds("body_timeout", text.body_timeout_seconds)?,

@@ -147,6 +147,7 @@ impl Bench {
             is_trusted_proxy: Box::new(|address| address == IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1))),
             https_port: Some(8443),
             may_debug: Box::new(|address| address == IpAddr::V4(Ipv4Addr::new(198, 51, 100, 7))),
+            may_purge: Box::new(|address| address == IpAddr::V4(Ipv4Addr::new(198, 51, 100, 8))),
             fill_window_bytes: FILL_WINDOW_BYTES,
             secret: KeySecret([7; 16]),
             report: Box::new(|_, _, _| {}),

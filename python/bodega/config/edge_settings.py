@@ -67,6 +67,7 @@ class EdgeSettings:
         admin_tls_key: Private key (PEM) of the admin listener.
         trusted_proxies: Networks whose `Forwarded` and `X-Forwarded-*` are believed.
         debug_networks: Networks that are told the cache keys of their requests where they ask.
+        purge_networks: Networks whose ``PURGE`` makes this edge forget a URL.
         access_log: A path, ``"-"`` for standard output, or ``"off"``.
         access_log_format: Its form.
         max_connections: Client connections in all.
@@ -235,6 +236,17 @@ class EdgeSettings:
             default="none",
         ),
     )
+    purge_networks: str | Sequence[str] = field(
+        default=("127.0.0.0/8", "::1"),
+        metadata=about(
+            ListShape(TextShape(examples=("10.0.0.0/8",)), alone=True),
+            "Networks from which `PURGE https://host/path` makes this edge forget the URL, as `bodega purge` does; all "
+            "others get 405, and it is never forwarded. What came through a proxy counts as its client's, and only "
+            "where the proxy is in `trusted_proxies`. A proxy on this machine that passes `PURGE` on without a word "
+            "of its client is taken for it: set this to [] then.",
+            default="loopback",
+        ),
+    )
     access_log: str = field(
         default="off",
         metadata=about(
@@ -315,7 +327,7 @@ class EdgeSettings:
         _one_of(self.memory_policy, ("shelf", "lru", "s3fifo"), "memory_policy")
         if not checks.text(self.access_log, "access_log"):
             raise ConfigInvalid("an empty path names no file", hint='write a path, "-" or "off"', path=("access_log",))
-        for name in ("trusted_proxies", "debug_networks", "proxy_protocol"):
+        for name in ("trusted_proxies", "debug_networks", "purge_networks", "proxy_protocol"):
             members = enumerate(checks.as_tuple(getattr(self, name), name))
             object.__setattr__(self, name, tuple(checks.network(member, name, index) for index, member in members))
 

@@ -41,6 +41,7 @@ def test_settings_become_plain_numbers_with_every_default_filled_in() -> None:
         "admin_tls_key": None,
         "trusted_proxies": ["10.0.0.0/8"],
         "debug_networks": [],
+        "purge_networks": ["127.0.0.0/8", "::1/128"],
         "access_log": None,
         "access_log_format": "json",
         "max_connections": 16_384,

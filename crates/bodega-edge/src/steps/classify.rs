@@ -6,6 +6,7 @@ use bodega_snapshot::{Action, Behavior, Distribution, ViewerProtocol};
 
 use crate::exchange::{Exchange, Host};
 use crate::step::Step;
+use crate::steps::purge;
 
 /// Finds the behavior and what it does.
 pub(crate) fn run(exchange: &mut Exchange<'_>) -> Step {
@@ -14,6 +15,9 @@ pub(crate) fn run(exchange: &mut Exchange<'_>) -> Step {
         return exchange.refuse(Reason::UnknownHost);
     };
     exchange.distribution = Some(distribution);
+    if request.method == purge::METHOD {
+        return if purge::is_allowed(exchange) { Step::Purge } else { exchange.refuse(Reason::MethodRefused) };
+    }
     if let Some(step) = without_https(distribution, exchange.scheme, &exchange.host, request.method, request.version) {
         exchange.reason = Reason::ViewerProtocol;
         return step;
