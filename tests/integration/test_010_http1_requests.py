@@ -231,9 +231,43 @@ def test_the_public_port_has_no_method_that_purges_what_it_does_not_name(serve: 
     get(edge.url, "/kept")
     with Wire(edge.url) as wire:
         assert wire.send(request("/invalidate", method="POST", body=b'{"selectors": ["all"]}')).reply().status == 200
-        for method in ("PURGE", "BAN", "REFRESH"):
+        for method in ("BAN", "REFRESH"):
             assert wire.get("/other", method=method).body == b"/other", "it is the origin's business, like any method"
+        purged = wire.get("/other", method="PURGE")
+        assert (purged.status, purged["Cache-Control"]) == (200, "no-store")
+        assert purged.body.startswith(b"forgotten")
     assert get(edge.url, "/kept").is_hit
+
+
+@pytest.mark.parametrize(
+    ("networks", "headers"),
+    [
+        ("10.0.0.0/8", []),
+        ([], []),
+        ("127.0.0.0/8", ["X-Forwarded-For: 127.0.0.1"]),
+        ("127.0.0.0/8", ["Via: 1.1 front"]),
+    ],
+)
+def test_purge_is_405_for_all_others_and_never_forwarded(
+    serve: Serve, origin: Origin, networks: str | list[str], headers: list[str]
+) -> None:
+    edge = serve(origin, purge_networks=networks)
+    get(edge.url, "/kept")
+    with Wire(edge.url) as wire:
+        refused = wire.get("/kept", *headers, method="PURGE")
+        assert refused.status == 405
+        assert "PURGE" not in refused["Allow"]
+    assert get(edge.url, "/kept").is_hit
+    assert origin.n_requests == 1
+
+
+def test_purge_from_this_machine_forgets_every_variant_of_the_url(serve: Serve, origin: Origin) -> None:
+    edge = serve(origin)
+    for path in ("/page", "/page?a=1", "/other"):
+        get(edge.url, path)
+    with Wire(edge.url) as wire:
+        assert wire.get("/page", method="PURGE").status == 200
+        assert [wire.get(path).is_hit for path in ("/page", "/page?a=1", "/other")] == [False, False, True]
 
 
 def test_a_fixed_answer_needs_no_origin(serve: Serve) -> None:

@@ -71,7 +71,8 @@ impl Edge {
                 Step::Memory
             }
             Stage::Memory(place) => {
-                let next = self.memory.sweep(place, STEP, &mut |entry| self.examine(entry));
+                let has_rules = self.invalidations.has_rules_up_to(lurker.began);
+                let next = self.memory.sweep(place, STEP, &mut |entry| self.examine(entry, has_rules));
                 lurker.stage = match next {
                     Some(place) => Stage::Memory(place),
                     None if self.disk().is_some() && self.invalidations.has_rules_up_to(lurker.began) => Stage::Disk(0),
@@ -107,9 +108,14 @@ impl Edge {
         Stage::Rests
     }
 
-    fn examine(&self, entry: &Entry) {
-        if !self.may_use(entry) {
-            self.remove(entry);
+    fn examine(&self, entry: &Entry, has_rules: bool) {
+        match self.invalidations.allows(entry) {
+            Verdict::Usable => {}
+            Verdict::Gone => self.remove(entry),
+            // What a rule has made stale has to say so itself before the rule ends. All else waits until it is asked
+            // for: a copy takes its place, of which the eviction knows nothing yet.
+            Verdict::Stale { .. } if has_rules => drop(self.usable(entry.clone())),
+            Verdict::Stale { .. } => {}
         }
     }
 
@@ -130,7 +136,8 @@ impl Edge {
                     Verdict::Gone => disk.remove(key),
                     // It says so itself from now on.
                     Verdict::Stale { since, .. } => {
-                        let is_taken = disk.offer(&usable::softened(&entry, since), true) == Offered::Queued;
+                        let is_taken =
+                            disk.offer(&usable::softened(&entry, since, self.now()), true) == Offered::Queued;
                         lurker.is_incomplete |= !is_taken;
                     }
                 }

@@ -35,7 +35,7 @@ impl Edge {
             self.remove(entry);
             return None;
         };
-        let stale = softened(entry, since);
+        let stale = softened(entry, since, self.now());
         stale.set_checked(checked);
         self.memory.replace(entry, stale.clone());
         Some(stale)
@@ -44,7 +44,8 @@ impl Edge {
 
 /// Entries never change: one that expired then takes its place, and is not examined for the same again. Stale windows
 /// count from there, and `must-revalidate` forbids them as ever.
-pub(crate) fn softened(entry: &Entry, since: Timestamp) -> Entry {
-    let terms = Terms { expires: entry.terms.expires.min(since), ..entry.terms };
+pub(crate) fn softened(entry: &Entry, since: Timestamp, now: Timestamp) -> Entry {
+    // Not later than now, should the clock have been set back.
+    let terms = Terms { expires: entry.terms.expires.min(since).min(now), ..entry.terms };
     entry.with_head(&NewEntry { terms, note: &entry.note().softened(), ..entry.parts() })
 }
