@@ -8,7 +8,6 @@ use bodega_semantics::{Key, Timestamp};
 
 use super::MAX_RECORD_BYTES;
 use super::body::DiskBody;
-use super::counters::add;
 use super::index::{PENDING, Place, Put};
 use super::objects::Object;
 use super::queue::Job;
@@ -77,7 +76,13 @@ impl Tier {
                     return TryLoad::Here(entry);
                 }
                 Loaded::Waits => return TryLoad::Wait,
-                Loaded::Failed => return TryLoad::Missing,
+                Loaded::Failed => {
+                    // Once is enough: what lies on a bad sector must not be tried for every request.
+                    if let Some(place) = self.index.take(key, |held| *held != place) {
+                        self.taken_out(key, place);
+                    }
+                    return TryLoad::Missing;
+                }
                 Loaded::Read(None) => {}
             }
             // Either it has moved, and something else is written there now, or it is bad.
@@ -196,7 +201,6 @@ impl Tier {
             self.remove(key);
             return None;
         }
-        add(&self.counters.record_bytes_admitted, 0);
         Some(entry)
     }
 }

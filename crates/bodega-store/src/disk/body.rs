@@ -184,7 +184,10 @@ fn read_pinned(tier: &Arc<Tier>, object: &Arc<Object>, range: &Range, pin: &Pin,
     match tier.read(&tier.files.slots, &mut bytes, to - from, offset, may_wait) {
         Ok(true) => {}
         Ok(false) => return Read::Wait,
-        Err(()) => return Read::Missing,
+        Err(()) => {
+            tier.drop_slice(object, range.slice, pin.number());
+            return Read::Missing;
+        }
     }
     let first = from.div_ceil(BLOCK_BYTES);
     // A last block that is shorter is whole if the slice ends there.

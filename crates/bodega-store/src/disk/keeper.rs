@@ -54,6 +54,7 @@ pub(super) fn run(kept: &Kept, timing: &Timing) {
         if !tier.is_open() {
             continue;
         }
+        tier.keep_reserve();
         if warmed.elapsed() >= timing.heat {
             warmed = Instant::now();
             heat::keep(&tier);

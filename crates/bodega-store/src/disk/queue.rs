@@ -25,6 +25,8 @@ pub(super) enum Job {
     Free(Arc<Object>),
     /// A slice that turned out bad: its slot is free.
     Bad { slot: u32, object: u64, slice: u32 },
+    /// A unit is to be given back to the file system.
+    Shrink,
     /// Everything that was put in before is written.
     Mark(u64),
 }

@@ -209,7 +209,8 @@ impl Log {
     /// Takes space for another segment. False: there is none to be had.
     fn grow(&mut self, tier: &Arc<Tier>) -> bool {
         let is_below_floor = self.n_allocated() < tier.least_units();
-        let has_room = tier.may_grow(self.n_allocated()) || is_below_floor && tier.give_up_extent();
+        let has_room = tier.may_grow(self.n_allocated())
+            || is_below_floor && tier.slots.n_extents() > tier.least_units() && tier.give_up_extent();
         if !has_room {
             return false;
         }

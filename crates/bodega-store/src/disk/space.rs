@@ -8,11 +8,14 @@ use std::sync::atomic::Ordering;
 use super::counters::add;
 use super::format::SLOT_HEADER_BYTES;
 use super::objects::Object;
+use super::queue::Job;
 use super::tier::Tier;
 use super::{segments, system};
 
 /// Each of the two may have this part of the tier, whoever was first.
 const LEAST_SHARE: u32 = 8;
+/// That is not given back, whatever happens.
+const LEAST_EXTENTS: u32 = 1;
 
 impl Tier {
     /// Whether another unit may be taken: within the bound, and without what has to stay free of the file system.
@@ -26,6 +29,13 @@ impl Tier {
                 self.could_not_grow(&error);
                 false
             }
+        }
+    }
+
+    /// If others have filled the file system so far that less is free than has to stay free, a unit is given back.
+    pub(super) fn keep_reserve(&self) {
+        if system::free_bytes(&self.files.slots).is_ok_and(|free| free < self.options.reserve_bytes) {
+            self.queue.push_small(|_| Job::Shrink);
         }
     }
 
@@ -62,7 +72,7 @@ impl Tier {
 
     /// Gives the last extent of slots back. False: there are too few, or one in it is being read.
     pub(super) fn give_up_extent(self: &Arc<Self>) -> bool {
-        if self.slots.n_extents() <= self.least_units() {
+        if self.slots.n_extents() <= LEAST_EXTENTS {
             return false;
         }
         let Some((extent, objects)) = self.slots.remove_extent() else { return false };

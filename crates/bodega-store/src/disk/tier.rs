@@ -301,10 +301,18 @@ impl Tier {
 
     /// A slice that is not what was written: it is missing from now on.
     pub(super) fn found_bad_slice(&self, object: &Arc<Object>, slice: u32, slot: u32) {
-        if object.change(slice, slot, NO_SLOT) {
-            self.queue.push_small(|_| Job::Bad { slot, object: object.number, slice });
+        if self.drop_slice(object, slice, slot) {
             self.found_bad("a slice of a body");
         }
+    }
+
+    /// A slice that cannot be had. False: it had gone already.
+    pub(super) fn drop_slice(&self, object: &Arc<Object>, slice: u32, slot: u32) -> bool {
+        let is_there = object.change(slice, slot, NO_SLOT);
+        if is_there {
+            self.queue.push_small(|_| Job::Bad { slot, object: object.number, slice });
+        }
+        is_there
     }
 
     /// Something was not what was written.

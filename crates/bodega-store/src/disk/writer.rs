@@ -81,6 +81,14 @@ impl Writer {
                     self.clear(tier, *slot);
                 }
             }
+            Job::Shrink => {
+                // From whoever has more.
+                let _ = if tier.slots.n_extents() > self.log.n_allocated() {
+                    tier.give_up_extent() || self.log.give_up_one(tier)
+                } else {
+                    self.log.give_up_one(tier) || tier.give_up_extent()
+                };
+            }
             Job::Mark(mark) => {
                 self.log.flush(tier);
                 tier.queue.pass(*mark);

@@ -254,12 +254,11 @@ fn the_reserve_of_the_file_system_is_not_touched() {
     assert!(directory_bytes(directory.path()) < 100_000);
 }
 
-#[test]
-fn a_full_disk_keeps_what_it_has_and_goes_on() {
-    // A file system of its own, where this user may make one.
+/// A file system of its own, where this user may make one.
+fn with_own_file_system(run: impl FnOnce(&Path)) {
     let directory = tempfile::tempdir().unwrap();
     let mounted = Command::new("mount")
-        .args(["-t", "tmpfs", "-o", "size=20m", "tmpfs"])
+        .args(["-t", "tmpfs", "-o", "size=40m", "tmpfs"])
         .arg(directory.path())
         .stderr(Stdio::null())
         .status();
@@ -267,22 +266,59 @@ fn a_full_disk_keeps_what_it_has_and_goes_on() {
         println!("not run: this user may not mount a file system");
         return;
     }
-    {
-        let disk = open(directory.path(), 64 * MIB);
-        for number in 0..3000 {
-            while disk.offer(&small(number, 20_000), true) == Offered::Full {
-                std::thread::yield_now();
-            }
+    let ran = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| run(directory.path())));
+    let _ = Command::new("umount").arg(directory.path()).status();
+    if let Err(panic) = ran {
+        std::panic::resume_unwind(panic);
+    }
+}
+
+fn fill_with_small(disk: &Disk, n: u64) {
+    for number in 0..n {
+        while disk.offer(&small(number, 20_000), true) == Offered::Full {
+            std::thread::yield_now();
         }
+    }
+    flush(disk);
+}
+
+#[test]
+fn a_full_disk_keeps_what_it_has_and_goes_on() {
+    with_own_file_system(|path| {
+        let disk = open(path, 80 * MIB);
+        fill_with_small(&disk, 4000);
         put_large(&disk, 5000, 4 * MIB);
         flush(&disk);
         let usage = disk.usage();
         assert!(usage.is_up, "{usage:?}");
         assert!(usage.n_segments > 5 && usage.n_evictions > 100, "{usage:?}");
-        let found = load(&disk, key(2999)).unwrap();
-        assert_eq!(body_of(&found), content(2999, 20_000));
-    }
-    let _ = Command::new("umount").arg(directory.path()).status();
+        let found = load(&disk, key(3999)).unwrap();
+        assert_eq!(body_of(&found), content(3999, 20_000));
+    });
+}
+
+#[test]
+fn space_is_given_back_when_others_need_the_reserve() {
+    with_own_file_system(|path| {
+        let timing = Timing { step: Duration::from_millis(1), ..Timing::default() };
+        let options = DiskOptions { reserve_bytes: 8 * MIB, ..options(&path.join("tier"), 30 * MIB) };
+        let disk = Disk::open_with(options, NOW, Box::new(|_| ()), timing).unwrap();
+        fill_with_small(&disk, 600);
+        put_large(&disk, 5000, 6 * MIB);
+        flush(&disk);
+        let before = disk.usage().used_bytes;
+        let other = std::fs::File::create(path.join("other")).unwrap();
+        let free = system::free_bytes(&other).unwrap();
+        assert!(free >= 8 * MIB, "{free}");
+        system::allocate(&other, 0, free - 2 * MIB).unwrap();
+        wait_until(|| system::free_bytes(&other).unwrap() >= 8 * MIB);
+        assert!(disk.usage().used_bytes < before);
+        // What is left can be read, and more comes in.
+        fill_with_small(&disk, 700);
+        assert_eq!(body_of(&load(&disk, key(699)).unwrap()), content(699, 20_000));
+        assert!(system::free_bytes(&other).unwrap() >= 7 * MIB);
+        assert_eq!(disk.usage().n_checksum_failures, 0);
+    });
 }
 
 #[test]

@@ -163,3 +163,38 @@ fn heat_outlives_a_restart() {
     let disk = open(directory.path(), 32 * MIB);
     assert_eq!(disk.describe(key(1)).unwrap().hits, 5);
 }
+
+#[test]
+fn a_record_that_was_only_half_written_is_passed_over_and_written_over() {
+    use std::os::unix::fs::FileExt;
+    let directory = tempfile::tempdir().unwrap();
+    let disk = open(directory.path(), 32 * MIB);
+    for number in 0..20 {
+        disk.offer(&small(number, 1000), true);
+    }
+    flush(&disk);
+    let ends = |disk: &Disk, number| {
+        let place = disk.describe(key(number)).unwrap();
+        (place.offset, (place.offset + place.record_bytes).next_multiple_of(8))
+    };
+    let ((from, to), (_, end)) = (ends(&disk, 3), ends(&disk, 19));
+    drop(disk);
+    // As a process leaves it that ends while it writes, also where power fails and pages get lost.
+    for n_bytes in [1, 40, 200, to - from - 8] {
+        let file = std::fs::OpenOptions::new().read(true).write(true).open(directory.path().join("segments")).unwrap();
+        let mut record = vec![0; (to - from) as usize];
+        file.read_exact_at(&mut record, from).unwrap();
+        file.write_all_at(&vec![0; 4096], end).unwrap();
+        file.write_all_at(&record[..n_bytes as usize], end).unwrap();
+        drop(file);
+        let disk = open(directory.path(), 32 * MIB);
+        assert_eq!(disk.usage().n_entries, 20, "{n_bytes}");
+        disk.offer(&small(100, 900), true);
+        flush(&disk);
+        assert_eq!(disk.describe(key(100)).unwrap().offset, end, "it is written over");
+        drop(disk);
+        let disk = open(directory.path(), 32 * MIB);
+        assert_eq!(disk.usage().n_entries, 21);
+        assert_eq!(body_of(&load(&disk, key(100)).unwrap()), content(100, 900));
+    }
+}
