@@ -82,12 +82,11 @@ impl Writer {
                 }
             }
             Job::Shrink => {
-                // From whoever has more.
-                let _ = if tier.slots.n_extents() > self.log.n_allocated() {
-                    tier.give_up_extent() || self.log.give_up_one(tier)
-                } else {
-                    self.log.give_up_one(tier) || tier.give_up_extent()
-                };
+                // From whoever has more, if that can give one.
+                let has_more_slots = tier.slots.n_extents() > self.log.n_allocated();
+                if !(has_more_slots && tier.give_up_extent()) && !self.log.give_up_one(tier) {
+                    tier.give_up_extent();
+                }
             }
             Job::Mark(mark) => {
                 self.log.flush(tier);
