@@ -314,7 +314,7 @@ const LIST_BYTES_OF_ENTRY: u64 = 40;
 
 /// This part of the bound is left to what the allocator cannot use between entries of many sizes that come and go,
 /// so that the process stays within the bound, not only the sum of what was asked for.
-const HOLES_SHARE: u64 = 6;
+const HOLES_SHARE: u64 = 5;
 /// So much of the bound is let go before pages are given back.
 const GIVE_BACK_SHARE: u64 = 16;
 
