@@ -283,6 +283,11 @@ impl Fill {
         positions().min().map(|slowest| (slowest, positions().count()))
     }
 
+    /// Whether anybody reads, be it from elsewhere by now.
+    pub(crate) fn has_readers(&self) -> bool {
+        !self.state.lock().readers.is_empty()
+    }
+
     /// Forgets the slices that lie wholly before `position`.
     pub(crate) fn drop_before(&self, position: u64) {
         let mut state = self.state.lock();

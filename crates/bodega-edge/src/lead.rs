@@ -19,7 +19,7 @@ use crate::exchange::OwnedRequest;
 use crate::fetch::{FetchAnswer, FetchError, FetchFuture, FetchRequest};
 use crate::fill::{Fill, LiveHead, Resolved};
 use crate::partial::{self, Checked, Plan};
-use crate::sink::{AtOnce, FIRST_UNKNOWN_BYTES, Sink, come_at_once, too_large};
+use crate::sink::{AtOnce, FIRST_UNKNOWN_BYTES, Sink, come_at_once, is_for_disk, too_large};
 use crate::spill::Spill;
 use crate::upstream::{self, Purpose};
 use crate::variants;
@@ -189,7 +189,12 @@ impl Lead {
     pub(crate) async fn receive(self, answer: FetchAnswer, request_time: Timestamp, response_time: Timestamp) {
         let decided = self.decide(&self.facts, answer.status, &answer.fields, request_time, response_time);
         let terms = match decided {
-            Storable::Yes(terms) if !too_large(&self, answer.content_length) => Some(terms),
+            Storable::Yes(terms)
+                if !too_large(&self, answer.content_length)
+                    && !is_for_disk(&self, &answer.fields, answer.content_length) =>
+            {
+                Some(terms)
+            }
             _ => None,
         };
         let is_for_users = matches!(decided, Storable::No(Reason::UserRequest));
@@ -314,7 +319,8 @@ impl Lead {
             entry: None,
         };
         // A part of what is too large for memory is kept where its other parts will be.
-        let is_for_memory = keep && !too_large(&self, part.map(|run| run.total));
+        let total = part.map(|run| run.total);
+        let is_for_memory = keep && !too_large(&self, total) && !is_for_disk(&self, &head.fields, total);
         let mut reservation = if is_for_memory { self.reserve(content_length) } else { None };
         let spill = if reservation.is_none() { Spill::begin(&self, &head) } else { None };
         if keep && reservation.is_none() && spill.is_none() {
@@ -322,7 +328,7 @@ impl Lead {
         }
         let keep = reservation.is_some();
         head.stored = keep;
-        head.on_disk = spill.as_ref().filter(|spill| spill.is_published()).map(|spill| spill.entry.clone());
+        head.on_disk = spill.as_ref().map(|spill| spill.entry.clone());
         if (keep || head.on_disk.is_some()) && !head.vary_names.is_empty() {
             self.remember_variant(&head.vary_names, key, head.terms.born);
         }
@@ -352,9 +358,6 @@ impl Lead {
             Ok(()) => {
                 let kept = sink.reservation.take();
                 let n_bytes = sink.n_bytes;
-                if let Some(spill) = sink.spill.take() {
-                    spill.ended(&self);
-                }
                 if kept.is_some() {
                     drop(kept);
                     self.store_whole(&head, n_bytes);

@@ -192,13 +192,16 @@ impl FillReader {
     /// The next piece of what this reader alone reads, from the origin.
     async fn next_alone(&mut self) -> Result<Option<Piece>, FetchError> {
         if let Alone::Ready(resume) = &self.alone {
-            self.alone = match resume.go_on(self.position, self.end).await? {
-                Rest::Stream(rest) => Alone::Reads(rest),
-                Rest::Disk(rest) => Alone::OnDisk(rest),
-            };
-            // It needs nothing of what the fill holds any more.
-            self.fill.remove_reader(&self.mark);
-            self.fill = Arc::new(Fill::new(self.fill.key, Arc::clone(&self.fill.note), self.fill.stamp));
+            match resume.go_on(self.position, self.end).await? {
+                Rest::Stream(rest) => {
+                    self.alone = Alone::Reads(rest);
+                    // It needs nothing of what the fill holds any more.
+                    self.fill.remove_reader(&self.mark);
+                    self.fill = Arc::new(Fill::new(self.fill.key, Arc::clone(&self.fill.note), self.fill.stamp));
+                }
+                // The fill goes on for it.
+                Rest::Disk(rest) => self.alone = Alone::OnDisk(rest),
+            }
         }
         match &mut self.alone {
             Alone::Reads(rest) => match next_chunk(&mut **rest).await {

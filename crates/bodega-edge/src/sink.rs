@@ -3,7 +3,8 @@
 use std::task::Poll;
 use std::time::Duration;
 
-use bodega_semantics::Reason;
+use bodega_semantics::{Fields, Reason, partial};
+use bodega_store::disk::Disk;
 use bodega_store::entry::INLINE_BYTES;
 use bodega_store::slice::SLICE_BYTES;
 use bodega_store::{Reservation, SliceWriter};
@@ -72,6 +73,13 @@ pub(crate) struct Sink<'a> {
 impl Sink<'_> {
     /// Takes the chunks that are there and then all that come. `early.ended` bodies are not polled again.
     pub(crate) async fn drain(&mut self, early: AtOnce, body: &mut dyn BodyStream) -> Result<(), FetchError> {
+        let drained = self.drain_slices(early, body).await;
+        // However it ended: a slice that is full is one.
+        self.slice_has_come().await;
+        drained
+    }
+
+    async fn drain_slices(&mut self, early: AtOnce, body: &mut dyn BodyStream) -> Result<(), FetchError> {
         for chunk in early.chunks {
             self.take(&chunk?).await?;
         }
@@ -80,7 +88,6 @@ impl Sink<'_> {
                 self.take(&chunk).await?;
             }
         }
-        self.slice_has_come().await;
         Ok(())
     }
 
@@ -91,7 +98,8 @@ impl Sink<'_> {
         }
         let fill = &self.lead.fill;
         loop {
-            if fill.slowest().is_none() {
+            let is_read = if self.spill.is_some() { fill.has_readers() } else { fill.slowest().is_some() };
+            if !is_read && !self.is_amid_a_slice() {
                 return Err(abandoned());
             }
             tokio::select! {
@@ -100,6 +108,11 @@ impl Sink<'_> {
                 () = fill.wait_for_room() => {}
             }
         }
+    }
+
+    /// Whether a slice has begun that is worth waiting for although nobody reads it.
+    fn is_amid_a_slice(&self) -> bool {
+        self.spill.is_some() && self.writer.as_ref().is_some_and(|writer| !writer.is_full())
     }
 
     async fn take(&mut self, chunk: &[u8]) -> Result<(), FetchError> {
@@ -128,12 +141,16 @@ impl Sink<'_> {
         let position = self.n_bytes - slice.filled().len() as u64;
         let (fill, n_bytes) = (&self.lead.fill, self.n_bytes);
         // Who reads has to wait for the next slice only once it has taken these.
-        let is_in_a_hurry = || fill.slowest().is_none_or(|(slowest, _)| slowest + 2 * SLICE_BYTES as u64 > n_bytes);
+        let is_in_a_hurry = || fill.slowest().is_some_and(|(slowest, _)| slowest + 2 * SLICE_BYTES as u64 > n_bytes);
         spill.take(position, &slice, is_in_a_hurry).await;
     }
 
     async fn next_slice(&mut self) -> Result<(), FetchError> {
         self.slice_has_come().await;
+        if self.spill.is_some() && !self.lead.fill.has_readers() {
+            // What has come is kept; the rest is for whoever wants it.
+            return Err(abandoned());
+        }
         let capacity = self.next_capacity();
         self.keep_or_let_go(capacity as u64);
         if self.reservation.is_none() {
@@ -182,7 +199,7 @@ impl Sink<'_> {
         }
         // The window moves: who comes now cannot read from the first byte any more.
         self.lead.leave();
-        if self.spill.as_ref().is_some_and(Spill::is_published) {
+        if self.spill.is_some() {
             // Who is left behind goes on from disk.
             fill.drop_before(end - window + SLICE_BYTES as u64);
             return Ok(());
@@ -208,6 +225,15 @@ impl Sink<'_> {
 
 fn abandoned() -> FetchError {
     FetchError::new(Reason::ClientGone, "all readers of a body that is not kept have left")
+}
+
+/// Whether a body of this length is for the disk alone. What is missing of it later can be had only under a strong
+/// validator; without one it is kept whole or not at all.
+pub(crate) fn is_for_disk(lead: &Lead, fields: &Fields, n_bytes: Option<u64>) -> bool {
+    let edge = &lead.worker.edge;
+    n_bytes.is_some_and(|n_bytes| n_bytes > edge.memory.large_bytes())
+        && edge.disk().is_some_and(Disk::is_up)
+        && partial::strong_validator(fields).is_some()
 }
 
 /// Whether a body of this length is streamed and not kept.

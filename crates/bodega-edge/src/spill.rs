@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bodega_semantics::partial;
 use bodega_store::disk::DiskBody;
 use bodega_store::slice::SLICE_BYTES;
 use bodega_store::{Entry, Slice};
@@ -11,9 +10,12 @@ use bodega_store::{Entry, Slice};
 use crate::fill::LiveHead;
 use crate::flights::Landing;
 use crate::lead::Lead;
+use crate::sink::is_for_disk;
 
 /// How long the disk has to make room before it is asked again.
 const BUSY_WAIT: Duration = Duration::from_millis(10);
+/// How often.
+const MAX_WAITS: u32 = 200;
 
 /// The body, its entry, and what of it is under way.
 pub(crate) struct Spill {
@@ -22,10 +24,6 @@ pub(crate) struct Spill {
     landing: Landing,
     /// Where in the whole body the fill begins.
     start: u64,
-    /// Whether others find it already.
-    is_published: bool,
-    /// Whether the disk has taken every slice.
-    is_whole: bool,
 }
 
 impl Spill {
@@ -34,9 +32,8 @@ impl Spill {
         let edge = &lead.worker.edge;
         let disk = edge.disk()?;
         let total = head.part.map(|run| run.total).or(head.content_length)?;
-        let is_strong = partial::strong_validator(&head.fields).is_some();
         if head.status != 200
-            || (head.part.is_some() && !is_strong)
+            || !is_for_disk(lead, &head.fields, Some(total))
             || lead.behavior.policy.max_object_bytes.is_some_and(|bound| total > bound)
             || !disk.admits(head.key, total)
         {
@@ -46,16 +43,7 @@ impl Spill {
         let body = entry.disk_body().cloned()?;
         let landing = edge.flights.follow(body.object(), &lead.fill);
         let start = head.part.map_or(0, |run| run.span.first);
-        // What is missing of it can be asked for only under a strong validator: else it is not shown before it is whole.
-        let is_published = is_strong && lead.store(entry.clone());
-        if is_strong && !is_published {
-            return None;
-        }
-        Some(Self { entry, body, landing, start, is_published, is_whole: head.part.is_none() })
-    }
-
-    pub(crate) fn is_published(&self) -> bool {
-        self.is_published
+        lead.store(entry.clone()).then_some(Self { entry, body, landing, start })
     }
 
     /// How many bytes of the fill, from `position` on, go into one slice.
@@ -81,20 +69,12 @@ impl Spill {
     }
 
     /// The same, with patience as long as nobody has to wait for it.
-    pub(crate) async fn take(&mut self, position: u64, slice: &Arc<Slice>, is_in_a_hurry: impl Fn() -> bool) {
-        while !self.offer(position, slice) {
-            if is_in_a_hurry() {
-                self.is_whole = false;
+    pub(crate) async fn take(&self, position: u64, slice: &Arc<Slice>, is_in_a_hurry: impl Fn() -> bool) {
+        for _ in 0..MAX_WAITS {
+            if self.offer(position, slice) || is_in_a_hurry() {
                 return;
             }
             tokio::time::sleep(BUSY_WAIT).await;
-        }
-    }
-
-    /// The body has come to its end.
-    pub(crate) fn ended(self, lead: &Lead) {
-        if !self.is_published && self.is_whole {
-            lead.store(self.entry);
         }
     }
 

@@ -120,14 +120,7 @@ impl Server {
         }
         let invalidations = disk::invalidations(disk.as_deref(), settings.secret, is_new, &events)?;
         let memory = memory(options)?;
-        let edge = Arc::new(Edge::new(
-            settings,
-            if disk.is_some() { memory.beside_a_disk() } else { memory },
-            disk,
-            invalidations,
-            snapshot,
-            Arc::new(SystemClock),
-        ));
+        let edge = Arc::new(Edge::new(settings, memory, disk, invalidations, snapshot, Arc::new(SystemClock)));
         let log = match &options.access_log {
             Some(target) => Some(AccessLog::start(target, format(&options.access_log_format)?)?),
             None => None,

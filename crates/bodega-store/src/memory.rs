@@ -28,7 +28,8 @@ pub struct Memory {
     n_evictions: AtomicU64,
     /// Bytes let go since memory was last given back to the system.
     kept_back_bytes: AtomicU64,
-    max_object_bytes: u64,
+    /// What is larger than this is for the disk, where there is one.
+    large_bytes: u64,
     /// Told of what is let go for room.
     on_evict: OnceLock<OnEvict>,
 }
@@ -76,7 +77,7 @@ impl Memory {
             n_entries: AtomicU64::new(0),
             n_evictions: AtomicU64::new(0),
             kept_back_bytes: AtomicU64::new(0),
-            max_object_bytes: capacity_bytes / 4,
+            large_bytes: (capacity_bytes / 1000).max(1 << 20),
             on_evict: OnceLock::new(),
         }
     }
@@ -95,14 +96,6 @@ impl Memory {
     #[must_use]
     pub fn peek(&self, key: Key) -> Option<Entry> {
         self.shard(key).lock().find(hash(key), |entry| entry.key == key).cloned()
-    }
-
-    /// The same beside a disk, which is the place for what is large: there is no more in memory than a thousandth of
-    /// the tier, or 1 MiB.
-    #[must_use]
-    pub fn beside_a_disk(mut self) -> Self {
-        self.max_object_bytes = self.max_object_bytes.min((self.capacity_bytes / 1000).max(1 << 20));
-        self
     }
 
     /// Tells `on_evict` of what is let go for room from now on. Only the first call counts.
@@ -125,7 +118,13 @@ impl Memory {
     /// The largest object that is kept: a quarter of the tier.
     #[must_use]
     pub fn max_object_bytes(&self) -> u64 {
-        self.max_object_bytes
+        self.capacity_bytes / 4
+    }
+
+    /// Beside a disk what is larger than this is not for memory: a thousandth of the tier, at least 1 MiB.
+    #[must_use]
+    pub fn large_bytes(&self) -> u64 {
+        self.large_bytes
     }
 
     /// Puts `entry` in, in place of what its key held. False if it is too large to be kept.

@@ -8,6 +8,8 @@ use std::mem::MaybeUninit;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use crate::entry::{Body, SlicedBody};
+
 /// The usual size of a slice: 1 MiB.
 pub const SLICE_BYTES: usize = 1 << 20;
 
@@ -39,6 +41,29 @@ impl Slice {
     pub fn capacity(&self) -> usize {
         self.memory.len()
     }
+}
+
+/// The slices of a body, each of the usual size but the last. Those that are so already are shared, others copied: a body
+/// whose length was not known begins with smaller ones.
+pub fn cut(body: &SlicedBody) -> impl Iterator<Item = Arc<Slice>> {
+    let is_usual = body.slices.iter().rev().skip(1).all(|slice| slice.filled().len() == SLICE_BYTES);
+    let mut place = 0;
+    std::iter::from_fn(move || {
+        if is_usual {
+            place += 1;
+            return body.slices.get(place - 1).map(Arc::clone);
+        }
+        let from = place as u64 * SLICE_BYTES as u64;
+        let to = body.n_bytes.min(from + SLICE_BYTES as u64);
+        place += 1;
+        (from < to).then(|| {
+            let mut writer = SliceWriter::with_capacity(usize::try_from(to - from).unwrap_or(SLICE_BYTES));
+            Body::Slices(body).pieces(from, to).for_each(|piece| {
+                writer.append(piece);
+            });
+            writer.share()
+        })
+    })
 }
 
 /// The one writer of a slice.

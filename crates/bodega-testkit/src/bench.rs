@@ -153,7 +153,6 @@ impl Bench {
             report: Box::new(|_, _, _| {}),
         };
         let memory = Memory::new(memory_bytes, Box::new(Shelf::new(memory_bytes, 0.95)));
-        let memory = if disk.is_some() { memory.beside_a_disk() } else { memory };
         let invalidations = match &disk {
             None => Invalidations::new(settings.secret),
             Some(disk) => {

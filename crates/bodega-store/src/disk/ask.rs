@@ -14,7 +14,8 @@ use super::queue::Job;
 use super::record::{self, Record};
 use super::tier::Tier;
 use super::types::{Admission, Offered, TryLoad};
-use crate::entry::{Body, Entry, NewEntry};
+use crate::entry::{Body, Entry, NewEntry, SlicedBody};
+use crate::slice;
 
 thread_local! {
     static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
@@ -106,7 +107,8 @@ impl Tier {
         if record.turn <= self.recovery.distrusted_turn.load(Ordering::Relaxed) {
             expire(&mut record);
         }
-        let answer = record.answer?;
+        let mut answer = record.answer?;
+        answer.new.revision = self.life().mark(answer.new.revision);
         if !place.is_head {
             return (answer.object.0 == 0).then(|| answer.entry(None));
         }
@@ -129,23 +131,39 @@ impl Tier {
         offered
     }
 
-    fn offer_to_open(&self, entry: &Entry, asked_again: bool) -> Offered {
+    fn offer_to_open(self: &Arc<Self>, entry: &Entry, asked_again: bool) -> Offered {
         let size_bytes = match entry.body() {
-            Body::Disk(body) if !std::ptr::eq(Arc::as_ptr(body.tier()), self) || !self.objects.has(body.shared()) => {
+            Body::Disk(body) if !Arc::ptr_eq(body.tier(), self) || !self.objects.has(body.shared()) => {
                 return Offered::Off;
             }
             Body::Disk(body) => body.n_bytes(),
             _ => record::record_bytes(entry),
         };
-        if record::record_bytes(entry) > record::MAX_BYTES as u64 {
+        let is_body = matches!(entry.body(), Body::Slices(_)) && record::record_bytes(entry) > record::MAX_BYTES as u64;
+        if record::record_bytes(entry) > record::MAX_BYTES as u64 && !is_body {
             return Offered::TooLarge;
         }
         let is_admitted = asked_again || self.index.holds(entry.key) || self.asks_admission(entry.key, size_bytes);
         if !is_admitted {
             return Offered::NotAdmitted;
         }
+        if let Body::Slices(body) = entry.body()
+            && is_body
+        {
+            return self.offer_body(entry, body);
+        }
         let is_queued = self.queue.push(|ticket| Job::Record { entry: entry.clone(), ticket });
         if is_queued { Offered::Queued } else { Offered::Full }
+    }
+
+    /// A whole body that is too large for a record: its head, and every slice. All of it can be read from here on.
+    fn offer_body(self: &Arc<Self>, entry: &Entry, body: &SlicedBody) -> Offered {
+        let mut writers = slice::cut(body);
+        let Some(on_disk) = self.begin(&entry.parts(), body.n_bytes) else { return Offered::TooLarge };
+        let is_taken = on_disk
+            .disk_body()
+            .is_some_and(|disk| writers.by_ref().zip(0..).all(|(bytes, number)| disk.put(number, bytes)));
+        if is_taken { Offered::Queued } else { Offered::Full }
     }
 
     pub(super) fn admits(&self, key: Key, size_bytes: u64) -> bool {

@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use super::READ_BYTES;
 use super::format::BLOCK_BYTES;
-use super::objects::{NO_SLOT, Object, QUEUED, slice_bytes};
+use super::objects::{NO_SLOT, Object, slice_bytes};
 use super::queue::Job;
 use super::slots::Pin;
 use super::system;
@@ -22,6 +22,15 @@ pub struct DiskBody {
     object: Arc<Object>,
     /// The slice that was last counted as asked for: not each of its pieces counts.
     counted: AtomicU32,
+}
+
+/// A slice that waits to be written, as bytes.
+struct Waiting(Arc<Slice>);
+
+impl AsRef<[u8]> for Waiting {
+    fn as_ref(&self) -> &[u8] {
+        self.0.filled()
+    }
 }
 
 /// A range within a slice.
@@ -64,10 +73,16 @@ impl DiskBody {
         self.object.n_slices()
     }
 
-    /// Whether a slice is there.
+    /// Whether a slice is there, or waits to be written and can be read meanwhile.
     #[must_use]
     pub fn has(&self, slice: u32) -> bool {
-        self.tier.is_open() && self.object.slot(slice) < QUEUED
+        self.tier.is_open() && self.object.slot(slice) != NO_SLOT
+    }
+
+    /// Whether every slice is there.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.tier.is_open() && self.object.is_whole()
     }
 
     /// Queues a whole slice to be written. False: it was dropped.
@@ -80,13 +95,13 @@ impl DiskBody {
             tier.counters.dropped(1);
             return false;
         }
-        if !self.object.change(slice, NO_SLOT, QUEUED) {
+        if !self.object.enqueue(slice, &bytes) {
             return true;
         }
         let object = Arc::clone(&self.object);
         let is_queued = tier.queue.push(|_| Job::Slice { object, slice, bytes });
         if !is_queued {
-            self.object.change(slice, QUEUED, NO_SLOT);
+            self.object.dequeue(slice, NO_SLOT);
             tier.counters.dropped(1);
         }
         is_queued
@@ -95,6 +110,9 @@ impl DiskBody {
     /// Bytes at `at` up to `end`, at most to the end of the slice and `READ_BYTES`, without waiting.
     #[must_use]
     pub fn try_read(&self, at: u64, end: u64) -> Read {
+        if let Some(bytes) = self.queued(at, end) {
+            return Read::Bytes(bytes);
+        }
         let Some((range, pin)) = self.find(at, end) else { return Read::Missing };
         if self.counted.swap(range.slice, Ordering::Relaxed) != range.slice
             && let Some(slot) = pin.slot()
@@ -106,6 +124,9 @@ impl DiskBody {
 
     /// The same by a reading thread; never `Read::Wait`.
     pub fn read(&self, at: u64, end: u64, done: Box<dyn FnOnce(Read) + Send>) {
+        if let Some(bytes) = self.queued(at, end) {
+            return done(Read::Bytes(bytes));
+        }
         let Some((range, pin)) = self.find(at, end) else { return done(Read::Missing) };
         let (tier, object) = (Arc::clone(&self.tier), Arc::clone(&self.object));
         self.tier.counters.waits(1);
@@ -120,7 +141,9 @@ impl DiskBody {
         if !self.tier.can_detach() {
             return FileNow::Unsupported;
         }
-        let Some((range, pin)) = self.find_up_to(at, end, SLICE_BYTES) else { return FileNow::Missing };
+        let Some((range, pin)) = self.find_up_to(at, end, SLICE_BYTES) else {
+            return if self.queued(at, end).is_some() { FileNow::Unsupported } else { FileNow::Missing };
+        };
         let Some(slot) = pin.slot() else { return FileNow::Missing };
         let offset = u64::from(pin.number()) * SLICE_BYTES as u64 + range.from as u64;
         let n_bytes = (range.to - range.from) as u64;
@@ -147,6 +170,16 @@ impl DiskBody {
         self.tier.read_later(Box::new(move |may_wait| {
             done(may_wait && matches!(read_pinned(&tier, &object, &range, &pin, true), Read::Bytes(_)));
         }));
+    }
+
+    /// What of a slice that waits to be written is at `at`, without a copy.
+    fn queued(&self, at: u64, end: u64) -> Option<Bytes> {
+        let slice = u32::try_from(at / SLICE_BYTES as u64).ok()?;
+        let bytes = self.object.queued(slice).filter(|_| self.tier.is_open())?;
+        let start = at / SLICE_BYTES as u64 * SLICE_BYTES as u64;
+        let from = usize::try_from(at - start).ok()?;
+        let to = usize::try_from(end.checked_sub(start)?).unwrap_or(usize::MAX).min(bytes.filled().len());
+        (from < to).then(|| Bytes::from_owner(Waiting(bytes)).slice(from..to))
     }
 
     fn find(&self, at: u64, end: u64) -> Option<(Range, Pin)> {

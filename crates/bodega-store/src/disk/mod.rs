@@ -111,6 +111,12 @@ impl Disk {
         self.kept.tier.load().recovery.is_done.load(Ordering::SeqCst)
     }
 
+    /// Whether it is in use.
+    #[must_use]
+    pub fn is_up(&self) -> bool {
+        self.kept.tier.load().is_open()
+    }
+
     /// The highest stamp of anything on disk, once it is recovered.
     #[must_use]
     pub fn newest_stamp(&self) -> u64 {

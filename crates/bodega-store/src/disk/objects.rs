@@ -7,7 +7,7 @@ use bodega_semantics::Key;
 use hashbrown::HashMap;
 use parking_lot::Mutex;
 
-use crate::slice::SLICE_BYTES;
+use crate::slice::{SLICE_BYTES, Slice};
 
 /// The slice is not there.
 pub(super) const NO_SLOT: u32 = u32::MAX;
@@ -29,6 +29,8 @@ pub(super) struct Object {
     chunks: Box<[OnceLock<Box<Chunk>>]>,
     /// Slices that are there or wait to be written.
     n_there: AtomicU32,
+    /// Those that wait: they are read from here meanwhile.
+    queued: Mutex<HashMap<u32, Arc<Slice>>>,
 }
 
 const CHUNK: usize = 256;
@@ -44,6 +46,7 @@ impl Object {
             n_bytes,
             chunks: (0..n_chunks).map(|_| OnceLock::new()).collect(),
             n_there: AtomicU32::new(0),
+            queued: Mutex::default(),
         }
     }
 
@@ -71,6 +74,39 @@ impl Object {
             self.n_there.fetch_sub(1, Ordering::SeqCst);
         }
         changed
+    }
+
+    /// Takes a slice that is to be written. False: it is there, or is taken already.
+    pub(super) fn enqueue(&self, slice: u32, bytes: &Arc<Slice>) -> bool {
+        let mut queued = self.queued.lock();
+        let is_new = self.change(slice, NO_SLOT, QUEUED);
+        if is_new {
+            queued.insert(slice, Arc::clone(bytes));
+        }
+        is_new
+    }
+
+    /// A slice that waited has been written to a slot, or (`NO_SLOT`) was dropped.
+    pub(super) fn dequeue(&self, slice: u32, to: u32) {
+        self.change(slice, QUEUED, to);
+        let mut queued = self.queued.lock();
+        queued.remove(&slice);
+        if queued.is_empty() {
+            queued.shrink_to_fit();
+        }
+    }
+
+    /// A slice that waits to be written.
+    pub(super) fn queued(&self, slice: u32) -> Option<Arc<Slice>> {
+        if self.slot(slice) != QUEUED {
+            return None;
+        }
+        self.queued.lock().get(&slice).cloned()
+    }
+
+    /// Whether every slice is there or waits to be written.
+    pub(super) fn is_whole(&self) -> bool {
+        self.n_there.load(Ordering::SeqCst) == self.n_slices()
     }
 
     /// Whether no slice is there, nor waits to be written.

@@ -53,8 +53,20 @@ pub struct Answer<'a> {
     pub object: (u64, u64),
 }
 
+/// One life of the store, from a start to its end. Revisions of the configuration are counted from 1 in each: those of
+/// another life must not be taken for ours, so that entries are judged anew under the configuration that is in force.
+#[derive(Clone, Copy)]
+pub(super) struct Life(pub(super) u32);
+
+impl Life {
+    /// The revision as it is written, and (by the same) as it was.
+    pub(super) fn mark(self, revision: u64) -> u64 {
+        revision ^ u64::from(self.0) << 32
+    }
+}
+
 /// Appends the record of `entry`, for the segment's `turn`. `false`, and nothing appended: it cannot be one.
-pub(super) fn encode(into: &mut Vec<u8>, entry: &Entry, turn: u64, written: u64) -> bool {
+pub(super) fn encode(into: &mut Vec<u8>, entry: &Entry, life: Life, turn: u64, written: u64) -> bool {
     let start = into.len();
     let (what, object, body_bytes) = match entry.body() {
         Body::Disk(body) => (What::Head, (body.object(), body.n_bytes()), 0),
@@ -75,7 +87,7 @@ pub(super) fn encode(into: &mut Vec<u8>, entry: &Entry, turn: u64, written: u64)
     for window in [terms.stale_while_revalidate, terms.stale_if_error] {
         into.u32(u32::try_from(window.length().as_secs()).unwrap_or(u32::MAX));
     }
-    into.u64(entry.revision);
+    into.u64(life.mark(entry.revision));
     let flags = [entry.for_user, terms.must_revalidate, terms.always_validate, terms.shared_explicit];
     into.u8(flags.iter().enumerate().fold(0, |all, (bit, flag)| all | u8::from(*flag) << bit));
     into.u8(status_line_bytes);

@@ -96,7 +96,7 @@ impl Log {
         }
         let Some(open) = &mut self.open else { return false };
         let (start, written) = (open.end(), tier.clock.now().0);
-        if !record::encode(&mut open.batch, entry, open.turn, written) {
+        if !record::encode(&mut open.batch, entry, tier.life(), open.turn, written) {
             return false;
         }
         let what = if object == 0 { What::Whole } else { What::Head };

@@ -22,6 +22,7 @@ use super::health::Health;
 use super::index::Index;
 use super::objects::{NO_SLOT, Object, Objects};
 use super::queue::{Job, ReadQueue, WriteQueue};
+use super::record::Life;
 use super::slots::Slots;
 use super::types::{DiskError, DiskEvent, DiskOptions, Events};
 use super::{recover, system, writer};
@@ -225,6 +226,10 @@ impl Tier {
     /// Whether all its threads have ended.
     pub(super) fn is_idle(&self) -> bool {
         *self.threads.n_alive.lock() == 0
+    }
+
+    pub(super) fn life(&self) -> Life {
+        Life(self.superblock.n_starts)
     }
 
     /// Whether it may be asked.

@@ -202,7 +202,8 @@ pub enum FileNow {
     Missing,
     /// It has to be checked or brought into memory: `DiskBody::prepare` does.
     Wait,
-    /// This file system cannot take pages out of a file while they are still being sent: read the bytes instead.
+    /// It waits to be written, or this file system cannot take pages out of a file while they are still being sent:
+    /// read the bytes instead.
     Unsupported,
 }
 

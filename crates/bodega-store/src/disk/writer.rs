@@ -7,7 +7,7 @@ use bodega_semantics::Key;
 
 use super::counters::add;
 use super::format::{SLOT_HEADER_BYTES, SlotHeader};
-use super::objects::{NO_SLOT, Object, QUEUED};
+use super::objects::{NO_SLOT, Object};
 use super::queue::Job;
 use super::segments::Log;
 use super::slots::{self, Taken};
@@ -64,7 +64,7 @@ impl Writer {
             }
             Job::Slice { object, slice, bytes } => {
                 if !is_up || !self.write_slice(tier, object, *slice, bytes) {
-                    object.change(*slice, QUEUED, NO_SLOT);
+                    object.dequeue(*slice, NO_SLOT);
                     tier.counters.dropped(1);
                 }
             }
@@ -139,7 +139,7 @@ impl Writer {
         add(&tier.counters.slice_bytes_admitted, bytes.len() as u64);
         add(&tier.counters.slice_bytes_written, (bytes.len() + 2 * SLOT_HEADER_BYTES) as u64);
         tier.slots.fill(slot, object, slice, &sums, true);
-        object.change(slice, QUEUED, slot);
+        object.dequeue(slice, slot);
         true
     }
 

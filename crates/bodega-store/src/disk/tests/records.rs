@@ -26,14 +26,23 @@ fn an_answer_comes_back_as_it_was() {
 }
 
 #[test]
-fn what_is_too_large_for_a_record_is_refused_and_takes_the_old_out() {
+fn what_is_too_large_for_a_record_is_a_body_in_place_of_the_old_record() {
     let directory = tempfile::tempdir().unwrap();
     let disk = open(directory.path(), 32 * MIB);
     disk.offer(&small(1, 10), false);
     flush(&disk);
-    let large = Entry::whole(&new(key(1), 1), &content(1, MAX_RECORD_BYTES));
-    assert_eq!(disk.offer(&large, false), Offered::TooLarge);
-    assert!(!disk.holds(key(1)));
+    let n_bytes = 2 * MIB + 5;
+    let large = Entry::whole(&new(key(1), 1), &content(1, n_bytes));
+    assert_eq!(disk.offer(&large, false), Offered::Queued);
+    for _ in 0..2 {
+        // At once, and once it is written.
+        let entry = load(&disk, key(1)).unwrap();
+        assert_eq!(entry.stamp, large.stamp);
+        let body = disk_body(&entry);
+        assert!(body.is_whole());
+        assert!(read(&body, 0, n_bytes) == content(1, n_bytes));
+        flush(&disk);
+    }
 }
 
 #[test]

@@ -3,6 +3,19 @@
 use super::*;
 
 #[test]
+fn a_revision_of_another_life_is_not_taken_for_ours() {
+    let directory = tempfile::tempdir().unwrap();
+    let disk = open(directory.path(), 32 * MIB);
+    let entry = small(1, 10);
+    disk.offer(&entry, true);
+    flush(&disk);
+    assert_eq!(load(&disk, key(1)).unwrap().revision, entry.revision);
+    drop(disk);
+    let disk = open(directory.path(), 32 * MIB);
+    assert_ne!(load(&disk, key(1)).unwrap().revision, entry.revision);
+}
+
+#[test]
 fn everything_that_was_written_is_found_again() {
     let directory = tempfile::tempdir().unwrap();
     let disk = open(directory.path(), 64 * MIB);
