@@ -7,6 +7,8 @@ taken from .venv. Outputs of cargo go to target/bench, so that they do not displ
 from __future__ import annotations
 
 import contextlib
+import os
+import subprocess
 import sys
 import sysconfig
 import tomllib
@@ -18,6 +20,7 @@ from tools.setup.progress import ROOT, SetupFailed, run, step
 from tools.setup.python import VENV
 
 from benchmarks.failure import MeasurementFailed
+from benchmarks.progress import say
 
 _TARGET = ROOT / "target" / "bench"
 _CACHE = ROOT / ".cache"
@@ -79,6 +82,22 @@ def prepare_bodega() -> None:
     pip = [python, "-m", "pip", "--python", str(_ENVIRONMENT / "bin" / "python")]
     _run("bodega in .cache/bench-venv", "bench-install", [[*pip, "install", "--no-index", "--no-deps", wheel]])
     stamps.mark_done(stamp, wanted)
+
+
+def bench(crate: str, name: str) -> str:
+    """Build a benchmark of a crate, run it, and return what it printed.
+
+    Raises:
+        MeasurementFailed: If that is not possible; with what it said.
+    """
+    say(f"{crate}: building and running {name} (the first time takes a few minutes)")
+    command = ["cargo", "bench", "--target-dir", str(_TARGET), "--package", crate, "--bench", name]
+    done = subprocess.run(
+        command, cwd=ROOT, env={**os.environ, **_environment()}, capture_output=True, text=True, check=False
+    )
+    if done.returncode != 0:
+        raise MeasurementFailed(f"{' '.join(command)}: {done.stderr.strip()[-2000:]}")
+    return done.stdout
 
 
 def _share_packages() -> None:
