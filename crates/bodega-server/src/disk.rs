@@ -32,7 +32,7 @@ pub(crate) fn open(tier: &DiskTier, events: &Events) -> Result<Arc<Disk>, StartE
             .unwrap_or_else(|_| Box::new(bodega_eviction::shelf::Shelf::new(capacity_bytes, WEIGHT)))
     };
     let options = DiskOptions {
-        reserve_bytes: tier.reserve_bytes.unwrap_or(0),
+        reserve_bytes: tier.reserve_bytes,
         admission: match tier.admission {
             Admit::Second => Admission::SecondRequest,
             Admit::Always => Admission::Always,

@@ -17,14 +17,18 @@ const LEAST_SHARE: u32 = 8;
 /// That is not given back, whatever happens.
 const LEAST_EXTENTS: u32 = 1;
 
+/// What stays free where nothing is said: this part of the file system, and no more than this.
+const USUAL_RESERVE_SHARE: u64 = 20;
+const MAX_USUAL_RESERVE_BYTES: u64 = 10_000_000_000;
+
 impl Tier {
     /// Whether another unit may be taken: within the bound, and without what has to stay free of the file system.
     pub(super) fn may_grow(&self, n_segments: u32) -> bool {
         if n_segments + self.slots.n_extents() >= self.n_units {
             return false;
         }
-        match system::free_bytes(&self.files.slots) {
-            Ok(free) => free >= self.options.reserve_bytes.saturating_add(self.unit_bytes()),
+        match system::space(&self.files.slots) {
+            Ok((free, all)) => free >= self.reserve_bytes(all).saturating_add(self.unit_bytes()),
             Err(error) => {
                 self.could_not_grow(&error);
                 false
@@ -34,9 +38,14 @@ impl Tier {
 
     /// If others have filled the file system so far that less is free than has to stay free, a unit is given back.
     pub(super) fn keep_reserve(&self) {
-        if system::free_bytes(&self.files.slots).is_ok_and(|free| free < self.options.reserve_bytes) {
+        if system::space(&self.files.slots).is_ok_and(|(free, all)| free < self.reserve_bytes(all)) {
             self.queue.push_small(|_| Job::Shrink);
         }
+    }
+
+    /// What stays free of a file system of `all` bytes.
+    fn reserve_bytes(&self, all: u64) -> u64 {
+        self.options.reserve_bytes.unwrap_or_else(|| (all / USUAL_RESERVE_SHARE).min(MAX_USUAL_RESERVE_BYTES))
     }
 
     /// The least share of either.

@@ -129,8 +129,8 @@ pub(super) fn is_in_memory(file: &File, at: u64, n_bytes: u64) -> bool {
     })
 }
 
-/// Bytes of the file system that are free for this user.
-pub(super) fn free_bytes(file: &File) -> io::Result<u64> {
+/// Bytes of the file system: those that are free for this user, and all.
+pub(super) fn space(file: &File) -> io::Result<(u64, u64)> {
     let mut answer = MaybeUninit::<libc::statvfs>::zeroed();
     // SAFETY: the call writes one `statvfs`, which `answer` has room for and which may be all zeros.
     let answer = unsafe {
@@ -139,7 +139,7 @@ pub(super) fn free_bytes(file: &File) -> io::Result<u64> {
         }
         answer.assume_init()
     };
-    Ok(answer.f_bavail * answer.f_frsize)
+    Ok((answer.f_bavail * answer.f_frsize, answer.f_blocks * answer.f_frsize))
 }
 
 /// Takes the file's lock for this open file. False: somebody else has it.

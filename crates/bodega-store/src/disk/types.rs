@@ -22,7 +22,8 @@ pub struct DiskOptions {
     /// The bound of everything in the directory.
     pub size_bytes: u64,
     /// What of the file system stays free: the tier does not grow into it.
-    pub reserve_bytes: u64,
+    /// `None`: a twentieth of it, at most 10 GB.
+    pub reserve_bytes: Option<u64>,
     /// What may come in.
     pub admission: Admission,
     /// Who goes, of the slices of bodies.
@@ -42,7 +43,7 @@ impl DiskOptions {
         Self {
             path: path.into(),
             size_bytes,
-            reserve_bytes: 0,
+            reserve_bytes: Some(0),
             admission: Admission::SecondRequest,
             policy,
             rebuild: false,

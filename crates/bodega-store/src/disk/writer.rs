@@ -84,7 +84,8 @@ impl Writer {
             Job::Shrink => {
                 // From whoever has more, if that can give one.
                 let has_more_slots = tier.slots.n_extents() > self.log.n_allocated();
-                if !(has_more_slots && tier.give_up_extent()) && !self.log.give_up_one(tier) {
+                let is_given = has_more_slots && tier.give_up_extent();
+                if !is_given && !self.log.give_up_one(tier) {
                     tier.give_up_extent();
                 }
             }

@@ -244,7 +244,7 @@ fn a_disk_that_takes_nothing_is_off_until_it_does() {
 #[test]
 fn the_reserve_of_the_file_system_is_not_touched() {
     let directory = tempfile::tempdir().unwrap();
-    let options = DiskOptions { reserve_bytes: u64::MAX, ..options(directory.path(), 32 * MIB) };
+    let options = DiskOptions { reserve_bytes: Some(u64::MAX), ..options(directory.path(), 32 * MIB) };
     let disk = Disk::open(options, NOW, Box::new(|_| ())).unwrap();
     disk.offer(&small(1, 1000), true);
     put_large(&disk, 2, MIB);
@@ -301,22 +301,22 @@ fn a_full_disk_keeps_what_it_has_and_goes_on() {
 fn space_is_given_back_when_others_need_the_reserve() {
     with_own_file_system(|path| {
         let timing = Timing { step: Duration::from_millis(1), ..Timing::default() };
-        let options = DiskOptions { reserve_bytes: 8 * MIB, ..options(&path.join("tier"), 30 * MIB) };
+        let options = DiskOptions { reserve_bytes: Some(8 * MIB), ..options(&path.join("tier"), 30 * MIB) };
         let disk = Disk::open_with(options, NOW, Box::new(|_| ()), timing).unwrap();
         fill_with_small(&disk, 600);
         put_large(&disk, 5000, 6 * MIB);
         flush(&disk);
         let before = disk.usage().used_bytes;
         let other = std::fs::File::create(path.join("other")).unwrap();
-        let free = system::free_bytes(&other).unwrap();
+        let free = system::space(&other).unwrap().0;
         assert!(free >= 8 * MIB, "{free}");
         system::allocate(&other, 0, free - 2 * MIB).unwrap();
-        wait_until(|| system::free_bytes(&other).unwrap() >= 8 * MIB);
+        wait_until(|| system::space(&other).unwrap().0 >= 8 * MIB);
         assert!(disk.usage().used_bytes < before);
         // What is left can be read, and more comes in.
         fill_with_small(&disk, 700);
         assert_eq!(body_of(&load(&disk, key(699)).unwrap()), content(699, 20_000));
-        assert!(system::free_bytes(&other).unwrap() >= 7 * MIB);
+        assert!(system::space(&other).unwrap().0 >= 7 * MIB);
         assert_eq!(disk.usage().n_checksum_failures, 0);
     });
 }
