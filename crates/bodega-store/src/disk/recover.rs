@@ -16,7 +16,7 @@ use super::index::{Place, Put};
 use super::objects::{NO_SLOT, Object};
 use super::segments::{self, Log, Open};
 use super::tier::Tier;
-use super::{heat, system};
+use super::{heat, record, system};
 use crate::slice::SLICE_BYTES;
 
 /// A clock may be set back by this much without anybody calling it wrong.
@@ -123,10 +123,7 @@ fn read_segment_headers(tier: &Arc<Tier>) -> (Log, Vec<(u64, u32)>) {
     let mut order = Vec::new();
     let mut absent = Vec::new();
     for segment in 0..u32::try_from(length.div_ceil(unit)).unwrap_or(u32::MAX) {
-        let mut header = [0; SEGMENT_HEADER_BYTES];
-        let read = file.read_exact_at(&mut header, u64::from(segment) * unit);
-        let turn =
-            read.ok().and_then(|()| format::decode_segment_header(&header, tier.superblock.instance)).unwrap_or(0);
+        let turn = turn_of(tier, segment).unwrap_or(0);
         turns.push(turn);
         if turn == 0 {
             absent.push(segment);
@@ -153,6 +150,23 @@ fn read_segment_headers(tier: &Arc<Tier>) -> (Log, Vec<(u64, u32)>) {
     }
     let log = Log { turns, sealed: Default::default(), free: Vec::new(), absent, open: None };
     (log, order)
+}
+
+/// The turn of a segment, by its header or, should that be damaged, by its first record, which is of the same turn.
+fn turn_of(tier: &Tier, segment: u32) -> Option<u64> {
+    let (file, at) = (&tier.files.segments, u64::from(segment) * tier.unit_bytes());
+    let mut header = [0; SEGMENT_HEADER_BYTES];
+    file.read_exact_at(&mut header, at).ok()?;
+    if let Some(turn) = format::decode_segment_header(&header, tier.superblock.instance) {
+        return Some(turn);
+    }
+    let mut record = [0; record::PREFIX_BYTES];
+    file.read_exact_at(&mut record, at + SEGMENT_HEADER_BYTES as u64).ok()?;
+    let mut bytes = vec![0; record::peek(&record)?];
+    file.read_exact_at(&mut bytes, at + SEGMENT_HEADER_BYTES as u64).ok()?;
+    let turn = record::decode(&bytes)?.turn;
+    tier.found_bad("the header of a segment");
+    Some(turn)
 }
 
 /// Puts what a segment holds into the index, unless something later is known.
