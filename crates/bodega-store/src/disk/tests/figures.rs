@@ -185,3 +185,27 @@ fn figures_of_hits() {
         );
     }
 }
+
+#[test]
+#[ignore = "a measurement"]
+fn figures_of_writing_bodies() {
+    for is_sent in [false, true] {
+        let directory = tempfile::tempdir().unwrap();
+        let disk = open(directory.path(), 256 * MIB);
+        let mut seconds = 0.0;
+        for number in 0..60 {
+            let began = Instant::now();
+            put_large(&disk, number, 16 * MIB);
+            flush(&disk);
+            if number >= 20 {
+                seconds += began.elapsed().as_secs_f64();
+            }
+            let body = disk_body(&load(&disk, key(number)).unwrap());
+            for slice in (0..16).filter(|_| is_sent) {
+                // Some of them have gone again.
+                drop(body.try_file(slice * MIB, 16 * MIB));
+            }
+        }
+        println!("written again, sent before: {is_sent}: {:.0} MiB/s", 640.0 / seconds);
+    }
+}
