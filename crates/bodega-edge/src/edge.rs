@@ -65,7 +65,7 @@ pub struct Edge {
     pub memory: Arc<Memory>,
     pub(crate) disk: Option<Arc<Disk>>,
     /// What has been invalidated.
-    pub invalidations: Invalidations,
+    pub invalidations: Arc<Invalidations>,
     /// The configuration in force. Requests under way keep the one they began with.
     pub snapshot: ArcSwap<Snapshot>,
     pub(crate) collapse: Collapse,
@@ -93,7 +93,7 @@ impl Edge {
             settings,
             memory: Arc::new(memory),
             disk,
-            invalidations,
+            invalidations: Arc::new(invalidations),
             snapshot: ArcSwap::from_pointee(snapshot),
             collapse: Collapse::new(),
             flights: Arc::default(),

@@ -135,9 +135,12 @@ impl Edge {
 
     fn fetch_from_disk(&self, key: Key) -> Option<Entry> {
         let disk = self.disk().filter(|disk| disk.holds(key))?;
+        let examined = self.invalidations.examined();
         let (sender, receiver) = mpsc::sync_channel(1);
         // Who no longer waits needs no answer.
         disk.load(key, Box::new(move |entry| drop(sender.send(entry))));
-        receiver.recv_timeout(DISK_WAIT).ok().flatten()
+        let entry = receiver.recv_timeout(DISK_WAIT).ok().flatten()?;
+        entry.set_checked(examined);
+        Some(entry)
     }
 }

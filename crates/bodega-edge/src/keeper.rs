@@ -4,9 +4,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bodega_store::Entry;
 use bodega_store::disk::Disk;
 use bodega_store::entry::Kind;
+use bodega_store::invalidate::event::Verdict;
+use bodega_store::{Entry, Invalidations};
 
 use crate::edge::Edge;
 
@@ -17,15 +18,15 @@ impl Edge {
     /// Sees to it that what memory lets go for room is on disk, if it is worth it.
     pub(crate) fn keep_what_is_let_go(&self) {
         if let Some(disk) = &self.disk {
-            let disk = Arc::clone(disk);
-            self.memory.set_on_evict(Box::new(move |entry| bring(&disk, entry)));
+            let (disk, invalidations) = (Arc::clone(disk), Arc::clone(&self.invalidations));
+            self.memory.set_on_evict(Box::new(move |entry| bring(&disk, &invalidations, entry)));
         }
     }
 
     /// Looks at some entries from a place on, and brings to disk those that are worth it. Returns where to go on.
     pub fn keep_some(&self, from: usize) -> usize {
         let Some(disk) = self.disk() else { return 0 };
-        self.memory.sweep(from, STEP, &mut |entry| bring(disk, entry)).unwrap_or(0)
+        self.memory.sweep(from, STEP, &mut |entry| bring(disk, &self.invalidations, entry)).unwrap_or(0)
     }
 
     /// Brings everything to disk that is worth it, and waits for that. False if it took longer than `wait`.
@@ -33,15 +34,16 @@ impl Edge {
         let Some(disk) = self.disk() else { return true };
         let mut from = Some(0);
         while let Some(place) = from {
-            from = self.memory.sweep(place, STEP, &mut |entry| bring(disk, entry));
+            from = self.memory.sweep(place, STEP, &mut |entry| bring(disk, &self.invalidations, entry));
         }
         disk.flush(wait)
     }
 }
 
-fn bring(disk: &Disk, entry: &Entry) {
+fn bring(disk: &Disk, invalidations: &Invalidations, entry: &Entry) {
+    let _storing = invalidations.storing();
     let is_worth_it = entry.was_asked_for() && entry.kind != Kind::Uncacheable && !entry.is_on_disk();
-    if is_worth_it && !disk.holds(entry.key) {
+    if is_worth_it && !disk.holds(entry.key) && invalidations.allows(entry) != Verdict::Gone {
         // A disk that is busy has the next step, or does without.
         disk.offer(entry, true);
     }

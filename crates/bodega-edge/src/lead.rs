@@ -11,7 +11,6 @@ use bodega_semantics::tags::{self, NotTaggable};
 use bodega_semantics::{Field, Fields, Head, Key, Outcome, Reason, Timestamp, date, deception, reuse};
 use bodega_snapshot::{Behavior, Snapshot};
 use bodega_store::entry::{INLINE_BYTES, Kind, NewEntry};
-use bodega_store::invalidate::event::Verdict;
 use bodega_store::{Entry, Note, Reservation, SlicedBody};
 
 use crate::edge::Worker;
@@ -258,18 +257,19 @@ impl Lead {
 
     /// Stores unless something that began later is there already, or it was invalidated meanwhile.
     pub(crate) fn store(&self, entry: Entry) -> bool {
+        let _storing = self.worker.edge.invalidations.storing();
         self.may_store(&entry) && self.worker.edge.keep(entry)
     }
 
     /// The same, for one whose body is stored already.
     pub(crate) fn store_refreshed(&self, entry: Entry) -> bool {
+        let _storing = self.worker.edge.invalidations.storing();
         self.may_store(&entry) && self.worker.edge.keep_refreshed(entry)
     }
 
     fn may_store(&self, entry: &Entry) -> bool {
         let edge = &self.worker.edge;
-        // Made of an answer that was asked for a while ago: what has been examined meanwhile says nothing about it.
-        if edge.invalidations.allows_new(entry) == Verdict::Gone {
+        if !edge.may_use(entry) {
             return false;
         }
         if edge.memory.peek(entry.key).is_some_and(|other| other.stamp > entry.stamp) {

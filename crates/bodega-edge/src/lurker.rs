@@ -75,7 +75,12 @@ impl Edge {
                 let next = self.memory.sweep(place, STEP, &mut |entry| self.examine(entry, has_rules));
                 lurker.stage = match next {
                     Some(place) => Stage::Memory(place),
-                    None if self.disk().is_some() && self.invalidations.has_rules_up_to(lurker.began) => Stage::Disk(0),
+                    None if self.disk().is_some() && has_rules => {
+                        // What was checked before it all could be reached is on its way to disk no more.
+                        self.invalidations.wait_for_storing();
+                        lurker.is_incomplete |= !self.disk().is_some_and(|disk| disk.flush(LOAD_WAIT));
+                        Stage::Disk(0)
+                    }
                     None => self.end(lurker),
                 };
                 Step::Memory
@@ -121,6 +126,7 @@ impl Edge {
 
     /// Returns how much was read.
     fn examine_on_disk(&self, disk: &Disk, key: Key, lurker: &mut Lurker) -> u64 {
+        let examined = self.invalidations.examined();
         let (sender, receiver) = mpsc::sync_channel(1);
         disk.load(
             key,
@@ -131,6 +137,7 @@ impl Edge {
         );
         match receiver.recv_timeout(LOAD_WAIT).ok().flatten() {
             Some(entry) => {
+                entry.set_checked(examined);
                 match self.invalidations.allows(&entry) {
                     Verdict::Usable => {}
                     Verdict::Gone => disk.remove(key),

@@ -39,6 +39,7 @@ impl Spill {
         {
             return None;
         }
+        let _storing = edge.invalidations.storing();
         let entry = lead.new_entry(head, None, total, |new| disk.begin(new, total))?;
         let body = entry.disk_body().cloned()?;
         let landing = edge.flights.follow(body.object(), &lead.fill);

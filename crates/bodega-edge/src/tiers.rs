@@ -29,8 +29,10 @@ impl Edge {
 
     fn find_on_disk(&self, key: Key) -> Looked {
         let Some(disk) = self.disk().filter(|disk| disk.holds(key)) else { return Looked::Nowhere };
+        let examined = self.invalidations.examined();
         match disk.try_load(key) {
             TryLoad::Here(entry) => {
+                entry.set_checked(examined);
                 self.promote(&entry);
                 Looked::Here(entry)
             }
@@ -80,9 +82,8 @@ impl Edge {
     /// Takes `entry` out of both tiers.
     pub(crate) fn remove(&self, entry: &Entry) {
         self.memory.remove(entry);
-        if let Some(disk) = self.disk()
-            && disk.holds(entry.key)
-        {
+        // Also where it is not found yet: it may be waiting to be written.
+        if let Some(disk) = self.disk() {
             disk.remove(entry.key);
         }
     }

@@ -39,8 +39,11 @@ pub(crate) async fn run(journey: &mut Journey) -> Step {
 
 /// What is on disk under `key`, if it can be read.
 pub(crate) async fn from_disk(edge: &Edge, key: Key) -> Option<Entry> {
+    let examined = edge.invalidations.examined();
     let (sender, receiver) = oneshot::channel();
     // Who no longer waits needs no answer.
     edge.disk()?.load(key, Box::new(move |entry| drop(sender.send(entry))));
-    receiver.await.ok().flatten()
+    let entry = receiver.await.ok().flatten()?;
+    entry.set_checked(examined);
+    Some(entry)
 }

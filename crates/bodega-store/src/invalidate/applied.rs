@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use bodega_semantics::key::{self, KeySecret};
 use bodega_semantics::{Timestamp, groups};
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 
 use super::event::{Event, Force, Target, Verdict};
 use super::generations::MAX_NUMBER;
@@ -39,8 +39,9 @@ pub struct Applied {
     tag_rules: Rules,
     /// Who was not checked since these rules counts as reached by them: they are no longer in the lists.
     retired: Newest,
-    /// Everything stored has been examined up to this number.
+    /// Everything on disk has been examined up to this number.
     examined: AtomicU64,
+    storing: RwLock<()>,
     times: Mutex<Times>,
     /// Held by whoever applies: the last number that was given. What waits for the disk has one that is not applied.
     given: Mutex<u64>,
@@ -78,6 +79,7 @@ impl Applied {
             tag_rules: Rules::default(),
             retired: Newest::default(),
             examined: AtomicU64::new(0),
+            storing: RwLock::new(()),
             times: Mutex::default(),
             given: Mutex::new(1),
         }
@@ -97,13 +99,26 @@ impl Applied {
         if entry.checked() >= self.sequence() {
             return Verdict::Usable;
         }
-        self.examine(entry, self.examined.load(Ordering::Acquire))
+        self.examine(entry)
     }
 
-    /// What may be done with `entry`, which is not stored yet.
+    /// Everything on disk has been examined up to this number. To be asked before something is read from there, which
+    /// is then known to be untouched so far (`Entry::set_checked`): what is read while rules end may be neither.
     #[must_use]
-    pub fn allows_new(&self, entry: &Entry) -> Verdict {
-        self.examine(entry, 0)
+    pub fn examined(&self) -> u64 {
+        self.examined.load(Ordering::Acquire)
+    }
+
+    /// Held while something is put on disk, from before its last check: a walk over the disk begins with none held.
+    #[must_use]
+    pub fn storing(&self) -> impl Drop + '_ {
+        // By those who hold it already as well: memory that makes room brings others to disk.
+        self.storing.read_recursive()
+    }
+
+    /// Waits until what was checked before is on disk, where a walk finds it.
+    pub fn wait_for_storing(&self) {
+        drop(self.storing.write());
     }
 
     /// Whether a fill that began at `stamp`, for what `note` says, may be joined by who comes now. Its tags and groups
@@ -194,17 +209,12 @@ impl Applied {
     }
 
     #[cold]
-    fn examine(&self, entry: &Entry, examined: u64) -> Verdict {
+    fn examine(&self, entry: &Entry) -> Verdict {
         // Before all else: what is applied meanwhile is seen the next time.
         let (checked, known) = (self.sequence(), entry.checked());
         let mut reached = self.by_place(known, entry.note());
         reached.join(self.by_tags(known, entry));
-        let retired = self.retired.get();
-        for (force, number) in [(Force::Hard, retired.hard), (Force::Soft, retired.soft)] {
-            if number > examined {
-                reached.add(force, number);
-            }
-        }
+        reached.join(self.retired.get());
         if reached.hard > known {
             return Verdict::Gone;
         }
@@ -265,7 +275,7 @@ impl Applied {
     }
 
     /// Everything stored has been examined up to `examined`: ends the pattern rules up to `number`, which is not more.
-    /// What has not after all, as it is being fetched, counts as reached.
+    /// What has not after all, as it is being fetched or read, counts as reached.
     pub fn retire_rules(&self, examined: u64, number: u64) {
         let _one_at_a_time = self.given.lock();
         self.examined.fetch_max(examined, Ordering::AcqRel);
