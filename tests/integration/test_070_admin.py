@@ -15,6 +15,7 @@ from tests.integration.exposition import Family, parse_exposition
 from tests.integration.test_050_origins import make_certificates
 from tests.integration.wire import Reply, Wire, get, request
 
+from bodega import DiskTier
 from bodega.errors import ConfigInvalid
 from bodega.testing import Answer, Origin, wait_until
 
@@ -44,8 +45,9 @@ def declared_metrics() -> dict[str, tuple[str, set[str]]]:
     return {name: (kind.lower(), set(re.findall(r'"(\w+)"', labels))) for name, kind, labels in found}
 
 
-def test_metrics_are_those_of_the_one_list_and_parse_strictly(serve: Serve, origin: Origin) -> None:
-    edge = serve(origin, admin="127.0.0.1:0", region="eu-west-1")
+def test_metrics_are_those_of_the_one_list_and_parse_strictly(serve: Serve, origin: Origin, tmp_path: Path) -> None:
+    disk = DiskTier(path=str(tmp_path / "disk"), size="32MiB", reserve="1MB")
+    edge = serve(origin, admin="127.0.0.1:0", region="eu-west-1", disk=disk)
     for path in ("/a", "/a", "/b", "/../c"):
         get(edge.url, path)
     wait_until(lambda: edge.stats().n_requests == 4)

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bodega_store::disk::Disk;
+use bodega_store::disk::{Disk, Offered};
 use bodega_store::entry::Kind;
 use bodega_store::invalidate::event::Verdict;
 use bodega_store::{Entry, Invalidations};
@@ -42,9 +42,13 @@ impl Edge {
 
 fn bring(disk: &Disk, invalidations: &Invalidations, entry: &Entry) {
     let _storing = invalidations.storing();
+    let is_behind = entry.is_ahead_of_disk();
     let is_worth_it = entry.was_asked_for() && entry.kind != Kind::Uncacheable && !entry.is_on_disk();
-    if is_worth_it && !disk.holds(entry.key) && invalidations.allows(entry) != Verdict::Gone {
-        // A disk that is busy has the next step, or does without.
-        disk.offer(entry, true);
+    if (is_behind || (is_worth_it && !disk.holds(entry.key)))
+        && invalidations.allows(entry) != Verdict::Gone
+        && disk.offer(entry, true) == Offered::Queued
+    {
+        // A disk that is busy has the next round, or does without.
+        entry.set_ahead_of_disk(false);
     }
 }

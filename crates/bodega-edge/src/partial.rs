@@ -172,6 +172,7 @@ pub(crate) fn plan(journey: &Journey) -> Option<Plan> {
     if held.is_none()
         && worker.edge.disk().is_some()
         && let Some(Requested::From { first, last }) = &mut wanted
+        && *first >= SLICE_BYTES as u64
     {
         // By whole slices: only those can be kept on disk.
         let n_bytes = SLICE_BYTES as u64;

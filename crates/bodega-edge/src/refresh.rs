@@ -66,6 +66,7 @@ pub(crate) fn under_revision(
             });
             fresh.set_checked(entry.checked());
             let memory = &worker.edge.memory;
+            fresh.set_ahead_of_disk(entry.is_ahead_of_disk());
             if !memory.replace(entry, fresh.clone()) && memory.peek(entry.key).is_none() {
                 // It has come from disk.
                 memory.insert(fresh.clone());

@@ -56,6 +56,7 @@ impl Edge {
 
     /// Keeps a new entry, in place of what its key held. False if it is too large for memory.
     pub(crate) fn keep(&self, entry: Entry) -> bool {
+        let mut is_on_disk = false;
         if let Some(disk) = self.disk() {
             // Where the disk does not take it, it must not hold what came before it either.
             let has_older = disk.holds(entry.key);
@@ -64,17 +65,19 @@ impl Edge {
             if has_older && !is_taken {
                 disk.remove(entry.key);
             }
+            is_on_disk = is_taken;
         }
-        self.memory.insert(entry)
+        self.memory.insert(entry) || is_on_disk
     }
 
-    /// Keeps an entry whose body is stored already: after a 304. Its head goes to disk where that costs little; else
-    /// the older head stays there, and is validated again should it be needed.
+    /// Keeps an entry whose body is stored already: after a 304. A head alone goes to disk at once, a whole answer with
+    /// the next round of what memory has and the disk has not (`keeper`).
     pub(crate) fn keep_refreshed(&self, entry: Entry) -> bool {
         if let Some(disk) = self.disk()
-            && entry.is_on_disk()
+            && disk.holds(entry.key)
         {
-            disk.offer(&entry, true);
+            let is_taken = entry.is_on_disk() && disk.offer(&entry, true) == Offered::Queued;
+            entry.set_ahead_of_disk(!is_taken);
         }
         self.memory.insert(entry)
     }

@@ -6,7 +6,7 @@
 use std::cell::RefCell;
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 
 use bodega_semantics::fields::Block;
 use bodega_semantics::storable::Terms;
@@ -49,8 +49,8 @@ pub struct EntryHead {
     checked: AtomicU64,
     slot: AtomicU32,
     hits: AtomicU8,
-    /// Whether it was ever asked for since it came.
-    asked: AtomicBool,
+    /// `ASKED` and `AHEAD`.
+    flags: AtomicU8,
 }
 
 /// What an entry is.
@@ -399,7 +399,7 @@ impl Entry {
     pub(crate) fn take_hits(&self) -> u32 {
         let hits = self.hits.swap(0, Ordering::Relaxed);
         if hits > 0 {
-            self.asked.store(true, Ordering::Relaxed);
+            self.flags.fetch_or(ASKED, Ordering::Relaxed);
         }
         u32::from(hits)
     }
@@ -413,7 +413,22 @@ impl Entry {
     /// Whether it was asked for again since it came.
     #[must_use]
     pub fn was_asked_for(&self) -> bool {
-        self.asked.load(Ordering::Relaxed) || self.hits.load(Ordering::Relaxed) > 0
+        self.flags.load(Ordering::Relaxed) & ASKED != 0 || self.hits.load(Ordering::Relaxed) > 0
+    }
+
+    /// Whether the disk holds an older head of the same body.
+    #[must_use]
+    pub fn is_ahead_of_disk(&self) -> bool {
+        self.flags.load(Ordering::Relaxed) & AHEAD != 0
+    }
+
+    /// Says so, or that it has been brought there.
+    pub fn set_ahead_of_disk(&self, is_ahead: bool) {
+        if is_ahead {
+            self.flags.fetch_or(AHEAD, Ordering::Relaxed);
+        } else {
+            self.flags.fetch_and(!AHEAD, Ordering::Relaxed);
+        }
     }
 
     pub(crate) fn slot(&self) -> u32 {
@@ -443,7 +458,7 @@ impl NewEntry<'_> {
             checked: AtomicU64::new(self.stamp),
             slot: AtomicU32::new(NO_SLOT),
             hits: AtomicU8::new(0),
-            asked: AtomicBool::new(false),
+            flags: AtomicU8::new(0),
         }
     }
 }
@@ -470,6 +485,10 @@ impl fmt::Debug for Entry {
 }
 
 pub(crate) const NO_SLOT: u32 = u32::MAX;
+/// It was asked for since it came.
+const ASKED: u8 = 1;
+/// The disk holds an older head of the same body.
+const AHEAD: u8 = 2;
 /// Reference count, length, allocator header, a place in the index (at its emptiest), in the slab and in the lists.
 const ENTRY_OVERHEAD_BYTES: usize = 8 + 8 + 16 + 21 + 16 + 40;
 const SLICE_OVERHEAD_BYTES: usize = 64;

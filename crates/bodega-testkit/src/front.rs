@@ -25,6 +25,16 @@ pub trait Front {
         "1.1"
     }
 
+    /// The edge that is asked.
+    fn bench(&self, snapshot_json: &str) -> Bench {
+        Bench::new(snapshot_json)
+    }
+
+    /// How many entries the edge keeps.
+    fn n_entries(&self, bench: &Bench) -> u64 {
+        bench.worker.edge.memory.usage().n_entries
+    }
+
     /// Whether a break takes along what has not left yet, as a reset of a stream does: then a body that breaks off is the
     /// beginning of what the scenario says.
     fn loses_what_waits(&self) -> bool {

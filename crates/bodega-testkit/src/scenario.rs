@@ -334,7 +334,7 @@ async fn play(scenario: Scenario, mode: Option<Mode>, front: &mut dyn Front) -> 
         policy.insert("mode".to_owned(), mode.name().into());
     }
     Snapshot::from_json(&config.snapshot()).map_err(|error| format!("the configuration: {error}"))?;
-    let bench = Bench::new(&config.snapshot());
+    let bench = front.bench(&config.snapshot());
     let mut expected: Vec<ExpectAsked> = Vec::new();
     for step in &scenario.origin {
         for _ in 0..step.times {
@@ -373,7 +373,7 @@ async fn play(scenario: Scenario, mode: Option<Mode>, front: &mut dyn Front) -> 
     if !ready.is_empty() {
         return Err("`with_next` in the last request: there is no next one".to_owned());
     }
-    check_counted(&mut wrong, &bench, &expected, &scenario.counted);
+    check_counted(&mut wrong, &bench, front.n_entries(&bench), &expected, &scenario.counted);
     Ok(wrong)
 }
 
@@ -435,7 +435,7 @@ fn overlay(whole: &mut serde_json::Value, over: Option<&toml::Value>) {
 
 type Sent = tokio::task::JoinHandle<Got>;
 
-fn check_counted(wrong: &mut String, bench: &Bench, expected: &[ExpectAsked], counted: &Counted) {
+fn check_counted(wrong: &mut String, bench: &Bench, n_entries: u64, expected: &[ExpectAsked], counted: &Counted) {
     let asked = bench.origin.asked();
     for (number, (asked, expect)) in asked.iter().zip(expected).enumerate() {
         check_asked(wrong, &format!("origin request {}", number + 1), expect, asked);
@@ -452,7 +452,6 @@ fn check_counted(wrong: &mut String, bench: &Bench, expected: &[ExpectAsked], co
     {
         let _ = writeln!(wrong, "origin_requests: {} instead of {n_requests}", asked.len());
     }
-    let n_entries = bench.worker.edge.memory.usage().n_entries;
     if let Some(expected) = counted.stored_entries
         && expected != n_entries
     {

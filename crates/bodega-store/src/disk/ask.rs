@@ -152,8 +152,22 @@ impl Tier {
         {
             return self.offer_body(entry, body);
         }
-        let is_queued = self.queue.push(|ticket| Job::Record { entry: entry.clone(), ticket });
-        if is_queued { Offered::Queued } else { Offered::Full }
+        // What it replaces is not found from here on: a miss is better than the answer before this one.
+        let replaced = match entry.body() {
+            Body::Disk(_) => None,
+            _ => self.index.take(entry.key, |_| false),
+        };
+        if let Some(place) = replaced {
+            self.taken_out(entry.key, place);
+        }
+        if self.queue.push(|ticket| Job::Record { entry: entry.clone(), ticket }) {
+            return Offered::Queued;
+        }
+        if replaced.is_some() {
+            let key = entry.key;
+            self.queue.push_small(|ticket| Job::Removal { key, ticket });
+        }
+        Offered::Full
     }
 
     /// A whole body that is too large for a record: its head, and every slice. All of it can be read from here on.
@@ -232,6 +246,8 @@ enum Loaded {
 /// What was written by a clock that was ahead is validated before it is used.
 fn expire(record: &mut Record<'_>) {
     if let Some(answer) = &mut record.answer {
+        // Its age would be counted from a time that is still to come, and its lifetime with it.
+        answer.new.terms.born = Timestamp(0);
         answer.new.terms.expires = Timestamp(0);
     }
 }
