@@ -92,23 +92,67 @@ def instance(
         n_clients: How many connections it will have at once.
         certificate: With what it speaks TLS as well, if it does.
     """
-    place = Place(
+    with (
+        place(
+            label,
+            within=within,
+            origin_port=origin_port,
+            memory_bytes=memory_bytes,
+            n_clients=n_clients,
+            certificate=certificate,
+        ) as found,
+        at(found, subject, cores=cores) as started,
+    ):
+        yield started
+
+
+@contextlib.contextmanager
+def place(
+    label: str,
+    *,
+    within: Folders,
+    origin_port: int,
+    memory_bytes: int,
+    n_clients: int = 64,
+    certificate: Certificate | None = None,
+    disk_bytes: int | None = None,
+) -> Iterator[Place]:
+    """Make a place for instances of a server, one after the other; what they cached is gone when the block ends.
+
+    Args:
+        label: As for `instance`, like all that is not named here.
+        within: Where to make the folders.
+        origin_port: Where the origin listens.
+        memory_bytes: How much may be cached.
+        n_clients: How many connections there will be at once.
+        certificate: With what TLS is spoken as well, if it is.
+        disk_bytes: How much may be cached on disk, for those that have two tiers.
+    """
+    made = Place(
         folder=within.files / label,
         cache=within.caches / label,
         port=free_port(),
+        admin_port=free_port(),
         origin_port=origin_port,
         memory_bytes=memory_bytes,
         n_clients=n_clients,
         tls=None if certificate is None else certificate.at(free_port()),
+        disk_bytes=disk_bytes,
     )
-    place.folder.mkdir()
-    place.cache.mkdir()
-    command = pinned(subject.prepare(place), cores.server)
+    made.folder.mkdir()
+    made.cache.mkdir()
     try:
-        with running(subject.name, command, port=place.port, folder=place.folder) as process:
-            yield Instance(subject, place, process)
+        yield made
     finally:
-        shutil.rmtree(place.cache, ignore_errors=True)
+        shutil.rmtree(made.cache, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def at(place: Place, subject: Subject, *, cores: Cores) -> Iterator[Instance]:
+    """Run a server at a place until the block ends."""
+    command = pinned(subject.prepare(place), cores.server)
+    with running(subject.name, command, port=place.port, folder=place.folder) as process:
+        yield Instance(subject, place, process)
 
 
 def _has_room(folder: Path) -> bool:

@@ -31,7 +31,7 @@ class Load:
 
     Attributes:
         folder: Which size.
-        keys: `same:KEY`, `random:COUNT` or `from:FIRST`.
+        keys: `same:KEY`, `random:COUNT`, `shuffled:COUNT` or `from:FIRST`.
         n_connections: How many requests are under way at once.
         is_awake: Whether whoever asks never sleeps; with an origin on the same core it has to.
         front: How it is asked.

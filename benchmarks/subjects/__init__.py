@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from benchmarks.subjects.bodega import NAME as BODEGA
 from benchmarks.subjects.bodega import bodega
 from benchmarks.subjects.haproxy import HAPROXY
-from benchmarks.subjects.nginx import NGINX
+from benchmarks.subjects.nginx import NGINX, NGINX_WITH_THREADS
 from benchmarks.subjects.subject import MEBIBYTE, Place, Subject, TlsPlace
 from benchmarks.subjects.trafficserver import TRAFFIC_SERVER
 from benchmarks.subjects.varnish import VARNISH
@@ -17,4 +17,16 @@ PEERS: Sequence[Subject] = (NGINX, HAPROXY, TRAFFIC_SERVER, VARNISH)
 
 NAMES = (BODEGA, *(peer.name for peer in PEERS))
 
-__all__ = ["BODEGA", "MEBIBYTE", "NAMES", "NGINX", "PEERS", "TRAFFIC_SERVER", "Place", "Subject", "TlsPlace", "bodega"]
+__all__ = [
+    "BODEGA",
+    "MEBIBYTE",
+    "NAMES",
+    "NGINX",
+    "NGINX_WITH_THREADS",
+    "PEERS",
+    "TRAFFIC_SERVER",
+    "Place",
+    "Subject",
+    "TlsPlace",
+    "bodega",
+]

@@ -1,14 +1,14 @@
-"""bodega's own edge, as one line on the command line starts it, with metrics on."""
+"""bodega's own edge, as one line on the command line starts it, with metrics on; with a disk from bodega-disk.toml."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from benchmarks import programs
-from benchmarks.running import free_port
+from benchmarks import programs, template
 from benchmarks.subjects.subject import MEBIBYTE, Place, Subject, TlsPlace
 
 NAME = "bodega"
+_DISK = Path(__file__).with_name("bodega-disk.toml")
 
 
 def bodega(executable: Path) -> Subject:
@@ -20,13 +20,21 @@ def bodega(executable: Path) -> Subject:
     def prepare(place: Place) -> list[str]:
         tls = [] if place.tls is None else _tls(place.tls)
         return [
-            *(str(executable), "edge", "--origin", f"http://127.0.0.1:{place.origin_port}"),
-            *("--listen", f"127.0.0.1:{place.port}", "--admin", f"127.0.0.1:{free_port()}"),
+            *(str(executable), "edge", *_source(place)),
+            *("--listen", f"127.0.0.1:{place.port}", "--admin", f"127.0.0.1:{place.admin_port}"),
             *("--threads", "1", "--memory", f"{place.memory_bytes // MEBIBYTE}MiB"),
             *tls,
         ]
 
     return Subject(name=NAME, programs=(), version=version, prepare=prepare, speaks_tls=True)
+
+
+def _source(place: Place) -> list[str]:
+    if place.disk_bytes is None:
+        return ["--origin", f"http://127.0.0.1:{place.origin_port}"]
+    file = place.folder / "bodega.toml"
+    template.fill(_DISK, file, place.values())
+    return [str(file)]
 
 
 def _tls(place: TlsPlace) -> list[str]:

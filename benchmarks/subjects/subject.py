@@ -34,19 +34,23 @@ class Place:
         folder: Its own folder, for configuration and logs.
         cache: Its own folder in memory (tmpfs, where there is one), for servers that cache in files.
         port: Where it listens.
+        admin_port: Where it tells of itself, if it does that by HTTP.
         origin_port: Where its origin listens.
         memory_bytes: How much it may cache.
         n_clients: How many connections it will have at once.
         tls: Where it speaks TLS as well, if it does.
+        disk_bytes: How much it may cache on disk, where that is measured.
     """
 
     folder: Path
     cache: Path
     port: int
+    admin_port: int
     origin_port: int
     memory_bytes: int
     n_clients: int
     tls: TlsPlace | None = None
+    disk_bytes: int | None = None
 
     def values(self) -> dict[str, object]:
         """Return what the configuration files may ask for."""
@@ -59,6 +63,9 @@ class Place:
             "ORIGIN_PORT": self.origin_port,
             "MEMORY_BYTES": self.memory_bytes,
             "MEMORY_MEBIBYTES": self.memory_bytes // MEBIBYTE,
+            "DISK_MEBIBYTES": (self.disk_bytes or 0) // MEBIBYTE,
+            # For those that have one tier, wherever it is.
+            "CACHE_MEBIBYTES": (self.disk_bytes or self.memory_bytes) // MEBIBYTE,
         }
 
 

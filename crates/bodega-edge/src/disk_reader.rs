@@ -71,9 +71,9 @@ impl DiskReader {
             if along.fill.base() <= self.position - along.start {
                 match along.reader.try_next() {
                     Next::Piece(piece) => return self.hand_out(piece),
-                    Next::End => {}
                     Next::Wait => return Next::Wait,
-                    Next::Broken(error) => return Next::Broken(error),
+                    // Where it broke off, or its window has moved on, what is missing is asked for anew.
+                    Next::End | Next::Broken(_) => {}
                 }
             }
             self.source = Source::Disk;
@@ -169,9 +169,9 @@ impl DiskReader {
                 Some(bytes) => self.ready = Some(bytes.into()),
                 None => self.source = self.bring().await?,
             },
-            Source::Along(along) => match along.reader.next().await? {
-                Some(piece) => self.ready = Some(piece),
-                None => self.source = Source::Disk,
+            Source::Along(along) => match along.reader.next().await {
+                Ok(Some(piece)) => self.ready = Some(piece),
+                Ok(None) | Err(_) => self.source = Source::Disk,
             },
             Source::Alone(stream) => match next_chunk(&mut **stream).await {
                 Some(chunk) => self.ready = Some(chunk?.into()),

@@ -22,8 +22,9 @@ pub(crate) struct Spill {
     pub(crate) entry: Entry,
     body: Arc<DiskBody>,
     landing: Landing,
-    /// Where in the whole body the fill begins.
+    /// Where in the whole body the fill begins, and where it ends.
     start: u64,
+    end: u64,
 }
 
 impl Spill {
@@ -44,7 +45,13 @@ impl Spill {
         let body = entry.disk_body().cloned()?;
         let landing = edge.flights.follow(body.object(), &lead.fill);
         let start = head.part.map_or(0, |run| run.span.first);
-        lead.store(entry.clone()).then_some(Self { entry, body, landing, start })
+        lead.store(entry.clone()).then_some(Self {
+            entry,
+            body,
+            landing,
+            start,
+            end: start + head.content_length.unwrap_or_default(),
+        })
     }
 
     /// How many bytes of the fill, from `position` on, go into one slice.
@@ -55,7 +62,12 @@ impl Spill {
     /// The fill begins another slice at `position`.
     pub(crate) fn begins(&mut self, position: u64) {
         if (self.start + position).is_multiple_of(SLICE_BYTES as u64) {
-            self.landing.add(self.number(position), self.start);
+            let slice = self.number(position);
+            self.landing.add(slice, self.start);
+            // The next one too: who has read this one to its end does not ask for what is about to come.
+            if (u64::from(slice) + 1) * (SLICE_BYTES as u64) < self.end {
+                self.landing.add(slice + 1, self.start);
+            }
         }
     }
 

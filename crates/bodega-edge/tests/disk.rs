@@ -4,7 +4,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 use std::time::Duration;
 
 use bodega_edge::Worker;
@@ -26,6 +26,7 @@ const MIB: u64 = 1 << 20;
 /// An origin of files: `/N` is N bytes long. What it was asked is written down.
 struct Files {
     version: AtomicU8,
+    n_starts: AtomicU32,
     asked: Mutex<Vec<String>>,
     knows_ranges: bool,
 }
@@ -75,7 +76,10 @@ struct Edge {
 
 impl Edge {
     fn start(path: &Path, admission: Admission, files: &Arc<Files>) -> Self {
-        let disk = bench::disk(path, 128 * MIB, admission, &FakeClock::default());
+        // Each start is later than what was written before, however long that took: else the disk distrusts the clock.
+        let clock = FakeClock::default();
+        clock.advance(Duration::from_secs(3600) * files.n_starts.fetch_add(1, Ordering::Relaxed));
+        let disk = bench::disk(path, 128 * MIB, admission, &clock);
         let snapshot = snapshot_json(&json!({}), &json!({}), 1);
         let bench = Bench::with_tiers(&snapshot, 32 * MIB, Some(Arc::clone(&disk)));
         let worker = Worker {
@@ -107,7 +111,12 @@ impl Edge {
 }
 
 fn files() -> Arc<Files> {
-    Arc::new(Files { version: AtomicU8::new(0), asked: Mutex::default(), knows_ranges: true })
+    Arc::new(Files {
+        version: AtomicU8::new(0),
+        n_starts: AtomicU32::new(0),
+        asked: Mutex::default(),
+        knows_ranges: true,
+    })
 }
 
 fn folder() -> tempfile::TempDir {
@@ -216,7 +225,12 @@ async fn a_file_that_has_changed_is_never_mixed() {
 #[tokio::test]
 async fn an_origin_without_ranges_is_read_from_the_start() {
     let folder = folder();
-    let files = Arc::new(Files { version: AtomicU8::new(0), asked: Mutex::default(), knows_ranges: false });
+    let files = Arc::new(Files {
+        version: AtomicU8::new(0),
+        n_starts: AtomicU32::new(0),
+        asked: Mutex::default(),
+        knows_ranges: false,
+    });
     let edge = Edge::start(folder.path(), Admission::Always, &files);
     let target = format!("/{}", 12 * MIB);
     let got = edge.range(&target, &format!("{}-{}", 10 * MIB, 10 * MIB + 9)).await;
@@ -256,4 +270,42 @@ async fn several_ranges_of_what_is_on_disk() {
     assert!(holds(&bytes(0, Span { first: 0, last: 99 })));
     assert!(holds(&bytes(0, Span { first: 5 * MIB - 50, last: 5 * MIB + 49 })));
     assert_eq!(edge.asked(), Vec::<String>::new());
+}
+
+/// The window of a fill whose body goes to disk moves on without those who read along: they go on from disk.
+#[tokio::test]
+async fn who_reads_along_while_a_body_goes_to_disk_is_not_left_behind() {
+    let folder = folder();
+    let disk = bench::disk(folder.path(), 128 * MIB, Admission::Always, &FakeClock::default());
+    let bench = Bench::with_tiers(&snapshot_json(&json!({}), &json!({}), 1), 32 * MIB, Some(disk));
+    let whole = bytes(0, Span { first: 0, last: 24 * MIB - 1 });
+    let (before, after) = whole.split_at(10 * MIB as usize + 100);
+    let read = || {
+        let bench = bench.clone();
+        tokio::spawn(async move { bench.send(&TestRequest::get("/x")).await })
+    };
+    let mut hand = bench.origin.will_answer_by_hand();
+    let first = read();
+    settled().await;
+    hand.head(200, &[("cache-control", "max-age=60"), ("etag", "\"a\"")], Some(24 * MIB));
+    hand.piece(before);
+    settled().await;
+    let second = read();
+    settled().await;
+    for piece in after.chunks(MIB as usize) {
+        hand.piece(piece);
+    }
+    hand.end();
+    for (name, got) in [("first", first.await.unwrap()), ("second", second.await.unwrap())] {
+        assert!(!got.broken, "{name} got {} bytes", got.body.len());
+        assert!(got.body == whole, "{name}");
+    }
+    assert_eq!(bench.origin.asked().len(), 1);
+}
+
+/// Lets everything run that waits for neither a test nor the disk.
+async fn settled() {
+    for _ in 0..200 {
+        tokio::task::yield_now().await;
+    }
 }

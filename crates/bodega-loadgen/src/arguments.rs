@@ -7,7 +7,7 @@ use crate::keys::Keys;
 use crate::tls::Version;
 
 pub(crate) const USAGE: &str = "usage: bodega-loadgen --port PORT --folder FOLDER --body-bytes N --connections N \
-    --keys same:KEY|random:COUNT|from:FIRST (--seconds S | --requests N) [--paths-in-bodies] [--body FILE] [--awake] \
+    --keys same:KEY|random:COUNT|shuffled:COUNT|from:FIRST (--seconds S | --requests N) [--paths-in-bodies] [--body FILE] [--awake] \
     [--tls CERTIFICATE [--http2 STREAMS | --handshakes full|resumed|full-1.2|resumed-1.2]] [--hold]";
 
 /// One run.

@@ -138,7 +138,7 @@ pub(crate) struct Asking {
 impl Asking {
     /// Begins now.
     pub(crate) fn new(arguments: &Arguments) -> Self {
-        Self { keys: arguments.keys, until: arguments.until, began: Instant::now(), asked: 0 }
+        Self { keys: arguments.keys.clone(), until: arguments.until, began: Instant::now(), asked: 0 }
     }
 
     /// The next key, unless it is time to stop.

@@ -1,27 +1,36 @@
 //! Which keys are asked for, one after the other.
 
 /// A source of keys.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Keys {
     /// Always the same.
     Same(u64),
     /// Any below a count, each as likely.
     Random { count: u64, state: u64 },
+    /// All below a count, each once before any comes again, in an order that is no order.
+    Shuffled { order: Vec<u64>, next: usize },
     /// One after the other.
     From(u64),
 }
 
+/// Of those that are shuffled: their order is held in memory.
+const MAX_SHUFFLED: u64 = 10_000_000;
+/// Every server is asked for the same keys in the same order.
+const SEED: u64 = 0x9E37_79B9_7F4A_7C15;
+
 impl Keys {
-    /// Reads `same:KEY`, `random:COUNT` or `from:FIRST`.
+    /// Reads `same:KEY`, `random:COUNT`, `shuffled:COUNT` or `from:FIRST`.
     pub(crate) fn read(text: &str) -> Result<Self, String> {
         let (kind, number) = text.split_once(':').ok_or_else(|| format!("--keys {text}: no colon"))?;
         let number: u64 = number.parse().map_err(|_| format!("--keys {text}: no number after the colon"))?;
         match kind {
             "same" => Ok(Self::Same(number)),
-            // A fixed seed: every server is asked for the same keys in the same order.
-            "random" if number > 0 => Ok(Self::Random { count: number, state: 0x9E37_79B9_7F4A_7C15 }),
+            "random" if number > 0 => Ok(Self::Random { count: number, state: SEED }),
+            "shuffled" if (1..=MAX_SHUFFLED).contains(&number) => {
+                Ok(Self::Shuffled { order: shuffled(number), next: 0 })
+            }
             "from" => Ok(Self::From(number)),
-            _ => Err(format!("--keys {text}: neither same, random nor from")),
+            _ => Err(format!("--keys {text}: neither same, random, shuffled nor from, or too many")),
         }
     }
 
@@ -30,12 +39,27 @@ impl Keys {
         match self {
             Self::Same(key) => *key,
             Self::Random { count, state } => below(xorshift(state), *count),
+            Self::Shuffled { order, next } => {
+                let key = order[*next];
+                *next = (*next + 1) % order.len();
+                key
+            }
             Self::From(next) => {
                 *next += 1;
                 *next - 1
             }
         }
     }
+}
+
+/// Every number below `count`, by Fisher and Yates.
+fn shuffled(count: u64) -> Vec<u64> {
+    let mut order: Vec<u64> = (0..count).collect();
+    let mut state = SEED;
+    for at in (1..order.len()).rev() {
+        order.swap(at, below(xorshift(&mut state), at as u64 + 1) as usize);
+    }
+    order
 }
 
 fn xorshift(state: &mut u64) -> u64 {
@@ -72,8 +96,21 @@ mod tests {
     }
 
     #[test]
+    fn shuffled_keys_come_once_each_in_no_order_and_then_again() {
+        let mut keys = Keys::read("shuffled:1000").unwrap();
+        let first: Vec<u64> = (0..1000).map(|_| keys.next()).collect();
+        let again: Vec<u64> = (0..1000).map(|_| keys.next()).collect();
+        assert_eq!(first, again);
+        let n_neighbours = first.windows(2).filter(|pair| pair[0].abs_diff(pair[1]) == 1).count();
+        assert!(n_neighbours < 10, "{n_neighbours}");
+        let mut sorted = first;
+        sorted.sort_unstable();
+        assert!(sorted.into_iter().eq(0..1000));
+    }
+
+    #[test]
     fn what_is_no_source_of_keys_is_refused() {
-        for text in ["same", "same:", "random:0", "other:1", "from:-1"] {
+        for text in ["same", "same:", "random:0", "shuffled:0", "shuffled:99999999999", "other:1", "from:-1"] {
             assert!(Keys::read(text).is_err(), "{text}");
         }
     }
