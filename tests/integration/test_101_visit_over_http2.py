@@ -47,7 +47,7 @@ def test_everything_is_asked_at_once_and_comes_whole(
     origin: Origin, serve: Serve, trusted: Path, site_certificate: str, tmp_path: Path
 ) -> None:
     with Origin({"*": lambda request: Answer(request.target.encode() + LARGE, headers=KEPT)}) as large:
-        edge = serve(large, tls=site_certificate, name=PLACES[0].name)
+        edge = serve(large, tls=site_certificate, name=PLACES[0].name, memory="256MB")
         paths = [f"/{number}" for number in range(50)]
         with Http2Browser(process(edge, tmp_path), trusted) as browser:
             assert (browser.protocol, browser.version) == ("HTTP/2", "TLSv1.3")
