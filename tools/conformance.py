@@ -151,24 +151,10 @@ def run() -> tuple[int, dict[str, bool], list[str]]:
     Returns:
         The exit status of cargo, whether each test passed, and the lines that are no verdicts.
     """
-    environment = {**os.environ, **rust.prepare(), **native.CARGO}
     # The crates of one call of `make test`, so that nothing is compiled a second time.
     crates = [f"--package={crate}" for crate in APART]
-    locked = ["--locked"] if os.environ.get("CI") else []
-    command = ["cargo", "test", "--release", "--quiet", *locked, *crates, "--test", "scenarios"]
-    done = subprocess.run(
-        [*command, "--", "--format", "json"],
-        cwd=ROOT,
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-        check=False,
-    )
-    verdicts, told = read_verdicts(done.stdout.splitlines())
-    return done.returncode, verdicts, told
+    code, lines = _cargo_test([*crates, "--test", "scenarios"], ["--format", "json"])
+    return code, *read_verdicts(lines)
 
 
 def run_fronts() -> tuple[int, list[FrontCount], list[str]]:
@@ -177,14 +163,18 @@ def run_fronts() -> tuple[int, list[FrontCount], list[str]]:
     Returns:
         The exit status of cargo, what was counted, and everything that was said.
     """
-    environment = {**os.environ, **rust.prepare(), **native.CARGO}
+    # And those of the other.
     crates = ["--workspace", *(f"--exclude={crate}" for crate in APART)]
+    code, lines = _cargo_test([*crates, "--lib"], ["scenarios::", "--nocapture"])
+    return code, read_fronts(lines), lines
+
+
+def _cargo_test(chosen: Sequence[str], arguments: Sequence[str]) -> tuple[int, list[str]]:
     locked = ["--locked"] if os.environ.get("CI") else []
-    command = ["cargo", "test", "--release", "--quiet", *locked, *crates, "--lib"]
     done = subprocess.run(
-        [*command, "--", "scenarios::", "--nocapture"],
+        ["cargo", "test", "--release", "--quiet", *locked, *chosen, "--", *arguments],
         cwd=ROOT,
-        env=environment,
+        env={**os.environ, **rust.prepare(), **native.CARGO},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -192,8 +182,7 @@ def run_fronts() -> tuple[int, list[FrontCount], list[str]]:
         errors="replace",
         check=False,
     )
-    lines = done.stdout.splitlines()
-    return done.returncode, read_fronts(lines), lines
+    return done.returncode, done.stdout.splitlines()
 
 
 def read_fronts(lines: Iterable[str]) -> list[FrontCount]:

@@ -18,7 +18,7 @@ from bodega.cli.purge import running_edges
 from bodega.edge import AdminClient
 from bodega.edge.cache import CacheCheck, CacheEntry
 from bodega.errors import ConfigInvalid
-from bodega.units import format_duration, format_size
+from bodega.units import format_duration, round_size
 
 _Edge = Annotated[
     str | None,
@@ -60,10 +60,20 @@ def stat(edge: _Edge = None, as_json: _Json = False) -> None:
             continue
         table = _table("", "entries", "used", "of", "evicted", "hit rate")
         rates = [f"{stats.share(level):.1%}" for level in ("l1", "l2")]
-        row = (f"{stats.n_entries:,}", _size(stats.used_bytes), _size(stats.capacity_bytes), f"{stats.n_evictions:,}")
+        row = (
+            f"{stats.n_entries:,}",
+            round_size(stats.used_bytes),
+            round_size(stats.capacity_bytes),
+            f"{stats.n_evictions:,}",
+        )
         table.add_row("memory", *row, rates[0])
         if disk is not None:
-            row = (f"{disk.n_entries:,}", _size(disk.used_bytes), _size(disk.capacity_bytes), f"{disk.n_evictions:,}")
+            row = (
+                f"{disk.n_entries:,}",
+                round_size(disk.used_bytes),
+                round_size(disk.capacity_bytes),
+                f"{disk.n_evictions:,}",
+            )
             table.add_row("disk", *row, rates[1])
         _print(table, _title(each))
         if disk is not None:
@@ -145,7 +155,7 @@ def verify(edge: _Edge = None, as_json: _Json = False) -> None:
             print_json({"address": each.address, **values})
         else:
             found = "all is well" if not check.n_bad else f"{check.n_bad:,} bad, and forgotten"
-            read = f"{check.n_records:,} answers and {check.n_slices:,} slices, {_size(check.checked_bytes)}"
+            read = f"{check.n_records:,} answers and {check.n_slices:,} slices, {round_size(check.checked_bytes)}"
             print_lines(f"{_title(each)}: {read}: {found}")
     if n_bad:
         raise typer.Exit(1)
@@ -179,7 +189,7 @@ def _row(entry: CacheEntry) -> tuple[str | Text, ...]:
     partly = f", {entry.slices_there}/{entry.slices_all}" if entry.slices_there < entry.slices_all else ""
     return (
         entry.url,
-        _size(entry.size_bytes),
+        round_size(entry.size_bytes),
         "+".join(entry.tiers) + partly,
         f"{entry.hits:,}",
         _time(entry.age_seconds),
@@ -195,7 +205,7 @@ def _details(entry: CacheEntry) -> Table:
     )
     rows: list[tuple[str, str]] = [
         ("status", str(entry.status) + (", a part" if entry.kind == "part" else "")),
-        ("size", _size(entry.size_bytes)),
+        ("size", round_size(entry.size_bytes)),
         ("in", ", ".join(entry.tiers)),
         ("hits", f"{entry.hits:,}"),
         ("age", _time(entry.age_seconds)),
@@ -239,19 +249,6 @@ def _print(table: Table, title: str) -> None:
 
 def _title(edge: AdminClient) -> str:
     return f"edge {edge.pid}" if edge.pid is not None else edge.address
-
-
-def _size(size_bytes: int) -> str:
-    return format_size(size_bytes) if size_bytes < 1000 else _rounded(size_bytes)
-
-
-def _rounded(size_bytes: int) -> str:
-    size = float(size_bytes)
-    for unit in ("B", "kB", "MB", "GB"):
-        if size < 1000:
-            return f"{size:.1f} {unit}"
-        size /= 1000
-    return f"{size:.1f} TB"
 
 
 def _time(seconds: float) -> str:

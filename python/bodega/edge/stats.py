@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from bodega.units import format_duration, format_size
+from bodega.units import format_duration, format_size, round_size
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ class DiskStats:
         """Return label and value of each line of the table."""
         entries = "1 entry" if self.n_entries == 1 else f"{self.n_entries:,} entries"
         state = "" if self.recovered else ", still being read after the start"
-        line = f"{entries}, {_rounded(self.used_bytes)} of {format_size(self.capacity_bytes)}{state}"
+        line = f"{entries}, {round_size(self.used_bytes)} of {format_size(self.capacity_bytes)}{state}"
         rows = [("disk", line if self.up else f"not in use: {self.reason or 'unknown'}")]
         counts = ((self.n_dropped, "not written"), (self.n_checksum_failures, "damaged"), (self.n_errors, "errors"))
         if troubles := [f"{count:,} {what}" for count, what in counts if count]:
@@ -233,8 +233,8 @@ class EdgeStats:
         rows += [
             ("origin requests", f"{self.n_origin_requests:,}{errors}{failovers}"),
             *([("failing origins", ", ".join(sorted(self.failing)))] if self.failing else []),
-            ("bytes", f"{_rounded(self.sent_bytes)} sent, {_rounded(self.from_origin_bytes)} from origins"),
-            ("store", f"{entries}, {_rounded(self.used_bytes)} of {format_size(self.capacity_bytes)}"),
+            ("bytes", f"{round_size(self.sent_bytes)} sent, {round_size(self.from_origin_bytes)} from origins"),
+            ("store", f"{entries}, {round_size(self.used_bytes)} of {format_size(self.capacity_bytes)}"),
             *(self.disk.rows() if self.disk is not None else []),
             ("connections", f"{self.connections:,}"),
             ("configuration", f"revision {self.revision}"),
@@ -253,12 +253,3 @@ class EdgeStats:
             for label, value in self.rows()
         )
         return f"<table>{rows}</table>"
-
-
-def _rounded(size_bytes: int) -> str:
-    size = float(size_bytes)
-    for unit in ("B", "kB", "MB", "GB"):
-        if size < 1000:
-            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
-        size /= 1000
-    return f"{size:.1f} TB"

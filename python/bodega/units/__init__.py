@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from bodega.units.durations import Duration, format_duration, parse_duration
 from bodega.units.invalid import UnitInvalid
-from bodega.units.sizes import Size, format_size, parse_size
+from bodega.units.sizes import Size, format_size, parse_size, round_size
 
 __all__ = [
     "Duration",
@@ -21,4 +21,5 @@ __all__ = [
     "format_size",
     "parse_duration",
     "parse_size",
+    "round_size",
 ]

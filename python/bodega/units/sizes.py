@@ -59,6 +59,26 @@ def format_size(size_bytes: int) -> str:
     return f"{count}{name}"
 
 
+def round_size(size_bytes: int) -> str:
+    """Write a size for a glance: rounded, with one digit behind the point from the first kilobyte on.
+
+    Args:
+        size_bytes: Bytes, zero or more.
+
+    Returns:
+        ``"700 B"``, ``"1.5 MB"``; decimal, at most in terabytes. It is not meant to be read back.
+    """
+    if size_bytes < 1000:
+        return f"{size_bytes} B"
+    size = size_bytes / 1000
+    for unit in ("kB", "MB", "GB"):
+        # What would be written as 1000.0 is 1.0 of the next.
+        if size < 999.95:
+            return f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.1f} TB"
+
+
 def _suggestion(text: str) -> str:
     letter = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kmgtpe])", text, re.ASCII | re.IGNORECASE)
     if letter is None:

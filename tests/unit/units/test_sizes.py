@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bodega.units import UnitInvalid, format_size, parse_size
+from bodega.units import UnitInvalid, format_size, parse_size, round_size
 
 
 @pytest.mark.parametrize(
@@ -56,3 +56,20 @@ def test_a_size_is_written_with_the_unit_that_needs_no_fraction(size_bytes: int,
 @given(st.integers(0, 2**63 - 1))
 def test_what_is_written_is_read_as_the_same_number(size_bytes: int) -> None:
     assert parse_size(format_size(size_bytes)) == size_bytes
+
+
+@pytest.mark.parametrize(
+    ("size_bytes", "written"),
+    [
+        (0, "0 B"),
+        (999, "999 B"),
+        (1000, "1.0 kB"),
+        (1_540_000, "1.5 MB"),
+        (999_940, "999.9 kB"),
+        (999_999, "1.0 MB"),
+        (200_000_000_000, "200.0 GB"),
+        (5 * 10**15, "5000.0 TB"),
+    ],
+)
+def test_a_size_for_a_glance_is_rounded(size_bytes: int, written: str) -> None:
+    assert round_size(size_bytes) == written
