@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +12,7 @@ import pytest
 from tests.certificates import Authority
 from tests.integration.conftest import Front, Serve
 from tests.integration.edge.conftest import wait_until
+from tests.integration.edge.disk_edge import HOST, declare, disk_of
 from tests.integration.files_origin import MIB, Files, files_origin
 
 from bodega import DiskTier, EdgeServer
@@ -22,8 +20,6 @@ from bodega import DiskTier, EdgeServer
 if TYPE_CHECKING:
     from tests.integration.edge.conftest import EdgeCommand
 
-# A port that is not the scheme's own is in the key, and a restarted edge has another.
-HOST = {"Host": "files.test"}
 SIZES = (0, 1, 1000, 70_000, 300_000, MIB, 3 * MIB + 1, 12 * MIB)
 
 
@@ -114,47 +110,22 @@ def test_large_bodies_come_from_disk_whole_over_every_front(
 def test_what_was_written_before_a_kill_is_served_again(
     command: Callable[..., EdgeCommand], files: Files, tier: DiskTier, tmp_path: Path
 ) -> None:
-    config = tmp_path / "bodega.toml"
-    config.write_text(
-        f"""
-        [edge]
-        listen = "127.0.0.1:0"
-        memory = "16MB"
-        disk = {{ path = "{tier.path}", size = "256MiB", reserve = "1MB", admission = "always" }}
-        [origins]
-        files = "{files.url}"
-        [distributions.files]
-        hosts = ["*"]
-        behaviors = [{{ origin = "files", policy = "web" }}]
-        """
-    )
+    config = declare(tmp_path, files, Path(tier.path), size="256MiB", memory="16MB")
     paths = [f"/files/{1000 + n}" for n in range(200)] + [f"/files/{2 * MIB + n}" for n in range(10)]
-    edge = command(str(config))
+    edge = command(config)
     for path in paths:
         assert digest(edge.url + path) == files.digest(path), path
 
-    def written() -> bool:
-        stats = json.loads(subprocess.check_output(status(tmp_path), text=True))["edges"][0]
-        return bool(stats["disk"]["queue_bytes"] == 0)
-
-    wait_until(written)
+    wait_until(lambda: disk_of(tmp_path, edge.pid).queue_bytes == 0)
     edge.process.kill()
     edge.process.wait()
     files.forget()
-    edge = command(str(config))
+    edge = command(config)
 
-    def recovered() -> bool:
-        stats = json.loads(subprocess.check_output(status(tmp_path), text=True))["edges"]
-        return any(each.get("disk", {}).get("recovered") for each in stats if "disk" in each)
-
-    wait_until(recovered)
+    wait_until(lambda: disk_of(tmp_path, edge.pid).recovered)
     for path in paths:
         assert digest(edge.url + path) == files.digest(path), path
     assert files.forget() == []
-
-
-def status(folder: Path) -> list[str]:
-    return ["env", f"BODEGA_RUNTIME_DIR={folder / 'run'}", sys.executable, "-m", "bodega", "status", "--json"]
 
 
 def test_ranges_of_a_large_file_are_fetched_by_slice_and_shown(serve: Serve, files: Files, tier: DiskTier) -> None:

@@ -6,23 +6,21 @@ No request fails for it, and no wrong byte is ever sent.
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import random
 import shutil
-import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import httpx
 import pytest
 from tests.integration.conftest import Serve
 from tests.integration.edge.conftest import wait_until
-from tests.integration.edge.test_disk import HOST, status
+from tests.integration.edge.disk_edge import HOST, declare, disk_of
 from tests.integration.files_origin import MIB, Files, files_origin
 
 from bodega import DiskTier
@@ -40,29 +38,6 @@ Start = Callable[..., "EdgeCommand"]
 def files() -> Iterator[Files]:
     with files_origin() as files:
         yield files
-
-
-def declare(folder: Path, files: Files, disk: Path, size: str = "64MiB", memory: str = "8MB") -> str:
-    config = folder / "bodega.toml"
-    config.write_text(
-        f"""
-        [edge]
-        listen = "127.0.0.1:0"
-        memory = "{memory}"
-        disk = {{ path = "{disk}", size = "{size}", reserve = "1MB", admission = "always" }}
-        [origins]
-        files = "{files.url}"
-        [distributions.files]
-        hosts = ["*"]
-        behaviors = [{{ origin = "files", policy = "web" }}]
-        """
-    )
-    return str(config)
-
-
-def stats(folder: Path) -> dict[str, Any]:
-    edges = json.loads(subprocess.run(status(folder), stdout=subprocess.PIPE, text=True, check=False).stdout)["edges"]
-    return next((each["disk"] for each in edges if each.get("disk")), {})
 
 
 class Clients:
@@ -112,7 +87,7 @@ def test_killed_at_random_moments_no_byte_is_wrong(command: Start, files: Files,
         assert not clients.wrong, clients.wrong[:5]
     # In the end what was complete is there: asked for again it comes, mostly without the origin.
     edge = command(config)
-    wait_until(lambda: bool(stats(tmp_path).get("recovered")))
+    wait_until(lambda: disk_of(tmp_path, edge.pid).recovered)
     files.forget()
     with httpx.Client(headers=HOST, trust_env=False, timeout=30) as client:
         for path, digest in digests.items():
