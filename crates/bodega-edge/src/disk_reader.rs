@@ -115,6 +115,7 @@ impl DiskReader {
                     let (sender, receiver) = oneshot::channel();
                     self.body.prepare(
                         self.position,
+                        self.end,
                         Box::new(move |is_there| {
                             // Who no longer waits needs no answer.
                             let _ = sender.send(is_there);

@@ -39,6 +39,10 @@ struct Range {
     /// From the beginning of the slice.
     from: usize,
     to: usize,
+    /// How much of the slice is wanted, if not now.
+    wanted: usize,
+    /// Whether the next slice is wanted as well.
+    goes_on: bool,
     slice_bytes: usize,
 }
 
@@ -131,7 +135,12 @@ impl DiskBody {
         let (tier, object) = (Arc::clone(&self.tier), Arc::clone(&self.object));
         self.tier.counters.waits(1);
         self.tier.read_later(Box::new(move |may_wait| {
-            done(if may_wait { read_pinned(&tier, &object, &range, &pin, true) } else { Read::Missing });
+            if !may_wait {
+                return done(Read::Missing);
+            }
+            will_need(&tier, &range, &pin);
+            done(read_pinned(&tier, &object, &range, &pin, true));
+            read_ahead(&tier, &object, &range);
         }));
     }
 
@@ -145,10 +154,9 @@ impl DiskBody {
             return if self.queued(at, end).is_some() { FileNow::Unsupported } else { FileNow::Missing };
         };
         let Some(slot) = pin.slot() else { return FileNow::Missing };
-        let offset = u64::from(pin.number()) * SLICE_BYTES as u64 + range.from as u64;
+        let offset = pin.offset() + range.from as u64;
         let n_bytes = (range.to - range.from) as u64;
-        let blocks = range.from / BLOCK_BYTES..range.to.div_ceil(BLOCK_BYTES);
-        if !slot.is_checked(blocks) || !system::is_in_memory(&self.tier.files.slots, offset, n_bytes) {
+        if !slot.is_checked(range.blocks()) || !system::is_in_memory(&self.tier.files.slots, offset, n_bytes) {
             return FileNow::Wait;
         }
         if self.counted.swap(range.slice, Ordering::Relaxed) != range.slice {
@@ -159,16 +167,18 @@ impl DiskBody {
         FileNow::Ready(FileRange { pin, offset, n_bytes })
     }
 
-    /// Checks the slice at `at` and brings it into memory. False: it is missing.
-    pub fn prepare(&self, at: u64, done: Box<dyn FnOnce(bool) + Send>) {
-        let Some((range, pin)) = self.find_up_to(at / SLICE_BYTES as u64 * SLICE_BYTES as u64, u64::MAX, SLICE_BYTES)
-        else {
-            return done(false);
-        };
+    /// Checks the bytes at `at` up to `end`, at most to the end of the slice, and brings them into memory. False: they
+    /// are missing.
+    pub fn prepare(&self, at: u64, end: u64, done: Box<dyn FnOnce(bool) + Send>) {
+        let Some((range, pin)) = self.find_up_to(at, end, SLICE_BYTES) else { return done(false) };
         let (tier, object) = (Arc::clone(&self.tier), Arc::clone(&self.object));
         self.tier.counters.waits(1);
         self.tier.read_later(Box::new(move |may_wait| {
-            done(may_wait && matches!(read_pinned(&tier, &object, &range, &pin, true), Read::Bytes(_)));
+            let is_there = may_wait && bring(&tier, &object, &range, &pin);
+            done(is_there);
+            if is_there {
+                read_ahead(&tier, &object, &range);
+            }
         }));
     }
 
@@ -194,15 +204,26 @@ impl DiskBody {
         let slice_bytes = slice_bytes(self.n_bytes(), slice)? as usize;
         let start = at / SLICE_BYTES as u64 * SLICE_BYTES as u64;
         let from = usize::try_from(at - start).ok()?;
-        let to = usize::try_from(end.checked_sub(start)?).unwrap_or(usize::MAX).min(slice_bytes).min(from + most);
-        let range = Range { slice, from, to, slice_bytes };
+        let end = usize::try_from(end.checked_sub(start)?).unwrap_or(usize::MAX);
+        let wanted = end.min(slice_bytes);
+        let to = wanted.min(from + most);
+        let range = Range { slice, from, to, wanted, goes_on: end > slice_bytes, slice_bytes };
         (range.from < range.to).then_some(())?;
         Some((range, Pin::of(&self.tier, &self.object, slice)?))
     }
 }
 
-/// Reads what was found. Whole blocks are checked each time, others are read whole if they never were.
+/// Reads what was found.
 fn read_pinned(tier: &Arc<Tier>, object: &Arc<Object>, range: &Range, pin: &Pin, may_wait: bool) -> Read {
+    let read = read_checked(tier, object, range, pin, may_wait);
+    if matches!(read, Read::Bytes(_)) {
+        tier.counters.reads(1, (range.to - range.from) as u64);
+    }
+    read
+}
+
+/// Whole blocks are checked each time, others are read whole if they never were.
+fn read_checked(tier: &Arc<Tier>, object: &Arc<Object>, range: &Range, pin: &Pin, may_wait: bool) -> Read {
     let Some(slot) = pin.slot() else { return Read::Missing };
     let (mut from, mut to) = (range.from, range.to);
     if !slot.is_checked(from / BLOCK_BYTES..from / BLOCK_BYTES + 1) {
@@ -213,7 +234,7 @@ fn read_pinned(tier: &Arc<Tier>, object: &Arc<Object>, range: &Range, pin: &Pin,
         to = ((last + 1) * BLOCK_BYTES).min(range.slice_bytes);
     }
     let mut bytes = tier.buffers.take(to - from);
-    let offset = u64::from(pin.number()) * SLICE_BYTES as u64 + from as u64;
+    let offset = pin.offset() + from as u64;
     match tier.read(&tier.files.slots, &mut bytes, to - from, offset, may_wait) {
         Ok(true) => {}
         Ok(false) => return Read::Wait,
@@ -230,8 +251,57 @@ fn read_pinned(tier: &Arc<Tier>, object: &Arc<Object>, range: &Range, pin: &Pin,
         tier.found_bad_slice(object, range.slice, pin.number());
         return Read::Missing;
     }
-    tier.counters.reads(1, (range.to - range.from) as u64);
     Read::Bytes(Bytes::from_owner(bytes).slice(range.from - from..range.to - from))
+}
+
+/// Has what was found in memory, checked. False: it is missing.
+fn bring(tier: &Arc<Tier>, object: &Arc<Object>, range: &Range, pin: &Pin) -> bool {
+    let Some(slot) = pin.slot() else { return false };
+    will_need(tier, range, pin);
+    // What was checked since the start needs no copy: it is sent from where it is.
+    if slot.is_checked(range.blocks()) {
+        let (offset, n_bytes) = (pin.offset() + range.from as u64, range.to - range.from);
+        let is_there = tier.bring(&tier.files.slots, offset, n_bytes as u64).is_ok();
+        if !is_there {
+            tier.drop_slice(object, range.slice, pin.number());
+        }
+        return is_there;
+    }
+    let most = READ_BYTES as usize;
+    let mut from = range.from;
+    while from < range.to {
+        let piece = Range { from, to: range.to.min((from / most + 1) * most), ..*range };
+        from = piece.to;
+        if !matches!(read_checked(tier, object, &piece, pin, true), Read::Bytes(_)) {
+            return false;
+        }
+    }
+    true
+}
+
+/// Has what is wanted of a slice on its way into memory, all at once: who then waits for it piece by piece waits less.
+fn will_need(tier: &Tier, range: &Range, pin: &Pin) {
+    system::will_need(&tier.files.slots, pin.offset() + range.from as u64, (range.wanted - range.from) as u64);
+}
+
+/// Has the next slice on its way into memory, if that is wanted. Nothing of it is pinned: should it leave its slot
+/// meanwhile, something else has been read in vain.
+fn read_ahead(tier: &Tier, object: &Object, range: &Range) {
+    let next = range.slice + 1;
+    let slot = object.slot(next);
+    if let Some(n_bytes) = slice_bytes(object.n_bytes, next)
+        && range.goes_on
+        && tier.slots.slot(slot).is_some()
+    {
+        system::will_need(&tier.files.slots, u64::from(slot) * SLICE_BYTES as u64, n_bytes.into());
+    }
+}
+
+impl Range {
+    /// The blocks that hold it.
+    fn blocks(&self) -> std::ops::Range<usize> {
+        self.from / BLOCK_BYTES..self.to.div_ceil(BLOCK_BYTES)
+    }
 }
 
 impl AsFd for FileRange {

@@ -12,7 +12,7 @@ use bodega_eviction::Eviction;
 use parking_lot::Mutex;
 
 use super::format::{BLOCK_BYTES, BLOCKS, checksum};
-use super::objects::{NO_SLOT, Object};
+use super::objects::{NO_SLOT, Object, slice_bytes};
 use super::tier::Tier;
 use crate::slice::SLICE_BYTES;
 
@@ -113,7 +113,9 @@ impl Slots {
         for (place, sum) in slot.sums.iter().zip(sums) {
             place.store(*sum, Ordering::Relaxed);
         }
-        slot.checked.store(if is_checked { u32::MAX } else { 0 }, Ordering::Relaxed);
+        // What lies behind the end of a short slice needs no check.
+        let n_blocks = slice_bytes(object.n_bytes, slice).unwrap_or(0).div_ceil(BLOCK_BYTES as u32);
+        slot.checked.store(if is_checked { u32::MAX } else { u32::MAX << n_blocks }, Ordering::Relaxed);
         slot.hits.store(0, Ordering::Relaxed);
         let mut ledger = self.ledger.lock();
         *slot.held.lock() = Some((Arc::clone(object), slice));
@@ -276,6 +278,11 @@ impl Pin {
 
     pub(super) fn number(&self) -> u32 {
         self.slot
+    }
+
+    /// Where it begins in the file.
+    pub(super) fn offset(&self) -> u64 {
+        u64::from(self.slot) * SLICE_BYTES as u64
     }
 
     pub(super) fn slot(&self) -> Option<&Slot> {

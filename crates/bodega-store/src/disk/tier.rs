@@ -133,6 +133,7 @@ impl Tier {
             table: open(TABLE).map_err(failed("open the table of slots in"))?,
             identity: identity(&path.join(STORE)).map_err(failed("look at"))?,
         };
+        system::expect_random(&files.slots);
         let can_detach = probe_detach(&path);
         let usable = options.size_bytes - OVERHEAD_BYTES - options.size_bytes / OVERHEAD_SHARE;
         let n_units = u32::try_from(usable / superblock.unit_bytes).unwrap_or(u32::MAX / 2);
@@ -264,21 +265,22 @@ impl Tier {
         } else {
             system::read_now(file, into, n_bytes, at).map(|read| read.is_some())
         };
-        match read {
-            Ok(read) => {
-                if may_wait {
-                    self.health.read_worked();
-                }
-                Ok(read)
-            }
-            Err(error) => {
-                add(&self.counters.n_errors, 1);
-                // A file that was cut off is damage, not a disk that fails.
-                if error.kind() != io::ErrorKind::UnexpectedEof {
-                    self.health.read_failed(self, &error);
-                }
-                Err(())
-            }
+        if may_wait && read.is_ok() {
+            self.health.read_worked();
+        }
+        read.map_err(|error| self.read_failed(&error))
+    }
+
+    /// Has a range of a file in memory, waiting for it. `Err`: the disk failed, which is counted.
+    pub(super) fn bring(&self, file: &File, at: u64, n_bytes: u64) -> Result<(), ()> {
+        system::bring(file, at, n_bytes).map(|()| self.health.read_worked()).map_err(|error| self.read_failed(&error))
+    }
+
+    fn read_failed(&self, error: &io::Error) {
+        add(&self.counters.n_errors, 1);
+        // A file that was cut off is damage, not a disk that fails.
+        if error.kind() != io::ErrorKind::UnexpectedEof {
+            self.health.read_failed(self, error);
         }
     }
 

@@ -187,7 +187,7 @@ fn file_of(body: &DiskBody, at: u64, end: u64) -> Option<FileRange> {
             FileNow::Unsupported => panic!("tests need a file system that detaches pages"),
             FileNow::Wait => {
                 let (done, prepared) = mpsc::channel();
-                body.prepare(at, Box::new(move |is_there| done.send(is_there).unwrap()));
+                body.prepare(at, end, Box::new(move |is_there| done.send(is_there).unwrap()));
                 if !prepared.recv().unwrap() {
                     return None;
                 }
@@ -216,6 +216,50 @@ fn a_range_of_the_file_holds_its_bytes() {
     file.read_exact_at(&mut bytes, range.offset).unwrap();
     assert!(bytes == content(1, 2 * MIB)[MIB as usize + 10..]);
     assert!(matches!(body.try_file(MIB, 2 * MIB), FileNow::Missing));
+}
+
+#[test]
+fn what_was_checked_comes_back_into_memory_with_what_follows() {
+    let directory = tempfile::tempdir().unwrap();
+    let disk = open(directory.path(), 24 * MIB);
+    let n_bytes = 2 * MIB + 5;
+    put_large(&disk, 1, n_bytes);
+    flush(&disk);
+    let body = disk_body(&load(&disk, key(1)).unwrap());
+    let file = std::fs::File::options().read(true).write(true).open(directory.path().join("slots")).unwrap();
+    file.sync_all().unwrap();
+    // SAFETY: no pointers, and the file is open.
+    unsafe { libc::posix_fadvise(file.as_raw_fd(), 0, 0, libc::POSIX_FADV_DONTNEED) };
+    let range = file_of(&body, 10, n_bytes).unwrap();
+    let mut bytes = vec![0; range.n_bytes as usize];
+    file.read_exact_at(&mut bytes, range.offset).unwrap();
+    assert!(bytes == content(1, n_bytes)[10..MIB as usize]);
+    wait_until(|| matches!(body.try_file(MIB, n_bytes), FileNow::Ready(_)));
+    // A file that was cut off has none of it.
+    file.set_len(0).unwrap();
+    assert!(file_of(&body, MIB, n_bytes).is_none());
+    assert!(body.has(0) && !body.has(1), "one slice that cannot be had is one");
+}
+
+#[test]
+fn a_short_slice_is_checked_once_all_of_it_was() {
+    let directory = tempfile::tempdir().unwrap();
+    let disk = open(directory.path(), 24 * MIB);
+    put_large(&disk, 1, MIB + 70_000);
+    flush(&disk);
+    drop(disk);
+    let disk = open(directory.path(), 24 * MIB);
+    let body = disk_body(&load(&disk, key(1)).unwrap());
+    let checked = || -> Vec<_> {
+        let described = disk.describe(key(1)).unwrap().body.unwrap();
+        described.slices.iter().map(|slice| slice.is_checked).collect()
+    };
+    for (from, to, expected) in
+        [(0, 1, [false; 2]), (MIB, MIB + 1, [false; 2]), (MIB + 69_000, MIB + 70_000, [false, true])]
+    {
+        assert_eq!(read(&body, from, to).len() as u64, to - from);
+        assert_eq!(checked(), expected, "{from}..{to}");
+    }
 }
 
 #[test]
