@@ -43,8 +43,11 @@ impl Output<'_> {
         let mut sent_bytes = 0;
         while range.n_bytes > 0 {
             match self.connection.stream.try_send_file(&range) {
-                // The file is shorter than it was: what came of it must not look whole.
-                None | Some(Ok(0)) => return Err(Reason::Internal),
+                None => return Err(Reason::Internal),
+                // The file is shorter than it was, or the disk fails: what is left of it comes by way of memory, where
+                // that is noticed and what is missing is fetched.
+                Some(Ok(0)) => break,
+                Some(Err(error)) if error.raw_os_error() == Some(libc::EIO) => break,
                 Some(Ok(n_bytes)) => {
                     range.offset += n_bytes as u64;
                     range.n_bytes = range.n_bytes.saturating_sub(n_bytes as u64);
@@ -58,6 +61,6 @@ impl Output<'_> {
         }
         self.sent_bytes += sent_bytes;
         reader.advance(sent_bytes);
-        Ok(true)
+        Ok(range.n_bytes == 0)
     }
 }
