@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bodega_store::slice::SLICE_BYTES;
 use hashbrown::HashMap;
 use parking_lot::Mutex;
 
@@ -17,6 +18,15 @@ pub(crate) struct Flight {
     pub(crate) fill: Arc<Fill>,
     /// Where in the whole body the fill begins.
     pub(crate) start: u64,
+}
+
+impl Flight {
+    /// Whether who comes now can read the slice along: it has not broken off, and its window has not moved past it.
+    /// What the window has left is on disk, unless the disk was too busy for it or has given it up again.
+    fn still_has(&self, slice: u32) -> bool {
+        let first = u64::from(slice) * SLICE_BYTES as u64;
+        !self.fill.has_failed() && self.fill.base() <= first.saturating_sub(self.start)
+    }
 }
 
 /// Takes a fill's slices out when it is over.
@@ -38,7 +48,7 @@ impl Flights {
     ) -> (Flight, Option<Landing>) {
         let mut flights = self.0.lock();
         if let Some(flight) = flights.get(&(object, slice))
-            && !flight.fill.has_failed()
+            && flight.still_has(slice)
         {
             return (flight.clone(), None);
         }
@@ -79,5 +89,45 @@ impl Drop for Landing {
                 flights.remove(&key);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bodega_semantics::Key;
+    use bodega_store::SliceWriter;
+
+    use super::*;
+
+    fn fill() -> Arc<Fill> {
+        Arc::new(Fill::new(Key(1), Arc::from(&b""[..]), 0))
+    }
+
+    fn push_whole_slice(fill: &Fill, number: u32) {
+        let mut writer = SliceWriter::with_capacity(SLICE_BYTES);
+        writer.append(&vec![0; SLICE_BYTES]);
+        fill.push_slice(u64::from(number) * SLICE_BYTES as u64, writer.share());
+    }
+
+    #[test]
+    fn what_a_window_has_left_behind_is_fetched_anew() {
+        let flights = Arc::new(Flights::default());
+        let whole = fill();
+        let mut landing = flights.follow(1, &whole);
+        for number in 0..3 {
+            landing.add(number, 0);
+            push_whole_slice(&whole, number);
+        }
+        let nothing_new = |_: &dyn Fn(u32) -> bool| panic!("it is under way");
+        assert!(flights.enter(1, 1, nothing_new).1.is_none());
+
+        whole.drop_before(2 * SLICE_BYTES as u64);
+
+        let (flight, own) = flights.enter(1, 1, |_| (Flight { fill: fill(), start: SLICE_BYTES as u64 }, vec![1]));
+        assert!(own.is_some() && !Arc::ptr_eq(&flight.fill, &whole));
+        assert!(flights.enter(1, 2, nothing_new).1.is_none());
+        // The first one's end does not take out what another brings.
+        drop(landing);
+        assert!(flights.enter(1, 1, nothing_new).1.is_none());
     }
 }
