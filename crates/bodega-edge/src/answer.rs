@@ -7,10 +7,10 @@ use bodega_snapshot::Hsts;
 use bodega_store::Entry;
 use bytes::Bytes;
 
-use crate::assembled::Assembled;
+use crate::body_reader::BodyReader;
 use crate::disk_reader::DiskReader;
 use crate::fetch::BodyStream;
-use crate::reader::FillReader;
+use crate::inquiry::Inquiry;
 use crate::refill::Refill;
 
 /// An answer, ready to be written.
@@ -30,19 +30,18 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// With a reader in place of a body that is on disk: what is missing of it is fetched by what `refill` makes.
-    pub(crate) fn with_disk(mut self, refill: impl FnOnce(Entry) -> Option<Refill>) -> Self {
-        self.body = match self.body {
-            BodyPlan::Stored { entry, from, to } if entry.is_on_disk() => match refill(entry) {
-                Some(refill) => BodyPlan::Disk(Box::new(DiskReader::new(refill, from, to))),
-                None => BodyPlan::Empty,
-            },
-            BodyPlan::Assembled(mut assembled) => {
-                assembled.read_from_disk(refill);
-                BodyPlan::Assembled(assembled)
+    /// With a reader in place of a body that is on disk: what is missing of it is asked for by what `inquiry` makes.
+    pub(crate) fn with_disk(mut self, inquiry: impl FnOnce() -> Inquiry) -> Self {
+        match &mut self.body {
+            BodyPlan::Stored { entry, from, to } => {
+                if let Some(body) = entry.disk_body().cloned() {
+                    let refill = Refill::new(inquiry(), entry.clone(), body);
+                    self.body = BodyPlan::Read(BodyReader::Disk(Box::new(DiskReader::new(refill, *from, *to))));
+                }
             }
-            other => other,
-        };
+            BodyPlan::Read(BodyReader::Assembled(assembled)) => assembled.read_from_disk(inquiry),
+            BodyPlan::Empty | BodyPlan::Bytes(_) | BodyPlan::Read(_) | BodyPlan::Stream(_) => {}
+        }
         self
     }
 
@@ -85,12 +84,8 @@ pub enum BodyPlan {
         /// One after the last byte.
         to: u64,
     },
-    /// From disk, and from wherever what is missing there has to come from.
-    Disk(Box<DiskReader>),
-    /// Read along with a fill.
-    Live(FillReader),
-    /// The parts of an answer to several ranges.
-    Assembled(Box<Assembled>),
+    /// Piece by piece, as it comes.
+    Read(BodyReader),
     /// Straight from the origin.
     Stream(Box<dyn BodyStream>),
 }

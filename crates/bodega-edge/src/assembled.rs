@@ -10,6 +10,7 @@ use bytes::Bytes;
 
 use crate::disk_reader::DiskReader;
 use crate::fetch::FetchError;
+use crate::inquiry::Inquiry;
 use crate::reader::{FillReader, Next, Piece};
 use crate::refill::Refill;
 
@@ -52,11 +53,10 @@ impl Assembled {
     }
 
     /// Reads what is cut from a body on disk through a reader of its own.
-    pub(crate) fn read_from_disk(&mut self, refill: impl FnOnce(Entry) -> Option<Refill>) {
+    pub(crate) fn read_from_disk(&mut self, inquiry: impl FnOnce() -> Inquiry) {
         let Source::Stored(entry) = &self.source else { return };
-        if entry.is_on_disk()
-            && let Some(refill) = refill(entry.clone())
-        {
+        if let Some(body) = entry.disk_body().cloned() {
+            let refill = Refill::new(inquiry(), entry.clone(), body);
             self.source = Source::Disk(Box::new(DiskReader::new(refill, 0, 0)));
             self.aim();
         }

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use bodega_semantics::Reason;
-use bodega_store::disk::{DiskBody, FileNow, FileRange, Read};
+use bodega_store::disk::{FileNow, FileRange, Read};
 use bodega_store::slice::SLICE_BYTES;
 use bytes::Bytes;
 use tokio::sync::oneshot;
@@ -19,7 +19,6 @@ const MAX_ROUNDS: u8 = 3;
 
 /// A cursor over a body on disk. Like `FillReader`, and read in the same way.
 pub struct DiskReader {
-    body: Arc<DiskBody>,
     refill: Arc<Refill>,
     position: u64,
     end: u64,
@@ -49,8 +48,7 @@ struct Along {
 
 impl DiskReader {
     pub(crate) fn new(refill: Refill, from: u64, to: u64) -> Self {
-        let body = Arc::clone(&refill.body);
-        Self { body, refill: Arc::new(refill), position: from, end: to, source: Source::Disk, ready: None, n_rounds: 0 }
+        Self { refill: Arc::new(refill), position: from, end: to, source: Source::Disk, ready: None, n_rounds: 0 }
     }
 
     /// Turns to other bytes of the same body.
@@ -81,7 +79,7 @@ impl DiskReader {
         if matches!(self.source, Source::Alone(_)) {
             return Next::Wait;
         }
-        match self.body.try_read(self.position, self.end) {
+        match self.refill.body.try_read(self.position, self.end) {
             Read::Bytes(bytes) => self.hand_out(bytes.into()),
             Read::Wait | Read::Missing => Next::Wait,
         }
@@ -108,12 +106,12 @@ impl DiskReader {
             if self.ready.is_some() || !matches!(self.source, Source::Disk) || self.position >= self.end {
                 return None;
             }
-            match self.body.try_file(self.position, self.end) {
+            match self.refill.body.try_file(self.position, self.end) {
                 FileNow::Ready(range) => return Some(range),
                 FileNow::Missing | FileNow::Unsupported => return None,
                 FileNow::Wait => {
                     let (sender, receiver) = oneshot::channel();
-                    self.body.prepare(
+                    self.refill.body.prepare(
                         self.position,
                         self.end,
                         Box::new(move |is_there| {
@@ -155,7 +153,7 @@ impl DiskReader {
             && self.position + SLICE_BYTES as u64 >= along.until
         {
             along.looked_ahead = true;
-            if !self.body.has(crate::refill::slice_at(along.until)) {
+            if !self.refill.body.has(crate::refill::slice_at(along.until)) {
                 // Only its beginning matters here.
                 let _ = self.refill.begin(along.until, self.end);
             }
@@ -185,7 +183,7 @@ impl DiskReader {
     /// Borrows nothing: what is read from an origin cannot be looked at from two threads.
     fn read(&self) -> impl Future<Output = Option<Bytes>> + use<> {
         let (sender, receiver) = oneshot::channel();
-        self.body.read(self.position, self.end, Box::new(move |read| drop(sender.send(read))));
+        self.refill.body.read(self.position, self.end, Box::new(move |read| drop(sender.send(read))));
         async move {
             match receiver.await {
                 Ok(Read::Bytes(bytes)) => Some(bytes),

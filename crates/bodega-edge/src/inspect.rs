@@ -1,6 +1,5 @@
 //! What is stored, for people: by page, and of one URL. Not for serving threads: what is on disk is waited for.
 
-use std::sync::mpsc;
 use std::time::Duration;
 
 use bodega_semantics::partial as parts;
@@ -134,13 +133,6 @@ impl Edge {
     }
 
     fn fetch_from_disk(&self, key: Key) -> Option<Entry> {
-        let disk = self.disk().filter(|disk| disk.holds(key))?;
-        let examined = self.invalidations.examined();
-        let (sender, receiver) = mpsc::sync_channel(1);
-        // Who no longer waits needs no answer.
-        disk.load(key, Box::new(move |entry| drop(sender.send(entry))));
-        let entry = receiver.recv_timeout(DISK_WAIT).ok().flatten()?;
-        entry.set_checked(examined);
-        Some(entry)
+        self.load_within(key, DISK_WAIT)
     }
 }

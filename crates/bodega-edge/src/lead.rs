@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bodega_semantics::partial::Run;
+use bodega_semantics::partial::{self, Run};
 use bodega_semantics::storable::{self, RequestFacts, Storable, Terms};
 use bodega_semantics::tags::{self, NotTaggable};
 use bodega_semantics::{Field, Fields, Head, Key, Outcome, Reason, Timestamp, date, deception, reuse};
@@ -17,7 +17,7 @@ use crate::edge::Worker;
 use crate::exchange::OwnedRequest;
 use crate::fetch::{FetchAnswer, FetchError, FetchFuture, FetchRequest};
 use crate::fill::{Fill, LiveHead, Resolved};
-use crate::partial::{self, Checked, Plan};
+use crate::partial::{Checked, Plan};
 use crate::sink::{AtOnce, FIRST_UNKNOWN_BYTES, Sink, come_at_once, is_for_disk, too_large};
 use crate::spill::Spill;
 use crate::upstream::{self, Purpose};
@@ -276,7 +276,7 @@ impl Lead {
             return false;
         }
         if entry.kind == Kind::Answer {
-            partial::forget(edge, entry.key);
+            edge.remove_key(partial::key(entry.key));
         }
         true
     }

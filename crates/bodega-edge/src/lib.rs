@@ -6,6 +6,7 @@
 
 pub mod answer;
 pub mod assembled;
+pub mod body_reader;
 mod changed;
 mod collapse;
 mod debug;
@@ -18,6 +19,7 @@ pub mod fill;
 pub mod fillers;
 mod flights;
 mod groups;
+mod inquiry;
 pub mod inspect;
 pub mod interim;
 pub mod invalidate;
@@ -45,6 +47,7 @@ mod usable;
 mod variants;
 
 pub use answer::{Answer, AnswerHead, BodyPlan};
+pub use body_reader::BodyReader;
 pub use edge::{Clock, Edge, EdgeSettings, Worker};
 pub use exchange::{Journey, OwnedRequest, RequestView};
 pub use metrics::Metrics;

@@ -5,7 +5,6 @@
 //! what changes faster than the walk comes round. Memory is walked after any invalidation. The disk is walked while there
 //! are rules, which is all that needs it: what is forgotten there is asked for by nobody, and evicted first.
 
-use std::sync::mpsc;
 use std::time::Duration;
 
 use bodega_semantics::Key;
@@ -89,7 +88,7 @@ impl Edge {
                 let Some(disk) = self.disk() else { return Step::Rests };
                 let (keys, next) = disk.keys(cursor, DISK_STEP);
                 let n_bytes = keys.into_iter().map(|key| self.examine_on_disk(disk, key, lurker)).sum();
-                lurker.is_incomplete |= !disk.is_recovered() || !disk.usage().is_up;
+                lurker.is_incomplete |= !disk.is_recovered() || !disk.is_up();
                 lurker.stage = next.map_or_else(|| self.end(lurker), Stage::Disk);
                 Step::Disk(n_bytes)
             }
@@ -126,18 +125,8 @@ impl Edge {
 
     /// Returns how much was read.
     fn examine_on_disk(&self, disk: &Disk, key: Key, lurker: &mut Lurker) -> u64 {
-        let examined = self.invalidations.examined();
-        let (sender, receiver) = mpsc::sync_channel(1);
-        disk.load(
-            key,
-            Box::new(move |entry| {
-                // Nobody waits any more where it took too long.
-                let _ = sender.send(entry);
-            }),
-        );
-        match receiver.recv_timeout(LOAD_WAIT).ok().flatten() {
+        match self.load_within(key, LOAD_WAIT) {
             Some(entry) => {
-                entry.set_checked(examined);
                 match self.invalidations.allows(&entry) {
                     Verdict::Usable => {}
                     Verdict::Gone => disk.remove(key),

@@ -17,7 +17,6 @@ use bodega_store::entry::Kind;
 use bodega_store::slice::SLICE_BYTES;
 use bytes::Bytes;
 
-use crate::edge::Edge;
 use crate::exchange::{Exchange, HitFacts, Journey};
 use crate::fetch::{BodyStream, FetchAnswer, FetchError, FetchRequest};
 use crate::fill::LiveHead;
@@ -422,16 +421,6 @@ impl Lead {
             entry: None,
         };
         self.store_whole(&head, n_bytes);
-    }
-}
-
-/// Forgets the part under the key of a whole that has been stored.
-pub(crate) fn forget(edge: &Edge, whole: Key) {
-    let key = partial::key(whole);
-    if let Some(part) = edge.memory.peek(key) {
-        edge.remove(&part);
-    } else if let Some(disk) = edge.disk().filter(|disk| disk.holds(key)) {
-        disk.remove(key);
     }
 }
 

@@ -4,31 +4,24 @@ use std::sync::Arc;
 
 use bodega_semantics::Reason;
 use bodega_semantics::multipart::Span;
-use bodega_semantics::partial::{self, Run};
-use bodega_semantics::range::Requested;
-use bodega_snapshot::Behavior;
+use bodega_semantics::partial::Run;
 use bodega_store::disk::DiskBody;
 use bodega_store::slice::SLICE_BYTES;
 use bodega_store::{Entry, SliceWriter};
 
-use crate::edge::Worker;
-use crate::exchange::OwnedRequest;
+use crate::edge::Edge;
 use crate::fetch::{BodyStream, FetchError, next_chunk};
 use crate::fill::Fill;
 use crate::flights::Flight;
-use crate::partial::{Joined, set_range};
-use crate::upstream::{self, Purpose};
+use crate::inquiry::{Inquiry, Reply};
 
 /// How many slices one question to the origin brings at most.
 const MAX_RUN: u32 = 8;
 
 /// What it takes to ask the origin for missing slices.
 pub(crate) struct Refill {
-    pub(crate) worker: Arc<Worker>,
-    pub(crate) behavior: Arc<Behavior>,
-    pub(crate) origin: Arc<str>,
-    pub(crate) request: Arc<OwnedRequest>,
-    pub(crate) entry: Entry,
+    inquiry: Inquiry,
+    entry: Entry,
     pub(crate) body: Arc<DiskBody>,
 }
 
@@ -41,23 +34,13 @@ pub(crate) enum Missing {
 }
 
 impl Refill {
-    /// For a body on disk.
-    pub(crate) fn new(
-        worker: &Arc<Worker>,
-        behavior: &Arc<Behavior>,
-        origin: &Arc<str>,
-        request: Arc<OwnedRequest>,
-        entry: Entry,
-    ) -> Option<Self> {
-        let body = Arc::clone(entry.disk_body()?);
-        Some(Self {
-            worker: Arc::clone(worker),
-            behavior: Arc::clone(behavior),
-            origin: Arc::clone(origin),
-            request,
-            entry,
-            body,
-        })
+    /// For the body of `entry`, which is on disk.
+    pub(crate) fn new(inquiry: Inquiry, entry: Entry, body: Arc<DiskBody>) -> Self {
+        Self { inquiry, entry, body }
+    }
+
+    fn edge(&self) -> &Edge {
+        &self.inquiry.worker.edge
     }
 
     /// Brings the bytes from `position`, of which the reader wants those up to `end`.
@@ -70,7 +53,7 @@ impl Refill {
 
     /// Begins to bring the slice at `position` and some after it, unless that is under way. `None`: there is no room.
     pub(crate) fn begin(self: &Arc<Self>, position: u64, end: u64) -> Option<Missing> {
-        let edge = &self.worker.edge;
+        let edge = self.edge();
         let slice = slice_at(position);
         let mut last_wanted = slice_at(end.max(1) - 1).min(slice.saturating_add(MAX_RUN - 1));
         let reserve = |last: u32| edge.memory.reserve(u64::from(last - slice + 1) * SLICE_BYTES as u64);
@@ -143,33 +126,25 @@ impl Refill {
 
     /// Asks for `span`, and takes it only if it is of the very same body.
     async fn fetch(&self, span: Span) -> Result<Box<dyn BodyStream>, FetchError> {
-        let total = self.body.n_bytes();
-        let Some(validator) = partial::strong_validator(&self.entry) else {
-            self.worker.edge.remove(&self.entry);
-            let message = "a part of a stored body is missing, and without a strong validator it cannot be completed";
-            return Err(FetchError::new(Reason::OriginMalformed, message));
-        };
-        let mut fetch = upstream::request(&self.worker.edge.settings, &self.behavior, &self.request, Purpose::Store);
-        let last = (span.last + 1 < total).then_some(span.last);
-        set_range(&mut fetch, Requested::From { first: span.first, last });
-        fetch.fields.set("If-Range", validator);
-        let answer = self.worker.fetch.fetch(&self.origin, fetch).await?;
-        let asked = Run { span, total };
-        let is_of_it = partial::are_of_one_whole(&self.entry, &answer.fields);
-        if answer.status == 206 && is_of_it && Run::of(&answer.fields, answer.content_length) == Some(asked) {
-            return Ok(Box::new(Joined::alone(span.n_bytes(), answer.body)));
+        let run = Run { span, total: self.body.n_bytes() };
+        match self.inquiry.ask(&self.entry, run).await? {
+            None => {
+                self.edge().remove(&self.entry);
+                let message =
+                    "a part of a stored body is missing, and without a strong validator it cannot be completed";
+                Err(FetchError::new(Reason::OriginMalformed, message))
+            }
+            Some(Reply::Range(body)) => Ok(body),
+            Some(Reply::Whole(body)) => skipped(body, span).await,
+            Some(Reply::Other(status)) => {
+                // Whatever it is now, it is not what the reader began with (RFC 9110 section 15.3.7.3).
+                if !(500..600).contains(&status) && status != 429 {
+                    self.edge().remove(&self.entry);
+                }
+                let message = format!("a missing part of a stored body could not be had: the origin answered {status}");
+                Err(FetchError::new(Reason::OriginBroken, message))
+            }
         }
-        if answer.status == 200 && is_of_it && answer.content_length == Some(total) {
-            // The origin knows no ranges: from the start, then.
-            return skipped(answer.body, span).await;
-        }
-        // Whatever it is now, it is not what the reader began with (RFC 9110 section 15.3.7.3).
-        if !(500..600).contains(&answer.status) && answer.status != 429 {
-            self.worker.edge.remove(&self.entry);
-        }
-        let message =
-            format!("a missing part of a stored body could not be had: the origin answered {}", answer.status);
-        Err(FetchError::new(Reason::OriginBroken, message))
     }
 
     fn end_of(&self, slice: u32) -> u64 {

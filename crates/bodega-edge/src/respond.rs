@@ -19,6 +19,7 @@ use bytes::Bytes;
 
 use crate::answer::{Answer, AnswerHead, BodyPlan};
 use crate::assembled::{Parts, Source};
+use crate::body_reader::BodyReader;
 use crate::edge::Edge;
 use crate::fetch::{BodyStream, FetchAnswer, FetchError};
 use crate::fill::LiveHead;
@@ -62,7 +63,7 @@ pub(crate) fn from_entry<H: Head + ?Sized>(client: &For<'_, H>, entry: Entry, sa
     let body = match &shape {
         Shape::NotModified | Shape::Failed | Shape::Unsatisfiable(_) => BodyPlan::Empty,
         Shape::Whole | Shape::Part { .. } if method == "HEAD" => BodyPlan::Empty,
-        Shape::Parts(parts) => BodyPlan::Assembled(Box::new(parts.body(Source::Stored(entry.clone()), offset))),
+        Shape::Parts(parts) => assembled(parts, Source::Stored(entry.clone()), offset),
         Shape::Whole | Shape::Part { .. } => {
             BodyPlan::Stored { entry: entry.clone(), from: from - offset, to: to - offset }
         }
@@ -75,6 +76,10 @@ pub(crate) fn from_entry<H: Head + ?Sized>(client: &For<'_, H>, entry: Entry, sa
         outcome: said.outcome,
         reason: said.reason,
     }
+}
+
+fn assembled(parts: &Parts, source: Source, offset: u64) -> BodyPlan {
+    BodyPlan::Read(BodyReader::Assembled(Box::new(parts.body(source, offset))))
 }
 
 /// From a fill that is being read along.
@@ -100,11 +105,11 @@ pub(crate) fn from_live<H: Head + ?Sized>(
     let body = match &shape {
         Shape::NotModified | Shape::Failed | Shape::Unsatisfiable(_) => BodyPlan::Empty,
         Shape::Whole | Shape::Part { .. } if method == "HEAD" => BodyPlan::Empty,
-        Shape::Parts(parts) => BodyPlan::Assembled(Box::new(parts.body(Source::Live(reader), offset))),
-        Shape::Whole => BodyPlan::Live(reader),
+        Shape::Parts(parts) => assembled(parts, Source::Live(reader), offset),
+        Shape::Whole => BodyPlan::Read(BodyReader::Live(reader)),
         Shape::Part { .. } => {
             reader.narrow(from - offset, to - offset);
-            BodyPlan::Live(reader)
+            BodyPlan::Read(BodyReader::Live(reader))
         }
     };
     let content_length = match shape {

@@ -5,24 +5,16 @@ use std::sync::Arc;
 use bodega_semantics::Reason;
 use bodega_semantics::multipart::Span;
 use bodega_semantics::partial::{self, Run};
-use bodega_semantics::range::Requested;
-use bodega_snapshot::Behavior;
 
 use crate::disk_reader::DiskReader;
-use crate::edge::Worker;
-use crate::exchange::OwnedRequest;
 use crate::fetch::{BodyStream, FetchError};
 use crate::fill::LiveHead;
-use crate::partial::Joined;
+use crate::inquiry::{Inquiry, Reply};
 use crate::refill::Refill;
-use crate::upstream::{self, Purpose};
 
-/// What it takes to ask the origin for the rest of what a reader reads.
+/// What it takes to go on.
 pub(crate) struct Resume {
-    worker: Arc<Worker>,
-    behavior: Arc<Behavior>,
-    origin: Arc<str>,
-    request: Arc<OwnedRequest>,
+    inquiry: Inquiry,
     head: Arc<LiveHead>,
 }
 
@@ -34,33 +26,21 @@ pub(crate) enum Rest {
 
 impl Resume {
     /// `None` where there is no need, since everything is kept, or no way, without a strong validator and a length.
-    pub(crate) fn new(
-        worker: &Arc<Worker>,
-        behavior: &Arc<Behavior>,
-        origin: &Arc<str>,
-        request: &Arc<OwnedRequest>,
-        head: &Arc<LiveHead>,
-    ) -> Option<Self> {
+    pub(crate) fn new(inquiry: Inquiry, head: &Arc<LiveHead>) -> Option<Self> {
         if head.stored || head.status != 200 || head.content_length.is_none() {
             return None;
         }
         partial::strong_validator(&head.fields)?;
-        Some(Self {
-            worker: Arc::clone(worker),
-            behavior: Arc::clone(behavior),
-            origin: Arc::clone(origin),
-            request: Arc::clone(request),
-            head: Arc::clone(head),
-        })
+        Some(Self { inquiry, head: Arc::clone(head) })
     }
 
     /// The rest from disk, where the body has gone as it came.
     fn rest_on_disk(&self, position: u64, end: Option<u64>) -> Option<DiskReader> {
         let entry = self.head.on_disk.clone()?;
+        let body = Arc::clone(entry.disk_body()?);
         let start = self.head.part.map_or(0, |run| run.span.first);
         let end = start + end.or(self.head.content_length)?;
-        let refill = Refill::new(&self.worker, &self.behavior, &self.origin, Arc::clone(&self.request), entry)?;
-        Some(DiskReader::new(refill, start + position, end))
+        Some(DiskReader::new(Refill::new(self.inquiry.clone(), entry, body), start + position, end))
     }
 
     /// The bytes from `position` of the fill's body to `end`, or to its end.
@@ -73,23 +53,14 @@ impl Resume {
         let whole = head.part.unwrap_or(Run { span: Span { first: 0, last: n_bytes.max(1) - 1 }, total: n_bytes });
         let first = whole.span.first + position;
         let last = whole.span.first + end.unwrap_or(n_bytes).max(1) - 1;
-        let mut fetch = upstream::request(&self.worker.edge.settings, &self.behavior, &self.request, Purpose::Store);
-        crate::partial::set_range(
-            &mut fetch,
-            Requested::From { first, last: (last + 1 < whole.total).then_some(last) },
-        );
-        if let Some(validator) = partial::strong_validator(&head.fields) {
-            fetch.fields.set("If-Range", validator);
+        let run = Run { span: Span { first, last }, total: whole.total };
+        match self.inquiry.ask(&head.fields, run).await? {
+            Some(Reply::Range(rest)) => Ok(Rest::Stream(rest)),
+            _ => {
+                let message =
+                    "the reader was too slow for the window of a body that is not kept, and its rest has changed";
+                Err(FetchError::new(Reason::Limit, message))
+            }
         }
-        let answer = self.worker.fetch.fetch(&self.origin, fetch).await?;
-        let asked = Run { span: Span { first, last }, total: whole.total };
-        let is_rest = answer.status == 206
-            && Run::of(&answer.fields, answer.content_length) == Some(asked)
-            && partial::are_of_one_whole(&head.fields, &answer.fields);
-        if !is_rest {
-            let message = "the reader was too slow for the window of a body that is not kept, and its rest has changed";
-            return Err(FetchError::new(Reason::Limit, message));
-        }
-        Ok(Rest::Stream(Box::new(Joined::alone(asked.span.n_bytes(), answer.body))))
     }
 }

@@ -3,10 +3,14 @@
 //! Memory is asked first. What the disk's index names is read without waiting where the system has it at hand; else the
 //! step `load` waits for it.
 
+use std::sync::mpsc;
+use std::time::Duration;
+
 use bodega_semantics::Key;
 use bodega_store::Entry;
 use bodega_store::disk::{Disk, Offered, TryLoad};
 use bodega_store::entry::Kind;
+use tokio::sync::oneshot;
 
 use crate::edge::Edge;
 use crate::exchange::Exchange;
@@ -28,7 +32,7 @@ impl Edge {
     }
 
     fn find_on_disk(&self, key: Key) -> Looked {
-        let Some(disk) = self.disk().filter(|disk| disk.holds(key)) else { return Looked::Nowhere };
+        let Some(disk) = self.disk() else { return Looked::Nowhere };
         let examined = self.invalidations.examined();
         match disk.try_load(key) {
             TryLoad::Here(entry) => {
@@ -39,6 +43,27 @@ impl Edge {
             TryLoad::Wait => Looked::OnDisk,
             TryLoad::Missing => Looked::Nowhere,
         }
+    }
+
+    /// What is on disk under `key`, once it has been read, if it can be.
+    pub(crate) async fn load(&self, key: Key) -> Option<Entry> {
+        let (sender, receiver) = oneshot::channel();
+        let examined = self.begin_load(key, move |entry| drop(sender.send(entry)))?;
+        Some(now_examined(receiver.await.ok().flatten()?, examined))
+    }
+
+    /// The same for threads that may wait, and do so for at most `most`.
+    pub(crate) fn load_within(&self, key: Key, most: Duration) -> Option<Entry> {
+        let (sender, receiver) = mpsc::sync_channel(1);
+        let examined = self.begin_load(key, move |entry| drop(sender.send(entry)))?;
+        Some(now_examined(receiver.recv_timeout(most).ok().flatten()?, examined))
+    }
+
+    /// Who no longer waits needs no answer. Returns up to which invalidation the store had been examined.
+    fn begin_load(&self, key: Key, done: impl FnOnce(Option<Entry>) + Send + 'static) -> Option<u64> {
+        let examined = self.invalidations.examined();
+        self.disk()?.load(key, Box::new(done));
+        Some(examined)
     }
 
     /// Brings to memory what has come from disk. Answers come there under the configuration in force
@@ -82,6 +107,15 @@ impl Edge {
         self.memory.insert(entry)
     }
 
+    /// Takes what is found under `key` out of both tiers.
+    pub(crate) fn remove_key(&self, key: Key) {
+        if let Some(entry) = self.memory.peek(key) {
+            self.remove(&entry);
+        } else if let Some(disk) = self.disk().filter(|disk| disk.holds(key)) {
+            disk.remove(key);
+        }
+    }
+
     /// Takes `entry` out of both tiers.
     pub(crate) fn remove(&self, entry: &Entry) {
         self.memory.remove(entry);
@@ -90,6 +124,11 @@ impl Edge {
             disk.remove(entry.key);
         }
     }
+}
+
+fn now_examined(entry: Entry, examined: u64) -> Entry {
+    entry.set_checked(examined);
+    entry
 }
 
 impl Exchange<'_> {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bodega_edge::fetch::next_chunk;
 use bodega_edge::invalidate::{Force, Selector};
 use bodega_edge::reader::FillReader;
-use bodega_edge::{Answer, BodyPlan};
+use bodega_edge::{Answer, BodyPlan, BodyReader};
 use bodega_semantics::{Head, Outcome, Reason};
 use bodega_snapshot::Snapshot;
 use bodega_testkit::bench::{Bench, FILL_WINDOW_BYTES, Got, TestRequest, snapshot_json};
@@ -44,7 +44,7 @@ async fn settle() {
 
 fn reader(answer: Answer) -> FillReader {
     match answer.body {
-        BodyPlan::Live(reader) => reader,
+        BodyPlan::Read(BodyReader::Live(reader)) => reader,
         _ => panic!("a body that streams"),
     }
 }

@@ -2,7 +2,6 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails loudly")]
 
 use std::collections::HashSet;
-use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -11,7 +10,7 @@ use bodega_store::disk::Admission;
 use bodega_testkit::bench::{self, Bench, Got, MEMORY_BYTES, TestRequest};
 use bodega_testkit::clock::FakeClock;
 use bodega_testkit::front::{Front, NoFront, Opening, Sending};
-use bodega_testkit::scenario;
+use bodega_testkit::{scenario, scenario_files};
 use libtest_mimic::{Arguments, Failed, Trial};
 use tempfile::TempDir;
 
@@ -72,16 +71,9 @@ impl Front for OnDisk {
 }
 
 fn main() -> ExitCode {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/scenarios");
-    let mut files = Vec::new();
-    collect(&root, &mut files);
-    files.retain(|file| file.file_name().is_some_and(|name| name != "sections.toml"));
-    assert!(!files.is_empty(), "no scenarios in {}", root.display());
-    files.sort();
-    let trials = files
+    let trials = scenario_files::all()
         .into_iter()
-        .map(|file| {
-            let name = file.strip_prefix(&root).unwrap_or(&file).with_extension("").display().to_string();
+        .map(|(name, file)| {
             Trial::test(name, move || {
                 for mode in scenario::modes(&file).map_err(Failed::from)? {
                     let mut front = OnDisk(tempfile::tempdir().unwrap());
@@ -93,15 +85,4 @@ fn main() -> ExitCode {
         })
         .collect();
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
-}
-
-fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
-    for found in std::fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display())) {
-        let path = found.expect("a folder that can be read").path();
-        if path.is_dir() {
-            collect(&path, files);
-        } else if path.extension().is_some_and(|extension| extension == "toml") {
-            files.push(path);
-        }
-    }
 }

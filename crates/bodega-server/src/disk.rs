@@ -1,7 +1,6 @@
 //! The disk tier of an edge: opened before anybody is served, fed by a thread of its own, and left in good order.
 
 use std::sync::Arc;
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use bodega_edge::{Clock, Edge};
@@ -11,8 +10,8 @@ use bodega_semantics::key::KeySecret;
 use bodega_snapshot::options::{Admission as Admit, DiskTier};
 use bodega_store::Invalidations;
 use bodega_store::disk::{Admission, Disk, DiskOptions, FLUSH_WAIT};
-use parking_lot::{Condvar, Mutex};
 
+use crate::background::Background;
 use crate::clock::SystemClock;
 use crate::events::{Event, Events};
 use crate::server::StartError;
@@ -76,8 +75,7 @@ pub(crate) fn invalidations(
 
 /// The thread that brings to disk what memory alone holds.
 pub(crate) struct Keeper {
-    stop: Arc<(Mutex<bool>, Condvar)>,
-    thread: Option<JoinHandle<()>>,
+    thread: Option<Background>,
     edge: Arc<Edge>,
 }
 
@@ -87,32 +85,20 @@ impl Keeper {
         if edge.disk().is_none() {
             return Ok(None);
         }
-        let stop = Arc::new((Mutex::new(false), Condvar::new()));
-        let (worker, told) = (Arc::clone(edge), Arc::clone(&stop));
-        let thread = std::thread::Builder::new().name("bodega-keeper".to_owned()).spawn(move || {
-            let (is_over, wake) = &*told;
-            let mut place = 0;
-            let mut is_over = is_over.lock();
-            while !*is_over {
-                wake.wait_for(&mut is_over, STEP_WAIT);
-                if !*is_over {
-                    place = parking_lot::MutexGuard::unlocked(&mut is_over, || worker.keep_some(place));
-                }
-            }
+        let worker = Arc::clone(edge);
+        let mut place = 0;
+        let thread = Background::start("bodega-keeper", move || {
+            place = worker.keep_some(place);
+            STEP_WAIT
         })?;
-        Ok(Some(Self { stop, thread: Some(thread), edge: Arc::clone(edge) }))
+        Ok(Some(Self { thread: Some(thread), edge: Arc::clone(edge) }))
     }
 }
 
 impl Drop for Keeper {
     /// Ends it, with everything on disk that is worth it.
     fn drop(&mut self) {
-        *self.stop.0.lock() = true;
-        self.stop.1.notify_all();
-        if let Some(thread) = self.thread.take() {
-            // A keeper that has failed has said so on standard error; what can still be written is.
-            let _ = thread.join();
-        }
+        drop(self.thread.take());
         self.edge.keep_all(FLUSH_WAIT);
     }
 }

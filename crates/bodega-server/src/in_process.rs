@@ -106,22 +106,12 @@ async fn collect(worker: &Worker, answer: Answer, max_bytes: u64) -> Result<InPr
         BodyPlan::Stored { entry, from, to } => {
             entry.body().pieces(from, to).for_each(|piece| body.extend_from_slice(piece))
         }
-        BodyPlan::Disk(mut reader) => {
-            while let Some(piece) = reader.next().await.map_err(|error| error.message)? {
-                body.extend_from_slice(piece.as_ref());
-            }
-        }
-        BodyPlan::Live(mut reader) => {
+        BodyPlan::Read(mut reader) => {
             while let Some(piece) = reader.next().await.map_err(|error| error.message)? {
                 body.extend_from_slice(piece.as_ref());
                 if body.len() as u64 > max_bytes {
                     return Err(too_large());
                 }
-            }
-        }
-        BodyPlan::Assembled(mut assembled) => {
-            while let Some(piece) = assembled.next().await.map_err(|error| error.message)? {
-                body.extend_from_slice(piece.as_ref());
             }
         }
         BodyPlan::Stream(mut stream) => {

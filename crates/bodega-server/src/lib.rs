@@ -5,6 +5,7 @@
 mod access_log;
 mod admin;
 mod admission;
+mod background;
 mod clock;
 mod connection;
 mod counted_fetch;

@@ -1,13 +1,12 @@
 //! The thread that walks over what is stored, behind the requests: see `bodega_edge::lurker`.
 
 use std::sync::Arc;
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use bodega_edge::Edge;
 use bodega_edge::lurker::{Lurker, Step};
-use parking_lot::{Condvar, Mutex};
 
+use crate::background::Background;
 use crate::server::StartError;
 
 /// How long it rests where there is nothing to do.
@@ -19,40 +18,11 @@ const SHARE_IN_A_HURRY: u32 = 2;
 const BYTES_PER_SECOND: u64 = 4 << 20;
 const BYTES_PER_SECOND_IN_A_HURRY: u64 = 64 << 20;
 
-/// The running thread; dropping it ends it.
-pub(crate) struct Lurking {
-    stop: Arc<(Mutex<bool>, Condvar)>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Lurking {
-    pub(crate) fn start(edge: &Arc<Edge>) -> Result<Self, StartError> {
-        let stop = Arc::new((Mutex::new(false), Condvar::new()));
-        let (edge, told) = (Arc::clone(edge), Arc::clone(&stop));
-        let thread = std::thread::Builder::new().name("bodega-lurker".to_owned()).spawn(move || {
-            let mut lurker = Lurker::default();
-            let (is_over, wake) = &*told;
-            let mut is_over = is_over.lock();
-            while !*is_over {
-                let pause = parking_lot::MutexGuard::unlocked(&mut is_over, || go(&edge, &mut lurker));
-                if !*is_over {
-                    wake.wait_for(&mut is_over, pause);
-                }
-            }
-        })?;
-        Ok(Self { stop, thread: Some(thread) })
-    }
-}
-
-impl Drop for Lurking {
-    fn drop(&mut self) {
-        *self.stop.0.lock() = true;
-        self.stop.1.notify_all();
-        if let Some(thread) = self.thread.take() {
-            // A panic has been reported by the panic hook already.
-            let _ = thread.join();
-        }
-    }
+/// Starts it.
+pub(crate) fn start(edge: &Arc<Edge>) -> Result<Background, StartError> {
+    let edge = Arc::clone(edge);
+    let mut lurker = Lurker::default();
+    Background::start("bodega-lurker", move || go(&edge, &mut lurker))
 }
 
 /// A step, and how long to pause after it.

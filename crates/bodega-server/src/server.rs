@@ -21,6 +21,7 @@ use tokio::sync::Notify;
 use crate::access_log::{AccessLog, Format};
 use crate::admin::Admin;
 use crate::admission::Admission;
+use crate::background::Background;
 use crate::clock::SystemClock;
 use crate::connection::{Connections, Timeouts};
 use crate::counted_fetch::{CountedFetch, OriginCounts};
@@ -29,7 +30,7 @@ use crate::events::{Event, Events};
 use crate::front_metrics::FrontMetrics;
 use crate::in_process::{self, InProcessAnswer, InProcessRequest};
 use crate::listener::{self, ListenError, Listening};
-use crate::lurker::Lurking;
+use crate::lurker;
 use crate::report::Reporter;
 use crate::tls::certificates::{CertificateError, Certificates};
 use crate::tls::config;
@@ -49,7 +50,7 @@ pub struct Server {
     stopped: AtomicBool,
     next_thread: std::sync::atomic::AtomicUsize,
     keeper: Mutex<Option<Keeper>>,
-    lurking: Mutex<Option<Lurking>>,
+    lurking: Mutex<Option<Background>>,
 }
 
 /// Listening sockets that another process has opened.
@@ -160,7 +161,7 @@ impl Server {
             None => None,
         };
         let keeper = Keeper::start(&edge)?;
-        let lurking = Lurking::start(&edge)?;
+        let lurking = lurker::start(&edge)?;
         Ok(Self {
             edge,
             origins,

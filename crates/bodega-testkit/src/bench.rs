@@ -267,28 +267,8 @@ impl Bench {
             BodyPlan::Stored { entry, from, to } => {
                 entry.body().pieces(from, to).for_each(|piece| got.body.extend_from_slice(piece));
             }
-            BodyPlan::Disk(mut reader) => loop {
+            BodyPlan::Read(mut reader) => loop {
                 match reader.next().await {
-                    Ok(Some(piece)) => got.body.extend_from_slice(piece.as_ref()),
-                    Ok(None) => break,
-                    Err(_) => {
-                        got.broken = true;
-                        break;
-                    }
-                }
-            },
-            BodyPlan::Live(mut reader) => loop {
-                match reader.next().await {
-                    Ok(Some(piece)) => got.body.extend_from_slice(piece.as_ref()),
-                    Ok(None) => break,
-                    Err(_) => {
-                        got.broken = true;
-                        break;
-                    }
-                }
-            },
-            BodyPlan::Assembled(mut assembled) => loop {
-                match assembled.next().await {
                     Ok(Some(piece)) => got.body.extend_from_slice(piece.as_ref()),
                     Ok(None) => break,
                     Err(_) => {

@@ -8,4 +8,5 @@ pub mod clock;
 pub mod front;
 pub mod origin;
 pub mod scenario;
+pub mod scenario_files;
 pub mod sections;

@@ -3,11 +3,10 @@
 use std::sync::Arc;
 
 use bodega_semantics::{Outcome, Reason};
-use bodega_snapshot::Action;
 
 use crate::debug;
 use crate::exchange::{Found, Journey};
-use crate::refill::Refill;
+use crate::inquiry::Inquiry;
 use crate::respond::{self, For, Said};
 use crate::resume::Resume;
 use crate::step::Step;
@@ -27,23 +26,23 @@ pub(crate) fn run(journey: &mut Journey) -> Step {
         collapsed: false,
         ttl_seconds: None,
     };
+    let inquiry = || Inquiry {
+        worker: Arc::clone(&journey.worker),
+        behavior: Arc::clone(behavior),
+        request: Arc::clone(request),
+    };
     let reason = journey.pending.reason;
     journey.answer = Some(match std::mem::replace(&mut journey.found, Found::Nothing) {
         Found::Entry { entry, outcome, reason, fwd_status, stored, collapsed, withheld } => {
             let said = Said { fwd_status, stored, collapsed, ..said(outcome, reason) };
-            let answer = respond::from_entry(&client, entry, said).with_disk(|entry| {
-                let Action::Origin(origin) = &behavior.action else { return None };
-                Refill::new(&journey.worker, behavior, origin, Arc::clone(request), entry)
-            });
+            let answer = respond::from_entry(&client, entry, said).with_disk(inquiry);
             match withheld {
                 Some(head) => respond::with_own_fields(answer, &head),
                 None => answer,
             }
         }
         Found::Live { mut reader, head, outcome } => {
-            if let Action::Origin(origin) = &behavior.action
-                && let Some(resume) = Resume::new(&journey.worker, behavior, origin, request, &head)
-            {
+            if let Some(resume) = Resume::new(inquiry(), &head) {
                 reader.set_resume(resume);
             }
             let said = Said { collapsed: outcome == Outcome::Collapsed, ..said(outcome, reason) };

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use bodega_semantics::{Head, Outcome, Reason};
-use bodega_snapshot::{Action, Hsts};
+use bodega_snapshot::Hsts;
 use bodega_store::Entry;
 
 use crate::answer::{Answer, AnswerHead, BodyPlan};
 use crate::exchange::{Exchange, Journey, OwnedRequest};
-use crate::refill::Refill;
+use crate::inquiry::Inquiry;
 use crate::respond::{self, For, Said};
 use crate::step::Step;
 use crate::{debug, joining};
@@ -55,10 +55,10 @@ pub(crate) fn run(exchange: &mut Exchange<'_>) -> Step {
             request: exchange.request,
             now: exchange.now,
         };
-        let mut answer = respond::from_entry(&client, entry, said).with_disk(|entry| {
-            let Action::Origin(origin) = &behavior.action else { return None };
-            let request = Arc::new(OwnedRequest::copy_of(exchange.request));
-            Refill::new(exchange.worker, behavior, origin, request, entry)
+        let mut answer = respond::from_entry(&client, entry, said).with_disk(|| Inquiry {
+            worker: Arc::clone(exchange.worker),
+            behavior: Arc::clone(behavior),
+            request: Arc::new(OwnedRequest::copy_of(exchange.request)),
         });
         if debug::may_know(&exchange.worker.edge, exchange.request, exchange.request.peer) {
             let request = OwnedRequest::copy_of(exchange.request);

@@ -1,10 +1,7 @@
 //! Brings an entry back from disk, and looks the request up anew: the same code decides as for what was in memory.
 
-use bodega_semantics::{Field, Head, Key, Reason};
-use bodega_store::Entry;
-use tokio::sync::oneshot;
+use bodega_semantics::{Field, Head, Reason};
 
-use crate::edge::Edge;
 use crate::exchange::Journey;
 use crate::step::{self, Begun, Loaded, Step};
 
@@ -18,7 +15,7 @@ pub(crate) async fn run(journey: &mut Journey) -> Step {
         return Step::Refuse;
     };
     journey.n_loads += 1;
-    if let Some(entry) = from_disk(&journey.worker.edge, key).await {
+    if let Some(entry) = journey.worker.edge.load(key).await {
         journey.worker.edge.promote(&entry);
         journey.loaded.push(entry);
     }
@@ -35,15 +32,4 @@ pub(crate) async fn run(journey: &mut Journey) -> Step {
             journey.pending.step
         }
     }
-}
-
-/// What is on disk under `key`, if it can be read.
-pub(crate) async fn from_disk(edge: &Edge, key: Key) -> Option<Entry> {
-    let examined = edge.invalidations.examined();
-    let (sender, receiver) = oneshot::channel();
-    // Who no longer waits needs no answer.
-    edge.disk()?.load(key, Box::new(move |entry| drop(sender.send(entry))));
-    let entry = receiver.await.ok().flatten()?;
-    entry.set_checked(examined);
-    Some(entry)
 }

@@ -5,11 +5,10 @@
 
 use std::io::{self, IoSlice};
 
-use bodega_edge::assembled::Assembled;
 use bodega_edge::fetch::next_chunk;
 use bodega_edge::interim::Interim;
-use bodega_edge::reader::{FillReader, Next};
-use bodega_edge::{Answer, AnswerHead, BodyPlan};
+use bodega_edge::reader::Next;
+use bodega_edge::{Answer, AnswerHead, BodyPlan, BodyReader};
 use bodega_http1::chunked::write_chunk_header;
 use bodega_http1::write::{write_decimal, write_field, write_length, write_status_line};
 use bodega_semantics::{Head, Reason, date};
@@ -108,9 +107,7 @@ impl Output<'_> {
         content_length: Option<u64>,
     ) -> Result<(), Reason> {
         match body {
-            BodyPlan::Disk(reader) => self.disk(*reader).await,
-            BodyPlan::Live(reader) => self.live(reader, chunked).await,
-            BodyPlan::Assembled(assembled) => self.assembled(*assembled).await,
+            BodyPlan::Read(reader) => self.read(reader, chunked).await,
             BodyPlan::Stream(mut stream) => self.stream(&mut *stream, chunked, asked, content_length).await,
             BodyPlan::Empty | BodyPlan::Bytes(_) | BodyPlan::Stored { .. } => Ok(()),
         }
@@ -187,8 +184,16 @@ impl Output<'_> {
         if n_pieces == 0 { Ok(()) } else { self.send(&gathered[..n_pieces]).await }
     }
 
-    async fn live(&mut self, mut reader: FillReader, chunked: bool) -> Result<(), Reason> {
+    /// Sends what `reader` reads; what lies in a file straight from there, where that can be.
+    async fn read(&mut self, mut reader: BodyReader, chunked: bool) -> Result<(), Reason> {
+        let takes_files = !chunked && self.connection.stream.tls().is_none();
         loop {
+            if takes_files
+                && let BodyReader::Disk(reader) = &mut reader
+                && self.file(reader).await?
+            {
+                continue;
+            }
             let piece = match reader.try_next() {
                 Next::Piece(piece) => piece,
                 Next::End => break,
@@ -209,27 +214,6 @@ impl Output<'_> {
         }
         self.end_of_chunks(chunked);
         Ok(())
-    }
-
-    /// Several parts, whose length is always known.
-    async fn assembled(&mut self, mut assembled: Assembled) -> Result<(), Reason> {
-        loop {
-            let piece = match assembled.try_next() {
-                Next::Piece(piece) => piece,
-                Next::End => return Ok(()),
-                Next::Broken(error) => return Err(error.reason),
-                Next::Wait => {
-                    self.flush().await.map_err(|_| Reason::ClientGone)?;
-                    self.connection.enter(Phase::Work, self.thread.connections.tick());
-                    match assembled.next().await {
-                        Ok(Some(piece)) => piece,
-                        Ok(None) => return Ok(()),
-                        Err(error) => return Err(error.reason),
-                    }
-                }
-            };
-            self.piece(piece.as_ref(), false).await.map_err(|_| Reason::ClientGone)?;
-        }
     }
 
     async fn stream(
@@ -264,7 +248,7 @@ impl Output<'_> {
         Ok(())
     }
 
-    pub(super) async fn piece(&mut self, bytes: &[u8], chunked: bool) -> io::Result<()> {
+    async fn piece(&mut self, bytes: &[u8], chunked: bool) -> io::Result<()> {
         if chunked {
             write_chunk_header(&mut self.pending, bytes.len());
         }

@@ -174,7 +174,7 @@ impl Writer<'_> {
                     self.piece(piece).await?;
                 }
             }
-            BodyPlan::Disk(mut reader) => loop {
+            BodyPlan::Read(mut reader) => loop {
                 let piece = match reader.try_next() {
                     Next::Piece(piece) => piece,
                     Next::End => break,
@@ -188,25 +188,6 @@ impl Writer<'_> {
                 self.piece(piece).await?;
                 reader.consumed();
             },
-            BodyPlan::Live(mut reader) => loop {
-                let piece = match reader.try_next() {
-                    Next::Piece(piece) => piece,
-                    Next::End => break,
-                    Next::Broken(error) => return Err(error.reason),
-                    Next::Wait => match self.unless_reset(reader.next()).await? {
-                        Ok(Some(piece)) => piece,
-                        Ok(None) => break,
-                        Err(error) => return Err(error.reason),
-                    },
-                };
-                self.piece(piece).await?;
-                reader.consumed();
-            },
-            BodyPlan::Assembled(mut assembled) => {
-                while let Some(piece) = self.unless_reset(assembled.next()).await?.map_err(|error| error.reason)? {
-                    self.piece(piece).await?;
-                }
-            }
             BodyPlan::Stream(mut stream) => {
                 while let Some(chunk) = self.unless_reset(next_chunk(&mut *stream)).await? {
                     self.piece(Piece::from(chunk.map_err(|error| error.reason)?)).await?;

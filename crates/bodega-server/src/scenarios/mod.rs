@@ -10,7 +10,6 @@ mod http2;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -22,6 +21,7 @@ use bodega_snapshot::options::EdgeOptions;
 use bodega_testkit::bench::{Bench, Got, TestRequest};
 use bodega_testkit::front::{Front, Opening, Sending};
 use bodega_testkit::scenario::{self, Ran};
+use bodega_testkit::scenario_files;
 use parking_lot::Mutex;
 use rustls::{ClientConfig, RootCertStore, ServerConfig, ServerConnection};
 use rustls_pki_types::pem::PemObject;
@@ -58,14 +58,11 @@ fn over_http2_and_tls() {
 
 /// Runs every file in each of its modes, and tells how many passed and what was left out.
 fn run_all(name: &str, protocol: Protocol, tls: Option<Tls>) {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/scenarios");
-    let files = files_in(&root);
-    assert!(!files.is_empty(), "no scenarios in {}", root.display());
     let options = Arc::new(EdgeOptions::from_json("{}").unwrap());
     let mut n_passed = 0;
     let mut left_out: BTreeMap<&str, usize> = BTreeMap::new();
     let mut failed = Vec::new();
-    for file in files {
+    for (_, file) in scenario_files::all() {
         for mode in scenario::modes(&file).unwrap() {
             // Nobody is heard before everybody has spoken: what is sent at one moment arrives at one.
             let runtime =
@@ -85,14 +82,6 @@ fn run_all(name: &str, protocol: Protocol, tls: Option<Tls>) {
     }
     assert!(failed.is_empty(), "{}", failed.join("\n"));
     assert!(n_left_out * 10 < n_passed, "a front that leaves so much out shows little");
-}
-
-fn files_in(root: &Path) -> Vec<PathBuf> {
-    let folders = std::fs::read_dir(root).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_dir());
-    let mut files: Vec<PathBuf> =
-        folders.flat_map(|folder| std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path())).collect();
-    files.sort();
-    files
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
