@@ -28,8 +28,6 @@ pub struct Memory {
     n_evictions: AtomicU64,
     /// Bytes let go since memory was last given back to the system.
     kept_back_bytes: AtomicU64,
-    /// What is larger than this is for the disk, where there is one.
-    large_bytes: u64,
     /// Told of what is let go for room.
     on_evict: OnceLock<OnEvict>,
 }
@@ -77,7 +75,6 @@ impl Memory {
             n_entries: AtomicU64::new(0),
             n_evictions: AtomicU64::new(0),
             kept_back_bytes: AtomicU64::new(0),
-            large_bytes: (capacity_bytes / 1000).max(1 << 20),
             on_evict: OnceLock::new(),
         }
     }
@@ -124,7 +121,7 @@ impl Memory {
     /// Beside a disk what is larger than this is not for memory: a thousandth of the tier, at least 1 MiB.
     #[must_use]
     pub fn large_bytes(&self) -> u64 {
-        self.large_bytes
+        (self.capacity_bytes / 1000).max(1 << 20)
     }
 
     /// Puts `entry` in, in place of what its key held. False if it is too large to be kept.

@@ -1,6 +1,6 @@
 //! What is on disk, by key: where its record is, and how often it was asked for.
 //!
-//! In memory, 32 bytes an entry and a byte of the table's; a look is a short lock of one of many shards.
+//! In memory, 32 bytes an entry with its key and a byte of the table's; a look is a short lock of one of many shards.
 
 use bodega_semantics::Key;
 use hashbrown::HashTable;
@@ -37,11 +37,17 @@ impl Place {
 
 const UNIT: u32 = super::format::ALIGN as u32;
 
+/// Half a cache line: as a `Key`, which is aligned to 16 bytes, and a `Place` it would be 48 bytes.
 struct Slot {
-    key: Key,
-    place: Place,
+    key: [u64; 2],
+    segment: u32,
+    at: u32,
+    length: u32,
+    is_head: bool,
     hits: u8,
 }
+
+const _: () = assert!(size_of::<Slot>() == 32);
 
 /// The index.
 pub(super) struct Index {
@@ -63,34 +69,35 @@ impl Default for Index {
 impl Index {
     #[inline]
     pub(super) fn holds(&self, key: Key) -> bool {
-        self.shard(key).lock().find(hash(key), |slot| slot.key == key).is_some()
+        self.shard(key).lock().find(hash(key), |slot| slot.holds(key)).is_some()
     }
 
     /// Where `key` is, counted as asked for.
     pub(super) fn ask(&self, key: Key) -> Option<Place> {
         let mut shard = self.shard(key).lock();
-        let slot = shard.find_mut(hash(key), |slot| slot.key == key)?;
+        let slot = shard.find_mut(hash(key), |slot| slot.holds(key))?;
         slot.hits = slot.hits.saturating_add(1);
-        Some(slot.place)
+        Some(slot.place())
     }
 
     /// Where `key` is, and how often it was asked for.
     pub(super) fn look(&self, key: Key) -> Option<(Place, u8)> {
-        self.shard(key).lock().find(hash(key), |slot| slot.key == key).map(|slot| (slot.place, slot.hits))
+        self.shard(key).lock().find(hash(key), |slot| slot.holds(key)).map(|slot| (slot.place(), slot.hits))
     }
 
     /// Puts `key` at `place` unless `keep` says that what it has is to stay. What was there before otherwise.
     pub(super) fn put(&self, key: Key, place: Place, hits: u8, keep: impl FnOnce(&Place) -> bool) -> Put {
         let mut shard = self.shard(key).lock();
-        match shard.entry(hash(key), |slot| slot.key == key, |slot| hash(slot.key)) {
-            Entered::Occupied(slot) if keep(&slot.get().place) => Put::Kept,
+        match shard.entry(hash(key), |slot| slot.holds(key), |slot| hash(slot.key())) {
+            Entered::Occupied(slot) if keep(&slot.get().place()) => Put::Kept,
             Entered::Occupied(mut slot) => {
                 let slot = slot.get_mut();
-                slot.hits = slot.hits.max(hits);
-                Put::Replaced(std::mem::replace(&mut slot.place, place))
+                let replaced = slot.place();
+                *slot = Slot::new(key, place, slot.hits.max(hits));
+                Put::Replaced(replaced)
             }
             Entered::Vacant(vacant) => {
-                vacant.insert(Slot { key, place, hits });
+                vacant.insert(Slot::new(key, place, hits));
                 Put::New
             }
         }
@@ -99,25 +106,23 @@ impl Index {
     /// Moves `key` from one place to another, if that is still where it is.
     pub(super) fn relocate(&self, key: Key, from: Place, to: Place, hits: u8) -> bool {
         let mut shard = self.shard(key).lock();
-        let Some(slot) = shard.find_mut(hash(key), |slot| slot.key == key && slot.place == from) else { return false };
-        slot.place = to;
-        slot.hits = hits;
-        true
+        let found = shard.find_mut(hash(key), |slot| slot.holds(key) && slot.place() == from);
+        found.map(|slot| *slot = Slot::new(key, to, hits)).is_some()
     }
 
     /// Takes `key` out if `leave` does not say that what it has is to stay.
     pub(super) fn take(&self, key: Key, leave: impl FnOnce(&Place) -> bool) -> Option<Place> {
         let mut shard = self.shard(key).lock();
-        let slot = shard.find_entry(hash(key), |slot| slot.key == key).ok()?;
-        if leave(&slot.get().place) {
+        let slot = shard.find_entry(hash(key), |slot| slot.holds(key)).ok()?;
+        if leave(&slot.get().place()) {
             return None;
         }
-        Some(slot.remove().0.place)
+        Some(slot.remove().0.place())
     }
 
     /// Gives `key` the heat that it had before a restart.
     pub(super) fn warm(&self, key: Key, hits: u8) {
-        if let Some(slot) = self.shard(key).lock().find_mut(hash(key), |slot| slot.key == key) {
+        if let Some(slot) = self.shard(key).lock().find_mut(hash(key), |slot| slot.holds(key)) {
             slot.hits = slot.hits.saturating_add(hits);
         }
     }
@@ -134,7 +139,7 @@ impl Index {
     pub(super) fn page(&self, cursor: u64, n: usize) -> (Vec<Key>, Option<u64>) {
         let mut keys = Vec::new();
         for at in usize::try_from(cursor).unwrap_or(usize::MAX).min(N_SHARDS)..N_SHARDS {
-            self.shards[at].0.lock().iter().for_each(|slot| keys.push(slot.key));
+            self.shards[at].0.lock().iter().for_each(|slot| keys.push(slot.key()));
             if keys.len() >= n {
                 let next = at as u64 + 1;
                 return (keys, (next < N_SHARDS as u64).then_some(next));
@@ -146,7 +151,7 @@ impl Index {
     /// Each key with its heat, a shard at a time.
     pub(super) fn each(&self, mut see: impl FnMut(Key, Place, u8)) {
         for shard in &self.shards {
-            let slots: Vec<_> = shard.0.lock().iter().map(|slot| (slot.key, slot.place, slot.hits)).collect();
+            let slots: Vec<_> = shard.0.lock().iter().map(|slot| (slot.key(), slot.place(), slot.hits)).collect();
             slots.into_iter().for_each(|(key, place, hits)| see(key, place, hits));
         }
     }
@@ -154,6 +159,26 @@ impl Index {
     #[inline]
     fn shard(&self, key: Key) -> &Mutex<HashTable<Slot>> {
         &self.shards[key.0 as usize & (N_SHARDS - 1)].0
+    }
+}
+
+impl Slot {
+    fn new(key: Key, place: Place, hits: u8) -> Self {
+        let Place { segment, at, length, is_head } = place;
+        Self { key: halves(key), segment, at, length, is_head, hits }
+    }
+
+    #[inline]
+    fn holds(&self, key: Key) -> bool {
+        self.key == halves(key)
+    }
+
+    fn key(&self) -> Key {
+        Key(u128::from(self.key[0]) << 64 | u128::from(self.key[1]))
+    }
+
+    fn place(&self) -> Place {
+        Place { segment: self.segment, at: self.at, length: self.length, is_head: self.is_head }
     }
 }
 
@@ -166,5 +191,9 @@ pub(super) enum Put {
 }
 
 fn hash(key: Key) -> u64 {
-    (key.0 >> 64) as u64
+    halves(key)[0]
+}
+
+fn halves(key: Key) -> [u64; 2] {
+    [(key.0 >> 64) as u64, key.0 as u64]
 }
