@@ -9,6 +9,7 @@ use bodega_store::slice::SLICE_BYTES;
 use bytes::Bytes;
 use tokio::sync::oneshot;
 
+use crate::disk_wait::in_time;
 use crate::fetch::{BodyStream, FetchError, next_chunk};
 use crate::fill::Fill;
 use crate::reader::{FillReader, Next, Piece};
@@ -27,6 +28,8 @@ pub struct DiskReader {
     ready: Option<Piece>,
     /// Rounds without a byte.
     n_rounds: u8,
+    /// Whether the disk has kept it waiting for too long: what is next comes from the origin.
+    is_late: bool,
 }
 
 enum Source {
@@ -48,7 +51,15 @@ struct Along {
 
 impl DiskReader {
     pub(crate) fn new(refill: Refill, from: u64, to: u64) -> Self {
-        Self { refill: Arc::new(refill), position: from, end: to, source: Source::Disk, ready: None, n_rounds: 0 }
+        Self {
+            refill: Arc::new(refill),
+            position: from,
+            end: to,
+            source: Source::Disk,
+            ready: None,
+            n_rounds: 0,
+            is_late: false,
+        }
     }
 
     /// Turns to other bytes of the same body.
@@ -119,8 +130,13 @@ impl DiskReader {
                             let _ = sender.send(is_there);
                         }),
                     );
-                    if !receiver.await.unwrap_or(false) {
-                        return None;
+                    match in_time(receiver, || self.refill.body.gave_up()).await {
+                        Some(true) => {}
+                        Some(false) => return None,
+                        None => {
+                            self.is_late = true;
+                            return None;
+                        }
                     }
                     self.n_rounds += 1;
                     if self.n_rounds >= MAX_ROUNDS {
@@ -135,7 +151,7 @@ impl DiskReader {
     /// Says that so many bytes were sent from a file.
     pub fn advance(&mut self, n_bytes: u64) {
         self.position += n_bytes;
-        self.n_rounds = 0;
+        (self.n_rounds, self.is_late) = (0, false);
     }
 
     /// Says that everything handed out so far has been written.
@@ -164,6 +180,7 @@ impl DiskReader {
     /// Waits until `try_next` has something.
     async fn wait(&mut self) -> Result<(), FetchError> {
         match &mut self.source {
+            Source::Disk if std::mem::take(&mut self.is_late) => self.source = self.bring().await?,
             Source::Disk => match self.read().await {
                 Some(bytes) => self.ready = Some(bytes.into()),
                 None => self.source = self.bring().await?,
@@ -184,9 +201,10 @@ impl DiskReader {
     fn read(&self) -> impl Future<Output = Option<Bytes>> + use<> {
         let (sender, receiver) = oneshot::channel();
         self.refill.body.read(self.position, self.end, Box::new(move |read| drop(sender.send(read))));
+        let body = Arc::clone(&self.refill.body);
         async move {
-            match receiver.await {
-                Ok(Read::Bytes(bytes)) => Some(bytes),
+            match in_time(receiver, || body.gave_up()).await {
+                Some(Read::Bytes(bytes)) => Some(bytes),
                 _ => None,
             }
         }

@@ -11,6 +11,7 @@ mod changed;
 mod collapse;
 mod debug;
 pub mod disk_reader;
+mod disk_wait;
 pub mod edge;
 pub mod exchange;
 pub mod explain;

@@ -12,6 +12,7 @@ use bodega_store::disk::{Disk, Offered, TryLoad};
 use bodega_store::entry::Kind;
 use tokio::sync::oneshot;
 
+use crate::disk_wait::in_time;
 use crate::edge::Edge;
 use crate::exchange::Exchange;
 use crate::step::Step;
@@ -49,7 +50,8 @@ impl Edge {
     pub(crate) async fn load(&self, key: Key) -> Option<Entry> {
         let (sender, receiver) = oneshot::channel();
         let examined = self.begin_load(key, move |entry| drop(sender.send(entry)))?;
-        Some(now_examined(receiver.await.ok().flatten()?, examined))
+        let entry = in_time(receiver, || self.disk().into_iter().for_each(Disk::gave_up)).await.flatten()?;
+        Some(now_examined(entry, examined))
     }
 
     /// The same for threads that may wait, and do so for at most `most`.

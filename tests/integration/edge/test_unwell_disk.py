@@ -1,12 +1,13 @@
-"""A disk that returns errors or takes no writes any more: the edge goes on with memory, and takes it back.
+"""A disk that returns errors, takes no writes any more or is slow: the edge goes on with memory, and takes it back.
 
-No request fails, and no byte is wrong.
+No request fails, no byte is wrong, and nobody waits for such a disk for long.
 """
 
 from __future__ import annotations
 
 import errno
 import hashlib
+import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 SMALL = [f"/files/{2000 + 31 * n}" for n in range(40)]
 LARGE = [f"/files/{MIB + 1 + 17 * n}" for n in range(6)]
+HUGE = [f"/files/{24 * MIB + 3}"]
 # Long enough for the keeper's look (every five seconds) on a busy machine.
 PATIENCE_SECONDS = 60.0
 
@@ -61,13 +63,17 @@ class Site:
     def stats(self) -> DiskStats:
         return disk_of(self.folder, self.edge.pid)
 
-    def ask(self, paths: Iterable[str]) -> None:
-        """Ask for files, one after the other."""
+    def ask(self, paths: Iterable[str]) -> float:
+        """Ask for files, one after the other; returns how many seconds the slowest took."""
+        slowest = 0.0
         with httpx.Client(headers=HOST, trust_env=False, timeout=60) as client:
             for path in paths:
+                began = time.monotonic()
                 answer = client.get(self.edge.url + path)
+                slowest = max(slowest, time.monotonic() - began)
                 assert answer.status_code == 200, path
                 assert hashlib.sha256(answer.content).hexdigest() == self.files.digest(path), path
+        return slowest
 
     def wait_written(self) -> None:
         wait_until(lambda: self.stats().queue_bytes == 0)
@@ -100,7 +106,7 @@ def start(command: Callable[..., EdgeCommand], files: Files, disk: UnwellDisk, t
 def filled(start: Start) -> Site:
     """An edge in its second life: everything is on disk, and nothing in memory."""
     site = start()
-    site.ask([*SMALL, *LARGE])
+    site.ask([*SMALL, *LARGE, *HUGE])
     site.wait_written()
     site.edge.process.terminate()
     assert site.edge.process.wait(60) == 0
@@ -188,6 +194,23 @@ def test_a_disk_that_fails_while_a_file_is_sent_breaks_no_answer(filled: Site, d
     with disk.failing(send=errno.EIO):
         filled.ask(LARGE)
         assert disk.n_failed("send") >= len(LARGE)
+    keeps(filled)
+
+
+@pytest.mark.parametrize("milliseconds", [500, 30_000], ids=["slow", "stuck"])
+def test_nobody_waits_for_a_disk_that_has_become_slow(filled: Site, disk: UnwellDisk, milliseconds: int) -> None:
+    """From it the largest file would take most of a minute, or as good as for ever."""
+    # Nobody waits longer than a second for one read, and after the fifth that is late no more are made.
+    bound_seconds = 15
+    with disk.slow(milliseconds):
+        assert filled.ask([*HUGE, *SMALL, *LARGE]) < bound_seconds
+        assert disk.n_slow("read") > 0
+        filled.wait_up(False)
+        assert "timed out" in (filled.stats().reason or "")
+        assert filled.gauge("cdn_disk_up") == 0
+        filled.edge.wait_said("the disk tier is off")
+        filled.ask([*HUGE, *SMALL, *LARGE])
+    filled.wait_up(True)
     keeps(filled)
 
 

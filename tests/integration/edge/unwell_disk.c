@@ -20,6 +20,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#define STEP_MILLISECONDS 50
+
 enum { READ, WRITE, SYNC, OPEN, SEND, N_KINDS };
 
 struct page {
@@ -84,14 +86,14 @@ static int is_unwell(int kind) {
 
 /* Whether the call fails, after the time that it takes. */
 static int fails(int kind) {
-    int milliseconds = page->milliseconds, error;
-    if (milliseconds) {
+    int error = page->error[kind];
+    if (page->milliseconds)
         __atomic_fetch_add(&page->n_slow[kind], 1, __ATOMIC_RELAXED);
-        struct timespec time = {milliseconds / 1000, milliseconds % 1000 * 1000000L};
-        while (nanosleep(&time, &time) < 0 && errno == EINTR)
-            ;
+    /* In steps, so that nothing hangs any longer once the disk is well. */
+    for (int waited = 0; waited < page->milliseconds; waited += STEP_MILLISECONDS) {
+        struct timespec time = {0, STEP_MILLISECONDS * 1000000L};
+        nanosleep(&time, NULL);
     }
-    error = page->error[kind];
     if (!error)
         return 0;
     __atomic_fetch_add(&page->n_failed[kind], 1, __ATOMIC_RELAXED);

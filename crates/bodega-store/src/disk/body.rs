@@ -182,6 +182,11 @@ impl DiskBody {
         }));
     }
 
+    /// Says that somebody has given up waiting for a read, as `Disk::gave_up` does.
+    pub fn gave_up(&self) {
+        self.tier.health.read_is_late(&self.tier);
+    }
+
     /// What of a slice that waits to be written is at `at`, without a copy.
     fn queued(&self, at: u64, end: u64) -> Option<Bytes> {
         let slice = u32::try_from(at / SLICE_BYTES as u64).ok()?;

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 
@@ -9,6 +10,9 @@ use super::tier::Tier;
 
 /// So many errors in a row, and nothing is asked of the disk any more.
 const MAX_ERRORS: u32 = 5;
+/// A read that takes so long counts as one that failed, even if it comes: whoever wanted it could have had it from the
+/// origin.
+const LATE: Duration = Duration::from_millis(250);
 
 /// Up until errors say otherwise.
 pub(super) struct Health {
@@ -38,8 +42,18 @@ impl Health {
         self.reason.lock().clone()
     }
 
-    pub(super) fn read_worked(&self) {
-        worked(&self.reads_failed);
+    /// A read came, after so long.
+    pub(super) fn read_came(&self, tier: &Tier, after: Duration) {
+        if after < LATE {
+            worked(&self.reads_failed);
+        } else {
+            self.read_is_late(tier);
+        }
+    }
+
+    /// A read that is too late, or has not come at all so far.
+    pub(super) fn read_is_late(&self, tier: &Tier) {
+        self.failed(tier, &self.reads_failed, "reading", &io::ErrorKind::TimedOut.into());
     }
 
     pub(super) fn write_worked(&self) {

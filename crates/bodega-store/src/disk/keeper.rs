@@ -136,13 +136,17 @@ pub(super) fn devices(path: &Path) -> io::Result<(u64, u64)> {
 /// Writes a small file and reads it back.
 fn probe(path: &Path) -> io::Result<()> {
     let name = path.join(PROBE);
+    let began = Instant::now();
     let tried = (|| {
         let mut file = fs::File::create(&name)?;
         file.write_all(PROBE.as_bytes())?;
         file.sync_all()?;
         let mut read = String::new();
         fs::File::open(&name)?.take(64).read_to_string(&mut read)?;
-        if read == PROBE { Ok(()) } else { Err(io::Error::other("what was read is not what was written")) }
+        if read != PROBE {
+            return Err(io::Error::other("what was read is not what was written"));
+        }
+        if began.elapsed() > MAX_PROBE { Err(io::ErrorKind::TimedOut.into()) } else { Ok(()) }
     })();
     let _ = fs::remove_file(&name);
     tried
@@ -162,5 +166,7 @@ fn scrub(tier: &Arc<Tier>, from: u32) -> u32 {
     if next >= n_slots { 0 } else { next }
 }
 
+/// What takes longer is not well yet.
+const MAX_PROBE: Duration = Duration::from_secs(1);
 /// Slots that are passed over in one step.
 const MAX_PASSED: u32 = 4096;

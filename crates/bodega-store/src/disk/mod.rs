@@ -147,6 +147,12 @@ impl Disk {
         self.kept.tier.load().load(key, done);
     }
 
+    /// Says that somebody has given up waiting for a read. After several in a row the disk is not asked any more.
+    pub fn gave_up(&self) {
+        let tier = self.kept.tier.load();
+        tier.health.read_is_late(&tier);
+    }
+
     /// Offers a whole answer, or a new head over a body on disk. `asked_again`: it has been asked for more than once.
     pub fn offer(&self, entry: &Entry, asked_again: bool) -> Offered {
         self.kept.tier.load().offer(entry, asked_again)

@@ -260,20 +260,26 @@ impl Tier {
         at: u64,
         may_wait: bool,
     ) -> Result<bool, ()> {
+        let began = may_wait.then(Instant::now);
         let read = if may_wait {
             system::read_at(file, into, n_bytes, at).map(|()| true)
         } else {
             system::read_now(file, into, n_bytes, at).map(|read| read.is_some())
         };
-        if may_wait && read.is_ok() {
-            self.health.read_worked();
+        if let Some(began) = began.filter(|_| read.is_ok()) {
+            self.health.read_came(self, began.elapsed());
         }
         read.map_err(|error| self.read_failed(&error))
     }
 
     /// Has a range of a file in memory, waiting for it. `Err`: the disk failed, which is counted.
     pub(super) fn bring(&self, file: &File, at: u64, n_bytes: u64) -> Result<(), ()> {
-        system::bring(file, at, n_bytes).map(|()| self.health.read_worked()).map_err(|error| self.read_failed(&error))
+        let began = Instant::now();
+        let brought = system::bring(file, at, n_bytes);
+        if brought.is_ok() {
+            self.health.read_came(self, began.elapsed());
+        }
+        brought.map_err(|error| self.read_failed(&error))
     }
 
     fn read_failed(&self, error: &io::Error) {

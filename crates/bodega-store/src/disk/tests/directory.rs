@@ -134,3 +134,23 @@ fn another_store_in_its_place_is_not_touched() {
     drop(disk);
     assert!(open(&path, 32 * MIB).holds(key(1)));
 }
+
+#[test]
+fn a_disk_that_keeps_everybody_waiting_is_off_until_it_is_well() {
+    let directory = tempfile::tempdir().unwrap();
+    let (tell, told) = mpsc::channel();
+    let often = Duration::from_millis(1);
+    let timing = Timing { step: often, look: often, heat: Duration::from_secs(60) };
+    let tell = Box::new(move |event: DiskEvent| tell.send(event.message).unwrap_or_default());
+    let disk = Disk::open_with(options(directory.path(), 32 * MIB), NOW, tell, timing).unwrap();
+    let found = told.recv().unwrap();
+    assert!(found.contains("0 entries on disk"), "{found}");
+    for _ in 0..5 {
+        disk.gave_up();
+    }
+    let off = told.recv().unwrap();
+    assert!(off.contains("reading failed 5 times in a row: timed out"), "{off}");
+    let on = told.recv().unwrap();
+    assert!(on.contains("is on again"), "{on}");
+    wait_until(|| disk.is_up());
+}
