@@ -69,6 +69,12 @@ impl Socket {
         on_both!(self, stream => stream.try_write(bytes))
     }
 
+    /// The same where more follows at once: the system may wait for that, and send both in one packet.
+    pub(crate) fn try_write_ahead(&self, bytes: &[u8]) -> io::Result<usize> {
+        let send = || on_both!(self, stream => SockRef::from(stream).send_with_flags(bytes, libc::MSG_MORE | libc::MSG_NOSIGNAL));
+        on_both!(self, stream => stream.try_io(Interest::WRITABLE, send))
+    }
+
     /// Writes what fits of several pieces.
     pub(crate) fn try_write_vectored(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
         on_both!(self, stream => stream.try_write_vectored(pieces))

@@ -68,6 +68,14 @@ impl Stream {
         }
     }
 
+    /// The same before a file (`try_send_file`), so that a head does not go out alone.
+    pub(crate) fn try_write_ahead(&self, bytes: &[u8]) -> io::Result<usize> {
+        match &self.tls {
+            None => self.socket.try_write_ahead(bytes),
+            Some(_) => self.try_write(bytes),
+        }
+    }
+
     /// Writes what fits of several pieces.
     pub(crate) fn try_write_vectored(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
         match &self.tls {

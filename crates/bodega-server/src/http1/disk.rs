@@ -12,7 +12,7 @@ impl Output<'_> {
         self.connection.enter(Phase::Work, self.thread.connections.tick());
         let Some(mut range) = reader.next_file().await else { return Ok(false) };
         // What is pending goes first.
-        self.flush().await.map_err(|_| Reason::ClientGone)?;
+        self.flush_ahead().await.map_err(|_| Reason::ClientGone)?;
         while range.n_bytes > 0 {
             match self.connection.stream.try_send_file(&range) {
                 None => return Err(Reason::Internal),

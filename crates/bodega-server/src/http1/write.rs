@@ -15,6 +15,7 @@ use bodega_semantics::{Head, Reason, date};
 use bodega_store::Entry;
 
 use crate::connection::{Connection, Phase};
+use crate::stream::Stream;
 use crate::worker::Thread;
 
 /// Bodies up to this size are copied behind their head.
@@ -322,9 +323,18 @@ impl Output<'_> {
 
     /// Sends what is pending.
     pub(crate) async fn flush(&mut self) -> io::Result<()> {
+        self.flush_by(Stream::try_write).await
+    }
+
+    /// Sends what is pending where a file follows at once.
+    pub(super) async fn flush_ahead(&mut self) -> io::Result<()> {
+        self.flush_by(Stream::try_write_ahead).await
+    }
+
+    async fn flush_by(&mut self, write: fn(&Stream, &[u8]) -> io::Result<usize>) -> io::Result<()> {
         let mut done = 0;
         while done < self.pending.len() {
-            match self.connection.stream.try_write(&self.pending[done..]) {
+            match write(&self.connection.stream, &self.pending[done..]) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(n_bytes) => {
                     done += n_bytes;
