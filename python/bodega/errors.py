@@ -12,6 +12,11 @@
     │   ├── AddressInUse   somebody else listens where this edge should (also an OSError)
     │   ├── AddressInvalid an address that cannot be listened on (also an OSError)
     │   └── HandoverFailed the old process did not hand over its listeners
+    ├── JournalError       something about a journal
+    │   ├── AppendRefused  an event that a journal does not take
+    │   ├── EventsGone     events that were asked for have been compacted away
+    │   ├── JournalDamaged what is in the file is not what was written, or is no journal
+    │   └── JournalLocked  another process has it
     └── OriginError        an origin could not answer
         └── OriginTimeout  an origin did not answer in time (also a TimeoutError)
 
@@ -34,13 +39,18 @@ __all__ = [
     "AddressInUse",
     "AddressInvalid",
     "AdminRefused",
+    "AppendRefused",
     "BodegaError",
     "ConfigInvalid",
     "EdgeClosed",
     "EdgeError",
     "EdgeNotFound",
+    "EventsGone",
     "HandoverFailed",
     "InvalidationRefused",
+    "JournalDamaged",
+    "JournalError",
+    "JournalLocked",
     "KeyPath",
     "OriginError",
     "OriginTimeout",
@@ -280,6 +290,53 @@ class HandoverFailed(EdgeError):
 
     def __init__(self, what: str, *, pid: int | None = None, hint: str = "") -> None:
         """Keep the process that was asked."""
+        super().__init__(what, hint=hint)
+        self.pid = pid
+
+
+class JournalError(BodegaError):
+    """Something about a journal."""
+
+
+class AppendRefused(JournalError, ValueError):
+    """An event that a journal does not take; nothing was appended."""
+
+
+class EventsGone(JournalError):
+    """Events that were asked for have been compacted away: begin with a checkpoint.
+
+    Attributes:
+        oldest: The oldest position that is still there.
+    """
+
+    def __init__(self, what: str, *, oldest: int = 1, hint: str = "") -> None:
+        """Keep the oldest position."""
+        super().__init__(what, hint=hint)
+        self.oldest = oldest
+
+
+class JournalDamaged(JournalError):
+    """A file that holds no journal, or one in which something is not what was written.
+
+    Attributes:
+        position: The first event that is not sound, if it is about one.
+    """
+
+    def __init__(self, what: str, *, position: int | None = None, hint: str = "") -> None:
+        """Keep the position."""
+        super().__init__(what, hint=hint)
+        self.position = position
+
+
+class JournalLocked(JournalError):
+    """Another process appends to this journal.
+
+    Attributes:
+        pid: Which one, if it says so.
+    """
+
+    def __init__(self, what: str, *, pid: int | None = None, hint: str = "") -> None:
+        """Keep the process."""
         super().__init__(what, hint=hint)
         self.pid = pid
 

@@ -11,6 +11,7 @@ from bodega.cli.cache import cache
 from bodega.cli.check import check
 from bodega.cli.edge import edge
 from bodega.cli.init import init
+from bodega.cli.journal import journal
 from bodega.cli.key import key
 from bodega.cli.output import fail
 from bodega.cli.purge import purge
@@ -54,6 +55,7 @@ def application() -> typer.Typer:
     app.command("purge")(purge)
     app.command("invalidate", hidden=True)(purge)
     app.add_typer(cache(), name="cache")
+    app.add_typer(journal(), name="journal")
     app.command("status")(status)
     app.command("version")(version)
     return app
