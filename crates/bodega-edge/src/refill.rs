@@ -54,6 +54,10 @@ impl Refill {
     /// Begins to bring the slice at `position` and some after it, unless that is under way. `None`: there is no room.
     pub(crate) fn begin(self: &Arc<Self>, position: u64, end: u64) -> Option<Missing> {
         let edge = self.edge();
+        if self.body.is_gone() {
+            // The disk would take none of what is fetched now: who comes next has to begin anew.
+            edge.memory.remove(&self.entry);
+        }
         let slice = slice_at(position);
         let mut last_wanted = slice_at(end.max(1) - 1).min(slice.saturating_add(MAX_RUN - 1));
         let reserve = |last: u32| edge.memory.reserve(u64::from(last - slice + 1) * SLICE_BYTES as u64);

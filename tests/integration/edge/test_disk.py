@@ -203,6 +203,25 @@ def test_the_size_is_a_bound(serve: Serve, files: Files, tmp_path: Path) -> None
     assert disk.n_evictions > 0
 
 
+def test_a_large_file_that_had_to_go_is_kept_again(serve: Serve, files: Files, tmp_path: Path) -> None:
+    """Its head stays in memory when its last slice leaves the disk; every later request went to the origin."""
+    tier = DiskTier(path=str(tmp_path / "small"), size="32MiB", reserve="1MB", admission="always")
+    edge = serve(files.url, memory="8MB", disk=tier)
+    path = f"/files/{2 * MIB}"
+    digest(edge.url + path)
+    others = (f"/files/{2 * MIB + n}" for n in range(1, 1000))
+    wait_until(is_written(edge))
+    while edge.cache.show(f"http://files.test{path}")[0].slices_there:
+        digest(edge.url + next(others))
+        wait_until(is_written(edge))
+    for _ in range(3):
+        assert digest(edge.url + path) == files.digest(path)
+        wait_until(is_written(edge))
+    files.forget()
+    assert digest(edge.url + path) == files.digest(path)
+    assert files.forget() == []
+
+
 def test_what_is_kept_is_listed(serve: Serve, files: Files, tier: DiskTier) -> None:
     edge = serve(files.url, disk=tier)
     for path in ("/files/1000", "/files/2000", f"/files/{2 * MIB}"):

@@ -95,20 +95,64 @@ def test_killed_at_random_moments_no_byte_is_wrong(command: Start, files: Files,
     assert len(files.forget()) < len(PATHS) / 4
 
 
+def on_small_file_system(folder: Path) -> list[str]:
+    """Return what runs bodega with a file system of its own there, of 24 MiB."""
+    mount = f'mount -t tmpfs -o size=24m none {folder} && exec {sys.executable} -m bodega "$@"'
+    return ["unshare", "--user", "--map-root-user", "--mount", "bash", "-c", mount, "bodega"]
+
+
 def test_a_disk_that_fills_up_costs_no_request(command: Start, files: Files, tmp_path: Path) -> None:
     """The tier may have 64 MiB, the file system has 24."""
     disk = tmp_path / "small"
     disk.mkdir()
-    config = declare(tmp_path, files, disk / "cache")
-    mount = f'mount -t tmpfs -o size=24m none {disk} && exec {sys.executable} -m bodega "$@"'
-    inside = ["unshare", "--user", "--map-root-user", "--mount", "bash", "-c", mount, "bodega"]
-    edge = command(config, command=inside)
+    edge = command(declare(tmp_path, files, disk / "cache"), command=on_small_file_system(disk))
     digests = {path: files.digest(path) for path in [f"/files/{MIB + 100 * n}" for n in range(60)]}
     with httpx.Client(headers=HOST, trust_env=False, timeout=30) as client:
         for path, digest in {**digests, **digests}.items():
             answer = client.get(edge.url + path)
             assert answer.status_code == 200
             assert hashlib.sha256(answer.content).hexdigest() == digest, path
+
+
+def test_a_disk_that_others_fill_up_costs_no_request(command: Start, files: Files, tmp_path: Path) -> None:
+    """There is no room at all for a while, not even for what the edge has taken already."""
+    disk = tmp_path / "small"
+    disk.mkdir()
+    edge = command(declare(tmp_path, files, disk / "cache"), command=on_small_file_system(disk))
+    seen_from_here = Path(f"/proc/{edge.pid}/root{disk}")
+    assert os.statvfs(seen_from_here).f_blocks * os.statvfs(seen_from_here).f_frsize == 24 * MIB
+    digests = {path: files.digest(path) for path in [f"/files/{MIB + 100 * n}" for n in range(30)]}
+
+    def free_bytes() -> int:
+        found = os.statvfs(seen_from_here)
+        return found.f_bavail * found.f_frsize
+
+    with httpx.Client(headers=HOST, trust_env=False, timeout=30) as client:
+
+        def ask(paths: list[str]) -> None:
+            for path in paths:
+                answer = client.get(edge.url + path)
+                assert answer.status_code == 200
+                assert hashlib.sha256(answer.content).hexdigest() == digests[path], path
+
+        ask(list(digests)[:8])
+        with (seen_from_here / "others").open("wb") as filler, pytest.raises(OSError, match="space"):
+            filler.write(bytes(24 * MIB))
+        ask(list(digests))
+        # What is to stay free is given back.
+        wait_until(lambda: free_bytes() >= 1_000_000)
+        ask(list(digests))
+        (seen_from_here / "others").unlink()
+        wait_until(lambda: disk_of(tmp_path, edge.pid).up, 60)
+        # What fits is kept again, and is not asked of the origin.
+        wait_until(lambda: is_kept(lambda: ask(list(digests)[:4]), files), 60)
+
+
+def is_kept(ask: Callable[[], None], files: Files) -> bool:
+    """Whether nothing had to be asked of the origin."""
+    files.forget()
+    ask()
+    return files.forget() == []
 
 
 def test_a_directory_that_vanishes_costs_no_request_and_comes_back(serve: Serve, files: Files, tmp_path: Path) -> None:

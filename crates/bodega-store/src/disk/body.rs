@@ -83,6 +83,12 @@ impl DiskBody {
         self.tier.is_open() && self.object.slot(slice) != NO_SLOT
     }
 
+    /// Whether the tier knows nothing of it any more, as when its last slice had to go.
+    #[must_use]
+    pub fn is_gone(&self) -> bool {
+        self.tier.is_closed() || !self.tier.objects.has(&self.object)
+    }
+
     /// Whether every slice is there.
     #[must_use]
     pub fn is_whole(&self) -> bool {

@@ -233,9 +233,14 @@ impl Tier {
         Life(self.superblock.n_starts)
     }
 
+    /// Whether its life is over.
+    pub(super) fn is_closed(&self) -> bool {
+        self.is_closed.load(Ordering::Relaxed)
+    }
+
     /// Whether it may be asked.
     pub(super) fn is_open(&self) -> bool {
-        self.health.is_up() && !self.is_closed.load(Ordering::Relaxed)
+        self.health.is_up() && !self.is_closed()
     }
 
     pub(super) fn can_detach(&self) -> bool {
