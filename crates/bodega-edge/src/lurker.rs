@@ -131,10 +131,9 @@ impl Edge {
                     Verdict::Usable => {}
                     Verdict::Gone => disk.remove(key),
                     // It says so itself from now on.
-                    Verdict::Stale { since, .. } => {
-                        let is_taken =
-                            disk.offer(&usable::softened(&entry, since, self.now()), true) == Offered::Queued;
-                        lurker.is_incomplete |= !is_taken;
+                    Verdict::Stale { since, has_windows, .. } => {
+                        let stale = usable::stale(&entry, since, has_windows, self.now());
+                        lurker.is_incomplete |= disk.offer(&stale, true) != Offered::Queued;
                     }
                 }
                 entry.size_bytes()

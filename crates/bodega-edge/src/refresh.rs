@@ -44,10 +44,17 @@ pub(crate) fn under_revision(
             let lifetime = terms.expires.since(terms.born);
             let note = entry.note();
             let expires = entry.terms.born.plus(lifetime);
-            // What expired by a soft invalidation is not made fresh by a configuration.
+            // What expired by an invalidation is not made fresh by a configuration, nor given windows that it took away.
             let expires = if note.is_softened() { expires.min(entry.terms.expires) } else { expires };
-            let terms = Terms { born: entry.terms.born, expires, ..terms };
-            let tagged = note.with_tags(tags.iter().map(String::as_str));
+            let must_revalidate = terms.must_revalidate || note.is_unconfirmed();
+            let terms = Terms { born: entry.terms.born, expires, must_revalidate, ..terms };
+            let mut tagged = note.with_tags(tags.iter().map(String::as_str));
+            if note.is_softened() {
+                tagged = Note(&tagged).softened();
+            }
+            if note.is_unconfirmed() {
+                tagged = Note(&tagged).unconfirmed();
+            }
             let status_line = status_line(entry);
             let strips = policy.strip_tags && tags::names_any(entry);
             tags::strip(&mut fields);
@@ -62,7 +69,7 @@ pub(crate) fn under_revision(
                 for_user: entry.for_user,
                 status_line: &status_line,
                 block,
-                note: &if note.is_softened() { Note(&tagged).softened() } else { tagged },
+                note: &tagged,
             });
             fresh.set_checked(entry.checked());
             let memory = &worker.edge.memory;

@@ -168,22 +168,42 @@ impl<'a> Note<'a> {
 
     /// Its tags.
     pub fn tags(self) -> impl Iterator<Item = &'a str> + Clone {
-        self.lines().skip(2).filter(|line| *line != SOFTENED)
+        self.lines().skip(2).filter(|line| !MARKERS.contains(line))
     }
 
     /// Whether what it is of expired by a soft invalidation, and not by its own terms.
     #[must_use]
     pub fn is_softened(self) -> bool {
-        self.lines().skip(2).any(|line| line == SOFTENED)
+        self.has_marker(SOFTENED)
     }
 
     /// The same of what has expired by a soft invalidation.
     #[must_use]
     pub fn softened(self) -> Vec<u8> {
+        self.marked(SOFTENED)
+    }
+
+    /// Whether what it is of may be used only once its origin has confirmed it.
+    #[must_use]
+    pub fn is_unconfirmed(self) -> bool {
+        self.has_marker(UNCONFIRMED)
+    }
+
+    /// The same of what may be used only once its origin has confirmed it.
+    #[must_use]
+    pub fn unconfirmed(self) -> Vec<u8> {
+        self.marked(UNCONFIRMED)
+    }
+
+    fn has_marker(self, marker: &str) -> bool {
+        self.lines().skip(2).any(|line| line == marker)
+    }
+
+    fn marked(self, marker: &str) -> Vec<u8> {
         let mut note = self.0.to_vec();
-        if !self.is_softened() {
+        if !self.has_marker(marker) {
             note.push(b'\n');
-            note.extend_from_slice(SOFTENED.as_bytes());
+            note.extend_from_slice(marker.as_bytes());
         }
         note
     }
@@ -202,8 +222,10 @@ impl<'a> Note<'a> {
     }
 }
 
-/// A line that is no tag: those hold no spaces.
+/// Lines that are no tags: those hold no spaces.
 const SOFTENED: &str = "softly invalidated";
+const UNCONFIRMED: &str = "to be confirmed";
+const MARKERS: [&str; 2] = [SOFTENED, UNCONFIRMED];
 
 /// What a new entry is made of.
 pub struct NewEntry<'a> {

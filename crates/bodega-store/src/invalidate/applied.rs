@@ -9,7 +9,8 @@ use parking_lot::{Mutex, RwLock};
 
 use super::event::{Event, Force, Target, Verdict};
 use super::generations::MAX_NUMBER;
-use super::log_format::{Logged, Take, force_code, force_of, put, put_count, put_text};
+use super::log_format::{Logged, Take, force_code, force_of, put, put_count, put_text, read_place, write_place};
+use super::place::Place;
 use super::reached::{Marks, Newest, Reached};
 use super::rules::Rules;
 use super::times::Times;
@@ -45,6 +46,8 @@ pub struct Applied {
     times: Mutex<Times>,
     /// Held by whoever applies: the last number that was given. What waits for the disk has one that is not applied.
     given: Mutex<u64>,
+    /// Where in a journal that is, if one is followed.
+    place: Mutex<Option<Place>>,
 }
 
 /// There are as many pattern rules as may be.
@@ -82,6 +85,7 @@ impl Applied {
             storing: RwLock::new(()),
             times: Mutex::default(),
             given: Mutex::new(1),
+            place: Mutex::default(),
         }
     }
 
@@ -132,28 +136,47 @@ impl Applied {
         for newest in [self.tags.newest(), self.groups.newest(), self.tag_rules.newest(), &self.retired] {
             reached.join(newest.get());
         }
-        reached.hard.max(reached.soft) <= stamp
+        reached.highest() <= stamp
     }
 
     /// Applies `events` at `now`, under one number, which it returns.
     pub(super) fn apply(&self, events: &[Event], now: Timestamp) -> Result<u64, TooManyRules> {
+        self.apply_up_to(events, None, now)
+    }
+
+    /// The same for what leads to `place` in a journal.
+    pub(super) fn apply_up_to(
+        &self,
+        events: &[Event],
+        place: Option<Place>,
+        now: Timestamp,
+    ) -> Result<u64, TooManyRules> {
         let mut given = self.given.lock();
         self.check_room(events)?;
-        if events.is_empty() {
-            return Ok(self.sequence());
+        if !events.is_empty() {
+            *given += 1;
+            let number = *given;
+            for event in events {
+                self.raise(event, number);
+            }
+            self.times.lock().add(number, now);
+            if number >= MAX_NUMBER {
+                // The tables hold no larger numbers.
+                self.all.raise(Force::Hard, number);
+            }
+            self.sequence.store(number, Ordering::Release);
         }
-        *given += 1;
-        let number = *given;
-        for event in events {
-            self.raise(event, number);
+        // Behind all that leads there.
+        if place.is_some() {
+            *self.place.lock() = place;
         }
-        self.times.lock().add(number, now);
-        if number >= MAX_NUMBER {
-            // The tables hold no larger numbers.
-            self.all.raise(Force::Hard, number);
-        }
-        self.sequence.store(number, Ordering::Release);
-        Ok(number)
+        Ok(self.sequence())
+    }
+
+    /// Where in a journal what was applied ends, if one is followed.
+    #[must_use]
+    pub fn place(&self) -> Option<Place> {
+        *self.place.lock()
     }
 
     /// A number for what is logged before it is applied: higher than the stamps of all that has begun.
@@ -197,7 +220,14 @@ impl Applied {
     fn raise(&self, event: &Event, number: u64) {
         let force = event.force;
         match &event.target {
-            Target::All => self.all.raise(force, number),
+            Target::All => {
+                self.all.raise(force, number);
+                if force == Force::Hard {
+                    // What was not tested against the rules by then is gone without them.
+                    self.url_rules.retire(number);
+                    self.tag_rules.retire(number);
+                }
+            }
             Target::Distribution(mark) => self.distributions.raise(*mark, force, number),
             Target::Key(mark) => self.keys.raise(*mark, force, number),
             Target::Folder(mark) => self.folders.raise(*mark, force, number),
@@ -215,13 +245,15 @@ impl Applied {
         let mut reached = self.by_place(known, entry.note());
         reached.join(self.by_tags(known, entry));
         reached.join(self.retired.get());
-        if reached.hard > known {
+        if reached.by(Force::Hard) > known {
             return Verdict::Gone;
         }
-        if reached.soft > known {
+        let (soft, revalidate) = (reached.by(Force::Soft), reached.by(Force::Revalidate));
+        if soft.max(revalidate) > known {
             match entry.kind {
                 Kind::Answer | Kind::Part => {
-                    return Verdict::Stale { since: self.times.lock().of(reached.soft), checked };
+                    let since = self.times.lock().of(soft.max(revalidate));
+                    return Verdict::Stale { since, checked, has_windows: revalidate <= known };
                 }
                 // It is only a hint, and the answer may be another one now.
                 Kind::Uncacheable => return Verdict::Gone,
@@ -283,9 +315,8 @@ impl Applied {
             // Before they leave the list, so that nobody finds neither.
             let Some(oldest) = rules.oldest() else { continue };
             if oldest <= number {
-                let Reached { hard, soft } = rules.last_of(number);
-                self.retired.raise(Force::Hard, hard);
-                self.retired.raise(Force::Soft, soft);
+                let last = rules.last_of(number);
+                Force::ALL.into_iter().for_each(|force| self.retired.raise(force, last.by(force)));
                 rules.retire(number);
             }
         }
@@ -302,6 +333,8 @@ impl Applied {
     /// Writes everything. Events that come meanwhile may be in it or not; they are logged once more behind it.
     pub(super) fn write_state(&self, out: &mut Vec<u8>, reserved: u64) {
         put(out, reserved);
+        // Before all that leads there.
+        write_place(out, self.place().as_ref());
         put(out, self.examined.load(Ordering::Acquire));
         for newest in [&self.all, &self.retired] {
             newest.write(out);
@@ -309,9 +342,11 @@ impl Applied {
         for marks in self.marks() {
             marks.write(out);
         }
-        put_count(out, self.n_rules());
-        for (over, rules) in [(0, &self.url_rules), (1, &self.tag_rules)] {
-            for rule in rules.copy() {
+        // Copied first: rules end at any time, by another thread.
+        let rules = [(0, self.url_rules.copy()), (1, self.tag_rules.copy())];
+        put_count(out, rules.iter().map(|(_, rules)| rules.len()).sum());
+        for (over, rules) in rules {
+            for rule in rules {
                 out.extend_from_slice(&[over, force_code(rule.force)]);
                 put(out, rule.number);
                 put_text(out, &rule.pattern);
@@ -323,6 +358,7 @@ impl Applied {
     /// Reads what `write_state` wrote, and returns the reserved number.
     pub(super) fn restore_state(&self, take: &mut Take<'_>) -> Option<u64> {
         let reserved = take.u64()?;
+        *self.place.lock() = read_place(take)?;
         self.examined.store(take.u64()?, Ordering::Release);
         for newest in [&self.all, &self.retired] {
             newest.restore(take)?;
@@ -350,6 +386,11 @@ impl Applied {
         }
         self.raise(event, *number);
         self.times.lock().add(*number, *time);
+    }
+
+    /// Goes on at `place`, to which everything logged before has led.
+    pub(super) fn restore_place(&self, place: Place) {
+        *self.place.lock() = Some(place);
     }
 
     const fn marks(&self) -> [&Marks; 5] {

@@ -19,6 +19,13 @@ pub enum Force {
     Hard,
     /// It is stale from that moment.
     Soft,
+    /// The same without stale windows: its origin may confirm it, and it is used in no other way.
+    Revalidate,
+}
+
+impl Force {
+    /// All of them.
+    pub(super) const ALL: [Self; 3] = [Self::Hard, Self::Soft, Self::Revalidate];
 }
 
 /// What an invalidation reaches. Marks are those of `bodega_semantics::key` and `groups`, made with the secret of the
@@ -62,6 +69,8 @@ pub enum Verdict {
         since: bodega_semantics::Timestamp,
         /// The number up to which that takes account of everything.
         checked: u64,
+        /// Whether it may be used stale at all.
+        has_windows: bool,
     },
     /// Nothing.
     Gone,

@@ -18,7 +18,10 @@ use parking_lot::{Condvar, Mutex};
 
 use super::applied::{Applied, TooManyRules};
 use super::event::Event;
-use super::log_format::{Frame, Frames, Take, VERSION, put, read_event, write_event, write_frame};
+use super::log_format::{
+    Frame, Frames, Take, VERSION, put, read_event, read_place, write_event, write_frame, write_place,
+};
+use super::place::Place;
 
 /// What became of an invalidation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,6 +75,8 @@ struct Queue {
 
 struct Item {
     events: Vec<Event>,
+    /// Where in a journal they lead.
+    place: Option<Place>,
     time: Timestamp,
     state: State,
 }
@@ -109,17 +114,17 @@ impl Log {
             queue.is_behind = true;
         } else {
             queue.n_events += events.len();
-            queue.items.push(Item { events: events.to_vec(), time, state: State::Applied(number) });
+            queue.items.push(Item { events: events.to_vec(), place: None, time, state: State::Applied(number) });
         }
         drop(queue);
         self.shared.wake.notify_one();
     }
 
     /// Applies once it is on the disk, and then calls `done`.
-    pub(super) fn commit(&self, events: Vec<Event>, time: Timestamp, done: Done) {
+    pub(super) fn commit(&self, events: Vec<Event>, place: Option<Place>, time: Timestamp, done: Done) {
         let mut queue = self.shared.queue.lock();
         queue.n_events += events.len();
-        queue.items.push(Item { events, time, state: State::Waits(done) });
+        queue.items.push(Item { events, place, time, state: State::Waits(done) });
         drop(queue);
         self.shared.wake.notify_one();
     }
@@ -175,7 +180,7 @@ pub(super) fn read(folder: &Path, applied: &Applied) -> Read {
     };
     for (frame, body) in frames.by_ref() {
         let mut take = Take(body);
-        let (Frame::Events, Some(of_frame)) = (frame, take.u64()) else {
+        let (Frame::Events, Some(of_frame), Some(place)) = (frame, take.u64(), read_place(&mut take)) else {
             return Read::Damaged("it has a frame out of place".to_owned(), reserved);
         };
         reserved = reserved.max(of_frame);
@@ -184,6 +189,9 @@ pub(super) fn read(folder: &Path, applied: &Applied) -> Read {
                 return Read::Damaged("it has an event that makes no sense".to_owned(), reserved);
             };
             applied.restore(&logged);
+        }
+        if let Some(place) = place {
+            applied.restore_place(place);
         }
     }
     // A group is written only after the one before it; a whole one behind the damage means that some are missing.
@@ -266,7 +274,7 @@ impl Writer {
         let mut acknowledged = Vec::new();
         for item in items {
             if let State::Waits(done) = item.state {
-                acknowledged.push((done, self.applied.apply(&item.events, item.time)));
+                acknowledged.push((done, self.applied.apply_up_to(&item.events, item.place, item.time)));
             }
         }
         if self.file.is_none() && self.tried.is_none_or(|tried| tried.elapsed() >= RETRY_AFTER) {
@@ -285,6 +293,7 @@ impl Writer {
         let mut bytes = Vec::new();
         write_frame(&mut bytes, Frame::Events, |out| {
             put(out, number + RESERVE);
+            write_place(out, items.iter().rev().find_map(|item| item.place.as_ref()));
             for item in items {
                 let number = match item.state {
                     State::Applied(number) => number,

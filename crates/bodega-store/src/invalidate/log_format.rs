@@ -4,22 +4,26 @@
 //! file    = head frame, state frame, frames of events
 //! frame   = magic u32 | checksum u32, of all that follows | body bytes u32 | kind u8 | body
 //! head    = version u32 | check of the secret u64
-//! state   = reserved u64 | examined u64 | all, retired: hard u64, soft u64 | 5 tables | rules | times
-//! table   = newest: hard u64, soft u64 | sets u32 | used u32 | used × (set u32 | floor u64 | 8 places u64)
+//! state   = reserved u64 | place | examined u64 | all, retired: newest | 5 tables | rules | times
+//! place   = 0 u8, or 1 u8 | journal, 16 bytes | epoch, 8 bytes | position u64 | chain, 16 bytes
+//! newest  = hard u64 | soft u64 | revalidate u64
+//! table   = newest | sets u32 | used u32 | used × (set u32 | floor u64 | 8 places u64)
 //! rules   = count u32 | count × (over u8 | force u8 | number u64 | bytes u16 | pattern)
 //! times   = count u32 | count × (number u64 | time u64)
-//! events  = reserved u64 | until the end: number u64 | time u64 | target u8 | force u8 | mark u64, or bytes u16 and pattern
+//! events  = reserved u64 | place | until the end: number u64 | time u64 | target u8 | force u8 | mark u64, or bytes u16 and pattern
 //! ```
 //! Numbers are little-endian. `reserved` is the highest number that may have been given: a start goes on above it.
+//! A place is in the same frame as what was applied to reach it, so that both are there or neither; 0 is as before.
 
 use std::sync::Arc;
 
 use bodega_semantics::Timestamp;
 
 use super::event::{Event, Force, Target};
+use super::place::Place;
 
 const MAGIC: u32 = u32::from_le_bytes(*b"bdgi");
-pub(super) const VERSION: u32 = 1;
+pub(super) const VERSION: u32 = 2;
 const FRAME_BYTES: usize = 4 + 4 + 4 + 1;
 
 /// What a frame holds.
@@ -134,6 +138,29 @@ pub(super) fn read_event(take: &mut Take<'_>) -> Option<Logged> {
     Some(Logged { number, time, event: Event { target, force } })
 }
 
+pub(super) fn write_place(out: &mut Vec<u8>, place: Option<&Place>) {
+    out.push(u8::from(place.is_some()));
+    if let Some(place) = place {
+        out.extend_from_slice(&place.journal);
+        out.extend_from_slice(&place.epoch);
+        put(out, place.position);
+        out.extend_from_slice(&place.chain);
+    }
+}
+
+pub(super) fn read_place(take: &mut Take<'_>) -> Option<Option<Place>> {
+    match take.u8()? {
+        0 => Some(None),
+        1 => Some(Some(Place {
+            journal: take.array()?,
+            epoch: take.array()?,
+            position: take.u64()?,
+            chain: take.array()?,
+        })),
+        _ => None,
+    }
+}
+
 pub(super) fn put(out: &mut Vec<u8>, number: u64) {
     out.extend_from_slice(&number.to_le_bytes());
 }
@@ -152,6 +179,7 @@ pub(super) const fn force_code(force: Force) -> u8 {
     match force {
         Force::Hard => 0,
         Force::Soft => 1,
+        Force::Revalidate => 2,
     }
 }
 
@@ -159,6 +187,7 @@ pub(super) const fn force_of(code: u8) -> Option<Force> {
     match code {
         0 => Some(Force::Hard),
         1 => Some(Force::Soft),
+        2 => Some(Force::Revalidate),
         _ => None,
     }
 }
@@ -178,15 +207,19 @@ impl<'t> Take<'t> {
     }
 
     pub(super) fn u32(&mut self) -> Option<u32> {
-        Some(u32::from_le_bytes(self.bytes(4)?.try_into().ok()?))
+        self.array().map(u32::from_le_bytes)
     }
 
     pub(super) fn u64(&mut self) -> Option<u64> {
-        Some(u64::from_le_bytes(self.bytes(8)?.try_into().ok()?))
+        self.array().map(u64::from_le_bytes)
+    }
+
+    fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
+        self.bytes(N)?.try_into().ok()
     }
 
     pub(super) fn text(&mut self) -> Option<Arc<str>> {
-        let n_bytes = u16::from_le_bytes(self.bytes(2)?.try_into().ok()?);
+        let n_bytes = self.array().map(u16::from_le_bytes)?;
         std::str::from_utf8(self.bytes(usize::from(n_bytes))?).ok().map(Into::into)
     }
 }

@@ -12,6 +12,7 @@ pub mod event;
 mod generations;
 mod log;
 mod log_format;
+mod place;
 mod reached;
 mod rules;
 mod times;
@@ -28,6 +29,7 @@ pub use self::applied::{Applied, MAX_RULES, TooManyRules};
 use self::event::Event;
 pub use self::log::{Committed, Done, FILE, Tell};
 use self::log::{Log, Read};
+pub use self::place::Place;
 
 /// The invalidations of one edge.
 pub struct Invalidations {
@@ -90,10 +92,14 @@ impl Invalidations {
 
     /// Applies `events` once they are on the disk, and then calls `done`, on whatever thread.
     pub fn commit_then(&self, events: Vec<Event>, now: Timestamp, done: Done) {
+        self.commit_up_to_then(events, None, now, done);
+    }
+
+    fn commit_up_to_then(&self, events: Vec<Event>, place: Option<Place>, now: Timestamp, done: Done) {
         match (&self.log, self.applied.check_room(&events)) {
-            (Some(log), Ok(())) => log.commit(events, now, done),
+            (Some(log), Ok(())) => log.commit(events, place, now, done),
             (None, Ok(())) => {
-                let number = self.applied.apply(&events, now);
+                let number = self.applied.apply_up_to(&events, place, now);
                 done(number.map(|number| Committed { number, is_durable: true }));
             }
             (_, Err(error)) => done(Err(error)),
@@ -105,9 +111,23 @@ impl Invalidations {
     /// # Errors
     /// If there were more rules than may be; nothing is applied then.
     pub fn commit(&self, events: Vec<Event>, now: Timestamp) -> Result<Committed, TooManyRules> {
+        self.commit_up_to(events, None, now)
+    }
+
+    /// The same for what leads to `place` in a journal: after a crash both are there, or neither.
+    ///
+    /// # Errors
+    /// If there were more rules than may be; nothing is applied then.
+    pub fn commit_up_to(
+        &self,
+        events: Vec<Event>,
+        place: Option<Place>,
+        now: Timestamp,
+    ) -> Result<Committed, TooManyRules> {
         let (sender, receiver) = std::sync::mpsc::sync_channel(1);
-        self.commit_then(
+        self.commit_up_to_then(
             events.clone(),
+            place,
             now,
             Box::new(move |committed| {
                 // Nobody leaves before it has come.
@@ -115,8 +135,17 @@ impl Invalidations {
             }),
         );
         // Without the writing thread it is in force all the same.
-        let alone = |_| self.applied.apply(&events, now).map(|number| Committed { number, is_durable: false });
+        let alone = |_| {
+            let applied = self.applied.apply_up_to(&events, place, now);
+            applied.map(|number| Committed { number, is_durable: false })
+        };
         receiver.recv().unwrap_or_else(alone)
+    }
+
+    /// Whether there is a disk on which invalidations outlive the process.
+    #[must_use]
+    pub const fn has_log(&self) -> bool {
+        self.log.is_some()
     }
 
     /// Whether invalidations outlive the process; without a disk there is nothing to which that would matter.

@@ -8,61 +8,58 @@ use super::log_format::{Take, put};
 
 /// The highest numbers of each force that reach something; 0 is none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Reached {
-    pub(super) hard: u64,
-    pub(super) soft: u64,
-}
+pub(super) struct Reached([u64; N_FORCES]);
+
+const N_FORCES: usize = Force::ALL.len();
 
 impl Reached {
     pub(super) fn add(&mut self, force: Force, number: u64) {
-        match force {
-            Force::Hard => self.hard = self.hard.max(number),
-            Force::Soft => self.soft = self.soft.max(number),
-        }
+        let of = &mut self.0[force as usize];
+        *of = number.max(*of);
     }
 
     pub(super) fn join(&mut self, other: Self) {
-        self.hard = self.hard.max(other.hard);
-        self.soft = self.soft.max(other.soft);
+        Force::ALL.into_iter().for_each(|force| self.add(force, other.by(force)));
+    }
+
+    /// The highest number of one force.
+    pub(super) const fn by(self, force: Force) -> u64 {
+        self.0[force as usize]
+    }
+
+    /// The highest of any.
+    pub(super) fn highest(self) -> u64 {
+        self.0.into_iter().fold(0, u64::max)
     }
 }
 
 /// The highest number of each force of any kind of target: whoever knows these needs no look at the rest.
 #[derive(Default)]
-pub(super) struct Newest {
-    hard: AtomicU64,
-    soft: AtomicU64,
-}
+pub(super) struct Newest([AtomicU64; N_FORCES]);
 
 impl Newest {
     pub(super) fn raise(&self, force: Force, number: u64) {
-        let of = match force {
-            Force::Hard => &self.hard,
-            Force::Soft => &self.soft,
-        };
-        of.fetch_max(number, Ordering::Release);
+        self.0[force as usize].fetch_max(number, Ordering::Release);
     }
 
     pub(super) fn get(&self) -> Reached {
-        Reached { hard: self.hard.load(Ordering::Acquire), soft: self.soft.load(Ordering::Acquire) }
+        Reached(std::array::from_fn(|force| self.0[force].load(Ordering::Acquire)))
     }
 
     pub(super) fn write(&self, out: &mut Vec<u8>) {
-        let Reached { hard, soft } = self.get();
-        put(out, hard);
-        put(out, soft);
+        self.get().0.into_iter().for_each(|number| put(out, number));
     }
 
     pub(super) fn restore(&self, take: &mut Take<'_>) -> Option<()> {
-        self.raise(Force::Hard, take.u64()?);
-        self.raise(Force::Soft, take.u64()?);
+        for force in Force::ALL {
+            self.raise(force, take.u64()?);
+        }
         Some(())
     }
 
     #[inline]
     pub(super) fn highest(&self) -> u64 {
-        let Reached { hard, soft } = self.get();
-        hard.max(soft)
+        self.get().highest()
     }
 }
 
@@ -72,8 +69,9 @@ pub(super) struct Marks {
     table: Generations,
 }
 
-/// Tells the soft number of a mark from its hard one in the same table.
+/// Tell the other numbers of a mark from its hard one in the same table.
 const SOFT: u64 = 0x9e37_79b9_7f4a_7c15;
+const REVALIDATE: u64 = 0xc2b2_ae3d_27d4_eb4f;
 
 impl Marks {
     pub(super) fn new(n_sets: usize) -> Self {
@@ -104,13 +102,13 @@ impl Marks {
     pub(super) fn reached(&self, known: u64, marks: impl Iterator<Item = u64>) -> Reached {
         let mut reached = Reached::default();
         let newest = self.newest.get();
-        if newest.hard.max(newest.soft) <= known {
+        if newest.highest() <= known {
             return reached;
         }
         for mark in marks {
-            for (force, newest) in [(Force::Hard, newest.hard), (Force::Soft, newest.soft)] {
-                if newest > known {
-                    // What has left the table counts as raised by either force: a set has one floor.
+            for force in Force::ALL {
+                if newest.by(force) > known {
+                    // What has left the table counts as raised by any force: a set has one floor.
                     reached.add(force, self.table.of(in_table(mark, force)));
                 }
             }
@@ -123,5 +121,6 @@ const fn in_table(mark: u64, force: Force) -> u64 {
     match force {
         Force::Hard => mark,
         Force::Soft => mark ^ SOFT,
+        Force::Revalidate => mark ^ REVALIDATE,
     }
 }

@@ -44,7 +44,8 @@ fn reached(target: &Target, entries: &[(&str, &str, &[&str])]) -> Vec<bool> {
         let number = invalidations.apply(&[Event { target: target.clone(), force }], NOW).unwrap();
         let expected = match force {
             Force::Hard => Verdict::Gone,
-            Force::Soft => Verdict::Stale { since: NOW, checked: number },
+            Force::Soft => Verdict::Stale { since: NOW, checked: number, has_windows: true },
+            Force::Revalidate => Verdict::Stale { since: NOW, checked: number, has_windows: false },
         };
         let reached = stored
             .iter()
@@ -62,6 +63,7 @@ fn reached(target: &Target, entries: &[(&str, &str, &[&str])]) -> Vec<bool> {
     };
     let hard = ask(Force::Hard);
     assert_eq!(hard, ask(Force::Soft), "{target:?}");
+    assert_eq!(hard, ask(Force::Revalidate), "{target:?}");
     hard
 }
 
@@ -135,7 +137,7 @@ fn a_fill_whose_tags_are_not_known_is_not_joined_after_any_tag_was_invalidated()
         (Target::Urls("shop.test/*".into()), false),
         (Target::Distribution(key::distribution_mark(&SECRET, "blog")), true),
     ] {
-        for force in [Force::Hard, Force::Soft] {
+        for force in Force::ALL {
             let invalidations = Invalidations::new(SECRET);
             let stamp = invalidations.sequence();
             assert!(invalidations.allows_to_join(stamp, Note(&note)));
@@ -178,6 +180,54 @@ fn soft_then_hard_is_hard_and_markers_do_not_go_stale() {
 }
 
 #[test]
+fn what_has_to_be_confirmed_has_no_stale_windows_whatever_else_reaches_it() {
+    let (soft, revalidate, hard) = (Force::Soft, Force::Revalidate, Force::Hard);
+    for (forces, expected) in [
+        (&[soft][..], Some(true)),
+        (&[revalidate], Some(false)),
+        (&[revalidate, soft], Some(false)),
+        (&[soft, revalidate], Some(false)),
+        (&[revalidate, hard], None),
+        (&[hard, revalidate], None),
+    ] {
+        for at_once in [true, false] {
+            let invalidations = Invalidations::new(SECRET);
+            let old = entry(1, "shop", "shop.test/a", &[]);
+            let events: Vec<Event> = forces.iter().map(|force| Event { target: Target::All, force: *force }).collect();
+            for some in events.chunks(if at_once { events.len() } else { 1 }) {
+                invalidations.apply(some, NOW).unwrap();
+            }
+            match (invalidations.allows(&old), expected) {
+                (Verdict::Stale { has_windows, .. }, Some(expected)) => assert_eq!(has_windows, expected, "{forces:?}"),
+                (verdict, expected) => assert_eq!((verdict, expected), (Verdict::Gone, None), "{forces:?}"),
+            }
+            let (names, hint) = (stored(Kind::VaryNames, 1, b"", b""), stored(Kind::Uncacheable, 1, b"", b""));
+            let is_hard = expected.is_none();
+            assert_eq!(invalidations.allows(&names) == Verdict::Gone, is_hard, "{forces:?}");
+            assert_eq!(invalidations.allows(&hint), Verdict::Gone, "{forces:?}");
+        }
+    }
+}
+
+#[test]
+fn everything_makes_room_for_other_rules() {
+    let invalidations = Invalidations::new(SECRET);
+    let rule = |number: usize| Event { target: Target::Urls(format!("h{number}/*").into()), force: Force::Hard };
+    let (old, new) = (entry(1, "shop", "h1/a", &[]), entry(10_000, "shop", "h1/a", &[]));
+    for number in 0..MAX_RULES {
+        invalidations.apply(&[rule(number)], NOW).unwrap();
+    }
+    for force in [Force::Soft, Force::Revalidate] {
+        invalidations.apply(&[Event { target: Target::All, force }], NOW).unwrap();
+        assert_eq!(invalidations.n_rules(), MAX_RULES, "{force:?} says less than the rules");
+    }
+    invalidations.apply(&[Event { target: Target::All, force: Force::Hard }], NOW).unwrap();
+    assert_eq!(invalidations.n_rules(), 0);
+    assert_eq!((invalidations.allows(&old), invalidations.allows(&new)), (Verdict::Gone, Verdict::Usable));
+    invalidations.apply(&[rule(MAX_RULES)], NOW).unwrap();
+}
+
+#[test]
 fn rules_are_few_and_one_more_is_refused_whole() {
     let invalidations = Invalidations::new(SECRET);
     let rule = |number: usize| Event { target: Target::Urls(format!("h{number}/*").into()), force: Force::Hard };
@@ -189,12 +239,12 @@ fn rules_are_few_and_one_more_is_refused_whole() {
     assert_eq!(invalidations.apply(&[all.clone(), rule(MAX_RULES)], NOW), Err(TooManyRules));
     assert_eq!(invalidations.sequence(), before, "nothing was applied");
     assert!(invalidations.apply(&[rule(3), all], NOW).is_ok(), "the same again takes no place");
-    assert_eq!(invalidations.n_rules(), MAX_RULES);
+    assert_eq!(invalidations.n_rules(), 0, "what was not tested against them is gone without them");
 }
 
 #[test]
 fn a_retired_rule_reaches_what_was_not_examined() {
-    for force in [Force::Hard, Force::Soft] {
+    for force in Force::ALL {
         let invalidations = Invalidations::new(SECRET);
         let of = |url| entry(1, "shop", url, &[]);
         let (examined, not, new) = (of("shop.test/a"), of("shop.test/b"), of("shop.test/c"));
