@@ -13,7 +13,7 @@ from benchmarks.figure import Figure
 from benchmarks.origin.fast import fast_origin
 from benchmarks.report import Report
 from benchmarks.setting import Setting
-from benchmarks.store import disk_hits, disk_reads, disk_writes, hit_ratio, invalidation, on_disk
+from benchmarks.store import busy_disk, disk_hits, disk_reads, disk_writes, hit_ratio, invalidation, on_disk, restart
 from benchmarks.subjects import BODEGA, NGINX, NGINX_WITH_THREADS, Subject
 
 
@@ -40,7 +40,7 @@ def _measure_disk(setting: Setting) -> tuple[list[Figure], dict[str, Any]]:
     with contextlib.ExitStack() as stack:
         origin = stack.enter_context(fast_origin(setting.folders.files / "disk-origin", setting.cores))
         shown = certificate.make(setting.folders.files / "disk-certificate")
-        wanted = [*disk_hits.wanted(origin), *disk_reads.wanted()]
+        wanted = [*disk_hits.wanted(origin), *disk_reads.wanted(), *busy_disk.wanted()]
         servers = [
             stack.enter_context(on_disk.filled(setting, subject, origin, wanted, shown))
             for subject in _with_files(setting)
@@ -55,6 +55,14 @@ def _measure_disk(setting: Setting) -> tuple[list[Figure], dict[str, Any]]:
         figures.append(disk_reads.figure(reads))
         for each in servers:
             each.process.pause()
+        hits = busy_disk.measure(setting, servers)
+        measured["hits in memory while the disk is busy"] = busy_disk.record(hits)
+        figures.append(busy_disk.figure(hits))
+        for each in servers:
+            each.process.pause()
+        starts = restart.measure(setting, origin)
+        measured["starts after kill -9"] = restart.record(starts)
+        figures.extend(restart.figures(starts))
         written = disk_writes.measure(setting, origin)
         measured["bytes written"] = disk_writes.record(written)
         figures.extend(disk_writes.figures(written))
@@ -75,5 +83,7 @@ def _disk_method() -> dict[str, Any]:
         "connections": {case.name: case.n_connections for case in disk_hits.CASES},
         "objects": {case.name: case.n_objects for case in disk_hits.CASES},
         "read_at_random": {"objects": disk_reads.N_OBJECTS, "requests_per_turn": disk_reads.N_REQUESTS},
+        "hits_while_busy": busy_disk.method(),
+        "restart": {"objects": restart.N_OBJECTS, "starts": restart.N_STARTS},
         "writes": {"disk_bytes": disk_writes.DISK_BYTES},
     }

@@ -33,6 +33,7 @@ FOR_BENCHMARKS: Mapping[str, str] = {
     "varnishd": "varnish",
     "traffic_server": "trafficserver",
     "openssl": "openssl",
+    "h2load": "nghttp2-client",
 }
 """Peers and the load generator of `make bench`."""
 
