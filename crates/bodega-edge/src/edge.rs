@@ -72,6 +72,8 @@ pub struct Edge {
     pub(crate) flights: Arc<Flights>,
     /// Held while the list of a URL's variants is rewritten.
     pub(crate) variants: Mutex<()>,
+    /// Held while a journal's events are applied.
+    pub(crate) following: Mutex<()>,
     clock: Arc<dyn Clock>,
     via: String,
     n_requests: AtomicU64,
@@ -98,6 +100,7 @@ impl Edge {
             collapse: Collapse::new(),
             flights: Arc::default(),
             variants: Mutex::new(()),
+            following: Mutex::new(()),
             clock,
             via,
             n_requests: AtomicU64::new(0),

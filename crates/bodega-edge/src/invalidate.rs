@@ -72,7 +72,7 @@ impl Edge {
         targets.map(|target| Event { target, force }).collect()
     }
 
-    fn targets(&self, snapshot: &Snapshot, selector: &Selector) -> Vec<Target> {
+    pub(crate) fn targets(&self, snapshot: &Snapshot, selector: &Selector) -> Vec<Target> {
         let secret = &self.settings.secret;
         match selector {
             Selector::All => vec![Target::All],

@@ -6,6 +6,7 @@
 
 pub mod answer;
 pub mod assembled;
+mod batch;
 pub mod body_reader;
 mod changed;
 mod collapse;
@@ -19,6 +20,7 @@ pub mod fetch;
 pub mod fill;
 pub mod fillers;
 mod flights;
+pub mod follow;
 mod groups;
 mod inquiry;
 pub mod inspect;
@@ -31,6 +33,7 @@ mod lead;
 pub mod lurker;
 pub mod metrics;
 mod partial;
+mod place;
 mod posted;
 pub mod reader;
 mod refill;
