@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from benchmarks import edge_stats, instances, load
+from benchmarks.failure import MeasurementFailed
 from benchmarks.figure import Figure
 from benchmarks.load import Load
 from benchmarks.objects import SIZES
@@ -14,7 +16,7 @@ from benchmarks.origin.fast import FastOrigin
 from benchmarks.progress import say
 from benchmarks.setting import Setting
 from benchmarks.store.on_disk import folders
-from benchmarks.subjects import BODEGA, MEBIBYTE, Subject
+from benchmarks.subjects import BODEGA, MEBIBYTE, Place, Subject
 
 DISK_BYTES = 256 * MEBIBYTE
 _MEMORY_BYTES = 64 * MEBIBYTE
@@ -29,22 +31,29 @@ class Case:
         what: What is asked for: twice what the disk holds, each object as likely.
         n_requests: How often.
         bar: What may be written at most for each byte admitted.
+        is_paced: Whether each request waits until what came of the one before is on the disk: large objects come from
+            the origin faster than any disk takes them, and what is dropped is not admitted.
     """
 
     name: str
     what: Load
     n_requests: int
     bar: float
+    is_paced: bool = False
 
 
 def _twice_the_disk(folder: str) -> Load:
-    # Few at once, so that the disk keeps up: what it drops was not admitted.
-    return Load(folder, f"random:{2 * DISK_BYTES // SIZES[folder]}", n_connections=2)
+    # Few at once, so that the disk keeps up.
+    return Load(folder, f"random:{_n_objects(folder)}", n_connections=2)
+
+
+def _n_objects(folder: str) -> int:
+    return 2 * DISK_BYTES // SIZES[folder]
 
 
 CASES: Sequence[Case] = (
     Case("segments (16 KiB)", _twice_the_disk("16k"), 150_000, 1.3),
-    Case("slots (10 MiB)", _twice_the_disk("10m"), 300, 1.15),
+    Case("slots (10 MiB)", _twice_the_disk("10m"), 300, 1.15, is_paced=True),
 )
 
 
@@ -107,13 +116,26 @@ def _measure(setting: Setting, subject: Subject, origin: FastOrigin, case: Case)
         instances.at(place, subject, cores=setting.cores),
     ):
         n_before = origin.n_requests()
-        load.run_all(place, case.what, cores=setting.cores, n_requests=case.n_requests)
+        if case.is_paced:
+            chance = random.Random(7)
+            for _ in range(case.n_requests):
+                one = replace(case.what, keys=f"same:{chance.randrange(_n_objects(case.what.folder))}", n_connections=1)
+                load.run_all(place, one, cores=setting.cores, n_requests=1)
+                _wait_until_written(place)
+        else:
+            load.run_all(place, case.what, cores=setting.cores, n_requests=case.n_requests)
+            _wait_until_written(place)
         n_missed = origin.n_requests() - n_before
-        edge_stats.wait(place, "written what it has", lambda disk: disk["queue_bytes"] == 0)
         disk = edge_stats.read(place)["disk"]
+    if case.is_paced and disk["dropped"]:
+        raise MeasurementFailed(f"{disk['dropped']} slices were dropped, though nobody was in a hurry")
     return Written(
         written_bytes=disk["written_bytes"],
         admitted_bytes=disk["admitted_bytes"],
         n_dropped=disk["dropped"],
         hit_share=1 - n_missed / case.n_requests,
     )
+
+
+def _wait_until_written(place: Place) -> None:
+    edge_stats.wait(place, "written what it has", lambda disk: disk["queue_bytes"] == 0)

@@ -272,7 +272,7 @@ fn bring(tier: &Arc<Tier>, object: &Arc<Object>, range: &Range, pin: &Pin) -> bo
     // What was checked since the start needs no copy: it is sent from where it is.
     if slot.is_checked(range.blocks()) {
         let (offset, n_bytes) = (pin.offset() + range.from as u64, range.to - range.from);
-        let is_there = tier.bring(&tier.files.slots, offset, n_bytes as u64).is_ok();
+        let is_there = tier.wait_for(&tier.files.slots, offset, n_bytes as u64).is_ok();
         if !is_there {
             tier.drop_slice(object, range.slice, pin.number());
         }

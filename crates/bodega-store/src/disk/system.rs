@@ -5,7 +5,6 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::AsRawFd;
 use std::path::Path;
-use std::sync::LazyLock;
 
 /// Reads `n_bytes` at `at`, appended to `into`, if the system has all of them in memory. `None`: it has not, or this
 /// file system cannot say.
@@ -80,42 +79,31 @@ fn advise(file: &File, at: u64, n_bytes: u64, advice: i32) {
     }
 }
 
-/// Waits until a range of the file was read into memory; its bytes stay in the kernel, which hands its pages to
-/// `/dev/null`. That takes two fifths of the time of a copy into a buffer that is used again.
-pub(super) fn bring(file: &File, at: u64, n_bytes: u64) -> io::Result<()> {
-    static NOWHERE: LazyLock<Option<File>> = LazyLock::new(|| File::options().write(true).open("/dev/null").ok());
-    bring_to(NOWHERE.as_ref(), file, at, n_bytes)
-}
-
-fn bring_to(nowhere: Option<&File>, file: &File, at: u64, n_bytes: u64) -> io::Result<()> {
-    let end = at + n_bytes;
-    let mut at = i64::try_from(at).map_err(|_| io::ErrorKind::InvalidInput)?;
-    while let Some(nowhere) = nowhere
-        && let Some(left) = end.checked_sub(at.unsigned_abs()).filter(|left| *left > 0)
-    {
-        // Whatever is left is at most a slice.
-        let left = usize::try_from(left).unwrap_or(usize::MAX);
-        // SAFETY: the call writes the one number that it is given; both descriptors are open as long as their files are
-        // borrowed.
-        match unsafe { libc::sendfile(nowhere.as_raw_fd(), file.as_raw_fd(), &raw mut at, left) } {
-            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
-            read if read > 0 => {}
-            _ => match io::Error::last_os_error() {
-                error if error.kind() == io::ErrorKind::Interrupted => {}
-                // A file system, or a sandbox, that cannot do that.
-                error if matches!(error.raw_os_error(), Some(libc::EINVAL | libc::ENOSYS | libc::EPERM)) => break,
-                error => return Err(error),
-            },
-        }
+/// Waits for a range of the file that is on its way into memory (`will_need`). Next to nothing of it is copied, or even
+/// looked at: pages that are looked at here and again when they are sent count as worth keeping, and it costs time to
+/// move each of them among those.
+pub(super) fn wait_for(file: &File, at: u64, n_bytes: u64) -> io::Result<()> {
+    let mut bytes = Vec::new();
+    for at in looks(at, n_bytes, WAIT_BYTES) {
+        bytes.clear();
+        read_at(file, &mut bytes, 1, at)?;
     }
-    let mut scratch = Vec::new();
-    while let Some(left) = end.checked_sub(at.unsigned_abs()).filter(|left| *left > 0) {
-        let n_bytes = left.min(SCRATCH_BYTES);
-        scratch.clear();
-        read_at(file, &mut scratch, usize::try_from(n_bytes).unwrap_or(0), at.unsigned_abs())?;
-        at += n_bytes.cast_signed();
+    if is_in_memory(file, at, n_bytes) {
+        return Ok(());
+    }
+    // It was not on its way: a file system that takes no advice, or no memory to spare.
+    for from in (at..at + n_bytes).step_by(WAIT_BYTES) {
+        bytes.clear();
+        read_at(file, &mut bytes, usize::try_from(at + n_bytes - from).unwrap_or(WAIT_BYTES).min(WAIT_BYTES), from)?;
     }
     Ok(())
+}
+
+/// Where a range is looked at to know whether all of it has arrived: what is read at once arrives at once. Its first byte
+/// and the last of each step.
+fn looks(at: u64, n_bytes: u64, step: usize) -> impl Iterator<Item = u64> {
+    let last = at + n_bytes.saturating_sub(1);
+    std::iter::once(at).chain((at..=last).step_by(step).map(move |from| last.min(from + step as u64 - 1)))
 }
 
 /// Makes sure that the file has disk space for `n_bytes` at `at`, and is at least that long.
@@ -177,11 +165,14 @@ pub(super) fn is_in_memory(file: &File, at: u64, n_bytes: u64) -> bool {
     let done = unsafe { libc::syscall(SYS_CACHESTAT, file.as_raw_fd(), &raw const range, counts.as_mut_ptr(), 0) };
     if done == 0 {
         let n_pages = (at + n_bytes).div_ceil(PAGE_BYTES) - at / PAGE_BYTES;
-        return counts[0] >= n_pages;
+        if counts[0] < n_pages {
+            return false;
+        }
     }
-    // Three looks are no proof, but the system reads ahead and drops in longer pieces than single pages.
+    // Pages that are still being read count as well, and a kernel that does not count is asked for a few: the system
+    // reads ahead and drops in longer pieces.
     let mut byte = Vec::with_capacity(1);
-    [at, at + n_bytes / 2, at + n_bytes.saturating_sub(1)].into_iter().all(|at| {
+    looks(at, n_bytes, LOOK_BYTES).all(|at| {
         byte.clear();
         matches!(read_now(file, &mut byte, 1, at), Ok(Some(())))
     })
@@ -230,25 +221,42 @@ const PUNCH_HOLE: i32 = libc::FALLOC_FL_PUNCH_HOLE | libc::FALLOC_FL_KEEP_SIZE;
 /// The same number on every architecture that Linux runs on today; the libc crate has it for some only.
 const SYS_CACHESTAT: libc::c_long = 451;
 const PAGE_BYTES: u64 = 4096;
-/// Stays in the processor's cache.
-const SCRATCH_BYTES: u64 = 64 << 10;
+/// How far apart a range is waited for, and how far apart it is looked at.
+const WAIT_BYTES: usize = 64 << 10;
+const LOOK_BYTES: usize = 256 << 10;
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_range_is_brought_into_memory_whoever_takes_it() {
+    fn a_range_is_waited_for_or_is_not_there() {
         let file = tempfile::tempfile().unwrap();
         file.set_len(300_000).unwrap();
-        let null = File::options().write(true).open("/dev/null").unwrap();
-        for nowhere in [Some(&null), None] {
+        for is_advised in [true, false] {
             file.sync_all().unwrap();
             advise(&file, 0, 0, libc::POSIX_FADV_DONTNEED);
-            bring_to(nowhere, &file, 4096, 200_000).unwrap();
-            assert!(is_in_memory(&file, 4096, 200_000), "{nowhere:?}");
-            let error = bring_to(nowhere, &file, 200_000, 100_001).unwrap_err();
-            assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof, "{nowhere:?}");
+            expect_random(&file);
+            if is_advised {
+                will_need(&file, 4096, 200_000);
+            }
+            wait_for(&file, 4096, 200_000).unwrap();
+            assert!(is_in_memory(&file, 4096, 200_000), "{is_advised}");
+        }
+        let error = wait_for(&file, 200_000, 100_001).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
+    }
+
+    #[test]
+    fn a_range_is_looked_at_from_its_first_byte_to_its_last() {
+        for (at, n_bytes, expected) in [
+            (10, 1, vec![10, 10]),
+            (0, 100, vec![0, 99]),
+            (100, 100, vec![100, 199]),
+            (100, 101, vec![100, 199, 200]),
+            (0, 250, vec![0, 99, 199, 249]),
+        ] {
+            assert_eq!(looks(at, n_bytes, 100).collect::<Vec<_>>(), expected, "{n_bytes} at {at}");
         }
     }
 }

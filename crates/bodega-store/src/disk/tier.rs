@@ -277,14 +277,14 @@ impl Tier {
         read.map_err(|error| self.read_failed(&error))
     }
 
-    /// Has a range of a file in memory, waiting for it. `Err`: the disk failed, which is counted.
-    pub(super) fn bring(&self, file: &File, at: u64, n_bytes: u64) -> Result<(), ()> {
+    /// Waits for a range of a file that is on its way into memory. `Err`: the disk failed, which is counted.
+    pub(super) fn wait_for(&self, file: &File, at: u64, n_bytes: u64) -> Result<(), ()> {
         let began = Instant::now();
-        let brought = system::bring(file, at, n_bytes);
-        if brought.is_ok() {
+        let came = system::wait_for(file, at, n_bytes);
+        if came.is_ok() {
             self.health.read_came(self, began.elapsed());
         }
-        brought.map_err(|error| self.read_failed(&error))
+        came.map_err(|error| self.read_failed(&error))
     }
 
     fn read_failed(&self, error: &io::Error) {

@@ -123,6 +123,32 @@ fn bodies_go_by_slice_and_the_bound_holds() {
 }
 
 #[test]
+fn what_comes_no_faster_than_it_is_written_is_not_dropped() {
+    for name in ["lru", "s3fifo", "shelf"] {
+        let directory = tempfile::tempdir().unwrap();
+        let policy = Box::new(move |bytes| bodega_eviction::by_name(name, bytes, 0.1).unwrap());
+        let options = DiskOptions { policy, ..options(directory.path(), 48 * MIB) };
+        let disk = Disk::open(options, NOW, Box::new(|_| ())).unwrap();
+        wait_until(|| disk.is_recovered());
+        for round in 0..60_u64 {
+            let number = round * 7 % 10;
+            let body = match load(&disk, key(number)) {
+                Some(entry) => disk_body(&entry),
+                None => disk_body(&disk.begin(&new(key(number), number), 10 * MIB).unwrap()),
+            };
+            for slice in 0..10 {
+                let bytes = read(&body, u64::from(slice) * MIB, u64::from(slice + 1) * MIB);
+                if bytes.is_empty() {
+                    assert!(body.put(slice, slice_of(&content(number, MIB))));
+                }
+            }
+            flush(&disk);
+            assert_eq!(disk.usage().n_dropped, 0, "{name}, {round}: {:?}", disk.usage());
+        }
+    }
+}
+
+#[test]
 fn heads_of_bodies_outlive_their_segments() {
     let directory = tempfile::tempdir().unwrap();
     let disk = open(directory.path(), 32 * MIB);

@@ -133,9 +133,10 @@ fn figures_of_reading_bodies() {
 fn figures_of_hits() {
     use bodega_eviction::replay::{Request, replay};
     use bodega_eviction::second_request::SecondRequest;
-    for (n_objects, n_requests, size) in [(60_000_u64, 400_000_u64, 1500_u64), (30_000, 300_000, 6000)] {
+    for (n_objects, n_requests, size) in [(180_000_u64, 1_200_000_u64, 1500_u64), (90_000, 900_000, 6000)] {
         let directory = tempfile::tempdir().unwrap();
-        let size_bytes = 24 * MIB;
+        // As many segments as tiers of any usual size have.
+        let size_bytes = 66 * MIB;
         let mut state = 7_u64;
         // Popularity falls as in Zipf's law; sizes vary by a factor of twenty.
         let trace: Vec<_> = (0..n_requests)
