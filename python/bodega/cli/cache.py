@@ -222,7 +222,7 @@ def _details(entry: CacheEntry) -> Table:
     return table
 
 
-def _map_of(entry: CacheEntry, width: int = 64) -> str:
+def _map_of(entry: CacheEntry, width: int = 48) -> str:
     """Which slices are there, as blocks: full, partly, none."""
     there = {slice_ for slice_, *_ in (entry.disk or {}).get("slices") or ()}
     cells = min(width, entry.slices_all)

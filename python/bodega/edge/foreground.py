@@ -150,8 +150,8 @@ class Foreground:
                 event = self._events.get(timeout=_FAILURES_EVERY_SECONDS)
             except queue.Empty:
                 certificates.follow()
-                for failure in running.take_failures():
-                    self._say("warning", failure)
+                for kind, what in running.take_events():
+                    self._say(kind, what)
                 continue
             if event == "reload":
                 before, loaded = loaded, self._reload(running, loaded)

@@ -13,7 +13,7 @@ import os
 import threading
 import weakref
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from bodega import _native, certificates
 from bodega.edge.cache import EdgeCache
@@ -212,18 +212,19 @@ class RunningEdge:
         """
         return EdgeCache(self._core())
 
-    def take_failures(self) -> list[str]:
-        """Return what went wrong with origins since the last call, and what is right again, in words.
+    def take_events(self) -> list[tuple[Literal["note", "warning"], str]]:
+        """Return what went wrong with origins or the disk since the last call, and what is right again, in words.
 
         What repeats is counted.
 
         Raises:
             EdgeClosed: If the edge is not running here.
         """
-        counted = Counter(
-            f"{message} ({reason})" if reason else message for _, reason, message in self._core().take_events()
+        counted: Counter[tuple[Literal["note", "warning"], str]] = Counter(
+            ("warning", f"{message} ({reason})") if reason else ("note", message)
+            for _, reason, message in self._core().take_events()
         )
-        return [text if count == 1 else f"{text}, {count} times" for text, count in counted.items()]
+        return [(kind, text if count == 1 else f"{text}, {count} times") for (kind, text), count in counted.items()]
 
     def invalidate(self, selectors: Sequence[str], *, soft: bool = False) -> int:
         """Forget what the selectors name, or with `soft` make it stale.

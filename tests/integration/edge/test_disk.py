@@ -123,6 +123,8 @@ def test_what_was_written_before_a_kill_is_served_again(
     edge = command(config)
 
     wait_until(lambda: disk_of(tmp_path, edge.pid).recovered)
+    edge.wait_said("210 entries on disk, 10 of them with large bodies")
+    assert not edge.has_said("warning"), edge.lines
     for path in paths:
         assert digest(edge.url + path) == files.digest(path), path
     assert files.forget() == []
