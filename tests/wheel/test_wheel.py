@@ -151,6 +151,16 @@ def test_the_base_install_is_small(environment: Path) -> None:
     assert len(needed) <= 15, sorted(needed)
 
 
+def test_what_needs_an_extra_names_it(environment: Path, tmp_path: Path) -> None:
+    command = [str(environment / "bodega"), "control", "--listen", "127.0.0.1:0"]
+    done = subprocess.run(
+        command, env=variables(environment), capture_output=True, text=True, cwd=tmp_path, timeout=30, check=False
+    )
+    assert done.returncode == 2
+    assert 'pip install "bodega[control]"' in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_there_is_no_cargo_where_the_wheel_runs(environment: Path) -> None:
     for program in ("cargo", "rustc", "cc", "maturin"):
         assert shutil.which(program, path=variables(environment)["PATH"]) is None, program

@@ -9,6 +9,7 @@ import typer
 
 from bodega.cli.cache import cache
 from bodega.cli.check import check
+from bodega.cli.control import control
 from bodega.cli.edge import edge
 from bodega.cli.init import init
 from bodega.cli.journal import journal
@@ -49,6 +50,7 @@ def application() -> typer.Typer:
     )
     app.command("up")(up)
     app.command("edge")(with_settings(edge))
+    app.command("control")(control)
     app.command("init")(init)
     app.command("check")(check)
     app.command("key")(key)

@@ -1,0 +1,123 @@
+"""`/v1/edges`: who belongs to the fleet, who is here, and how far each is."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query
+
+from bodega.control.api.access import Administrator, ControlHere, EdgeItself, Reader
+from bodega.control.api.configurations import kept_revision, with_text
+from bodega.control.api.refusals import Refusal
+from bodega.control.service import Control
+from bodega.protocol.api import Configuration, Edge, Heard, Heartbeat, Register
+from bodega.protocol.events import EdgeDrained, EdgeRegistered, EdgeRemoved, Name
+
+router = APIRouter(prefix="/v1/edges", tags=["edges"])
+
+_Edge = Annotated[Name, Path(description="The edge's name.")]
+
+
+@router.get("")
+async def list_edges(_: Reader, control: ControlHere) -> list[Edge]:
+    """List the edges of the fleet."""
+    return [_report(control, name) for name in sorted(control.state.edges)]
+
+
+@router.put("/{edge}")
+async def register(edge: _Edge, asked: Register, by: EdgeItself, control: ControlHere) -> Edge:
+    """Join the fleet, or say something else of oneself than before."""
+    _refuse_other(control, edge, asked.instance)
+    said = EdgeRegistered(edge=edge, region=asked.region, kind=asked.kind, place=asked.place, capacity=asked.capacity)
+    kept = control.state.edges.get(edge)
+    if kept is None or kept.said != said:
+        await control.append(said.event(by=by.name))
+    control.presence.hear(edge, asked.instance)
+    return _report(control, edge)
+
+
+@router.post("/{edge}/heartbeat")
+async def heartbeat(edge: _Edge, said: Heartbeat, _: EdgeItself, control: ControlHere) -> Heard:
+    """Say that one is here, and how far."""
+    kept = control.state.edges.get(edge)
+    if kept is None:
+        raise Refusal(404, f'"{edge}" does not belong to the fleet', hint="register it first")
+    _refuse_other(control, edge, said.instance)
+    control.presence.hear(edge, said.instance, said)
+    if said.at is not None:
+        await control.acknowledged(edge, said.at.position)
+    return Heard(position=control.state.position, drained=kept.drained)
+
+
+@router.get("/{edge}/configuration")
+async def configuration(
+    edge: _Edge, _: EdgeItself, control: ControlHere, revision: Annotated[int, Query(ge=0)] = 0
+) -> Configuration:
+    """Fetch the configuration that is meant for an edge; revision 0 is the one in force."""
+    if edge not in control.state.edges:
+        raise Refusal(404, f'"{edge}" does not belong to the fleet', hint="register it first")
+    return with_text(control, kept_revision(control, revision))
+
+
+@router.post("/{edge}/drain")
+async def drain(edge: _Edge, by: Administrator, control: ControlHere) -> Edge:
+    """Give an edge no new clients."""
+    return await _set_drained(control, edge, True, by.name)
+
+
+@router.post("/{edge}/resume")
+async def resume(edge: _Edge, by: Administrator, control: ControlHere) -> Edge:
+    """Give a drained edge clients again."""
+    return await _set_drained(control, edge, False, by.name)
+
+
+@router.delete("/{edge}", status_code=204)
+async def remove(edge: _Edge, by: Administrator, control: ControlHere) -> None:
+    """Take an edge out of the fleet. One that is still running registers again: stop it first."""
+    _known(control, edge)
+    await control.append(EdgeRemoved(edge=edge).event(by=by.name))
+    control.presence.forget(edge)
+
+
+async def _set_drained(control: Control, edge: str, drained: bool, by: str) -> Edge:
+    _known(control, edge)
+    if control.state.edges[edge].drained != drained:
+        await control.append(EdgeDrained(edge=edge, drained=drained).event(by=by))
+    return _report(control, edge)
+
+
+def _known(control: Control, edge: str) -> None:
+    if edge not in control.state.edges:
+        raise Refusal(404, f'there is no edge "{edge}"', hint="`bodega edges` lists them")
+
+
+def _refuse_other(control: Control, edge: str, instance: str) -> None:
+    if control.presence.other_instance(edge, instance):
+        raise Refusal(
+            409,
+            f'another edge that is called "{edge}" is here',
+            hint="give this one another name, or stop the other one: three seconds later its name is free",
+        )
+
+
+def _report(control: Control, name: str) -> Edge:
+    kept = control.state.edges[name]
+    last = control.presence.last(name)
+    said = None if last is None else last.heartbeat
+    position = control.presence.position(name)
+    return Edge(
+        name=name,
+        region=kept.said.region,
+        kind=kept.said.kind,
+        place=kept.said.place,
+        capacity=kept.said.capacity,
+        drained=kept.drained,
+        is_here=control.presence.is_here(name),
+        position=position,
+        behind=None if position is None else max(0, control.state.position - position),
+        revision=None if said is None else said.revision,
+        problem="" if said is None else said.problem,
+        load=0.0 if said is None else said.load,
+        hit_rate=0.0 if said is None else said.hit_rate,
+        last_heard_ms=None if last is None else last.heard_ms,
+    )

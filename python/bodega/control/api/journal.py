@@ -1,0 +1,71 @@
+"""`/v1/journal`: who changed what, and the stream that edges follow."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from fastapi.responses import Response, StreamingResponse
+
+from bodega.control.api.access import ControlHere, EdgeItself, Reader
+from bodega.control.api.refusals import Refusal
+from bodega.errors import EventsGone
+from bodega.journal import Place
+from bodega.protocol.api import Journaled
+from bodega.protocol.batch import CONTENT_TYPE
+
+router = APIRouter(prefix="/v1/journal", tags=["journal"])
+
+_Identity = Annotated[str, Query(pattern="^[0-9a-f]{32}$")]
+_Epoch = Annotated[str, Query(pattern="^[0-9a-f]{16}$")]
+
+
+@router.get("/events")
+async def list_events(
+    _: Reader,
+    control: ControlHere,
+    after: Annotated[int, Query(ge=0)] = 0,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+) -> list[Journaled]:
+    """List events: who changed what, and when."""
+    try:
+        events = control.journal.read(after, n=limit)
+    except EventsGone as error:
+        raise Refusal(409, error.what, hint=f"begin after {error.oldest - 1}") from None
+    shown = []
+    for event in events:
+        data = event.data
+        data.pop("hash", None)
+        shown.append(
+            Journaled(
+                position=event.position,
+                time_ms=event.time_ms,
+                type=event.type,
+                version=event.version,
+                by=event.by,
+                data=data,
+            )
+        )
+    return shown
+
+
+@router.get("/stream", response_class=StreamingResponse)
+async def stream(
+    _: EdgeItself,
+    control: ControlHere,
+    journal: _Identity | None = None,
+    epoch: _Epoch | None = None,
+    position: Annotated[int, Query(ge=0)] = 0,
+    chain: _Identity | None = None,
+) -> Response:
+    """Follow: lines of JSON without an end.
+
+    The first says where the journal is: `hello`, or `parted` with why one cannot go on from the place that was named.
+    Then come batches of consecutive events, and a `heartbeat` in each second without any.
+    """
+    place = None
+    if journal is not None and epoch is not None and chain is not None:
+        place = Place(journal, epoch, position, bytes.fromhex(chain))
+    # Proxies are asked to pass lines on as they come.
+    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    return StreamingResponse(control.follow(place), media_type=CONTENT_TYPE, headers=headers)

@@ -1,0 +1,74 @@
+"""Why nothing was done, as an answer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+
+from bodega.errors import AppendRefused, BodegaError, ConfigInvalid, SelectorInvalid, SnapshotInvalid
+from bodega.protocol.api import Problem, Refused
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from fastapi import FastAPI, Request
+
+RESPONSES: dict[int | str, dict[str, Any]] = {
+    status: {"model": Refused, "description": description}
+    for status, description in {
+        401: "No token, or none that is known.",
+        403: "The token may not do this.",
+        404: "There is no such thing.",
+        409: "It contradicts what is.",
+        413: "The body is too large.",
+        422: "It cannot be used; every problem is named.",
+        429: "Too many at once; `Retry-After` says when.",
+        503: "The journal cannot be written.",
+    }.items()
+}
+
+
+class Refusal(Exception):
+    """An answer that is not what was asked for."""
+
+    def __init__(self, status: int, error: str, *, hint: str = "", headers: Mapping[str, str] | None = None) -> None:
+        """Keep what is answered."""
+        super().__init__(error)
+        self.status = status
+        self.body = Refused(error=error, hint=hint)
+        self.headers = dict(headers or {})
+
+
+def answer_refusals(app: FastAPI) -> None:
+    """Have everything that is refused answered in one form."""
+
+    @app.exception_handler(Refusal)
+    async def refused(_: Request, refusal: Refusal) -> JSONResponse:
+        return _answer(refusal.status, refusal.body, refusal.headers)
+
+    @app.exception_handler(RequestValidationError)
+    async def unreadable(_: Request, error: RequestValidationError) -> JSONResponse:
+        # Without what was sent: it may hold secrets.
+        problems = [
+            Problem(what=str(each["msg"]), where=".".join(str(part) for part in each["loc"])) for each in error.errors()
+        ]
+        return _answer(422, Refused(error="the request cannot be read", problems=problems))
+
+    @app.exception_handler(BodegaError)
+    async def failed(_: Request, error: BodegaError) -> JSONResponse:
+        match error:
+            case ConfigInvalid():
+                problems = [Problem(what=each.what, hint=each.hint, where=each.where) for each in error.problems]
+                return _answer(422, Refused(error="the configuration cannot be used", problems=problems))
+            case SelectorInvalid() | SnapshotInvalid():
+                return _answer(422, Refused(error=error.what, hint=error.hint))
+            case AppendRefused():
+                return _answer(409, Refused(error=error.what, hint=error.hint))
+            case _:
+                return _answer(503, Refused(error=error.what, hint=error.hint))
+
+
+def _answer(status: int, body: Refused, headers: Mapping[str, str] | None = None) -> JSONResponse:
+    return JSONResponse(body.model_dump(), status, headers=dict(headers or {}))

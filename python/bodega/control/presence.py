@@ -1,0 +1,73 @@
+"""Which edges are here, and how far each is. Not in the journal: it is over with this process."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from bodega.protocol.api import Heartbeat
+
+AWAY_SECONDS = 3.0
+"""An edge that was not heard of for so long is away: three heartbeats."""
+
+
+@dataclass(slots=True)
+class Present:
+    """What was last heard of an edge."""
+
+    instance: str
+    heard_at: float
+    heard_ms: int
+    heartbeat: Heartbeat | None = None
+    reached: dict[str, float] = field(default_factory=dict)
+
+
+class Presence:
+    """Who is here.
+
+    Args:
+        clock: Seconds that only go on.
+        wall_ms: The time in milliseconds since 1970.
+    """
+
+    def __init__(
+        self,
+        clock: Callable[[], float] = time.monotonic,
+        wall_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+    ) -> None:
+        """Begin with nobody."""
+        self._clock = clock
+        self._wall_ms = wall_ms
+        self._edges: dict[str, Present] = {}
+
+    def other_instance(self, edge: str, instance: str) -> bool:
+        """Whether another process that is here has this name."""
+        present = self._edges.get(edge)
+        return present is not None and present.instance != instance and self.is_here(edge)
+
+    def hear(self, edge: str, instance: str, heartbeat: Heartbeat | None = None) -> None:
+        """An edge is here."""
+        self._edges[edge] = Present(instance, self._clock(), self._wall_ms(), heartbeat)
+
+    def forget(self, edge: str) -> None:
+        """An edge no longer belongs here."""
+        self._edges.pop(edge, None)
+
+    def is_here(self, edge: str) -> bool:
+        """Whether it was heard of lately."""
+        present = self._edges.get(edge)
+        return present is not None and self._clock() - present.heard_at < AWAY_SECONDS
+
+    def last(self, edge: str) -> Present | None:
+        """What was last heard of it."""
+        return self._edges.get(edge)
+
+    def position(self, edge: str) -> int | None:
+        """How far it is, as far as it said."""
+        present = self._edges.get(edge)
+        if present is None or present.heartbeat is None or present.heartbeat.at is None:
+            return None
+        return present.heartbeat.at.position

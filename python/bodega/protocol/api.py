@@ -1,0 +1,186 @@
+"""What is asked of a control process, and what it answers: the bodies of its HTTP API."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from bodega.protocol.events import Kind, Name, Scope
+
+MAX_SELECTORS = 1000
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class Problem(_Body):
+    """One thing that is wrong, and where."""
+
+    what: str
+    hint: str = ""
+    where: str = ""
+
+
+class Refused(_Body):
+    """Why nothing was done."""
+
+    error: str
+    hint: str = ""
+    problems: list[Problem] = []
+
+
+class Invalidate(_Body):
+    """What is to be forgotten, everywhere."""
+
+    selectors: Annotated[list[Annotated[str, Field(max_length=2048)]], Field(min_length=1, max_length=MAX_SELECTORS)]
+    soft: bool = False
+    key: Annotated[str | None, Field(max_length=160, description="The same request with the same key counts once.")] = (
+        None
+    )
+
+
+class Invalidation(_Body):
+    """An invalidation, and how far it has come."""
+
+    id: str
+    position: int
+    time_ms: int
+    by: str
+    selectors: list[str]
+    soft: bool
+    applied: dict[str, float] = Field(
+        default={}, description="Edges that have applied it, and the milliseconds it took."
+    )
+    waiting: list[str] = Field(default=[], description="Edges that are here and have not applied it yet.")
+    away: list[str] = Field(default=[], description="Edges that are away: it reaches them when they come back.")
+    is_complete: bool = False
+
+
+class Publish(_Body):
+    """A whole configuration: the text of `bodega.toml` without `[edge]`."""
+
+    text: Annotated[str, Field(max_length=900_000)]
+    comment: Annotated[str, Field(max_length=1000)] = ""
+    expects: Annotated[
+        int | None, Field(description="The revision that is to be replaced; another one is a conflict.")
+    ] = None
+    dry_run: bool = False
+
+
+class Revision(_Body):
+    """A configuration that was published."""
+
+    revision: int
+    position: int
+    time_ms: int
+    by: str
+    comment: str
+    rolled_back_to: int | None = None
+    is_in_force: bool = False
+
+
+class Configuration(Revision):
+    """The same with its text."""
+
+    text: str
+
+
+class Register(_Body):
+    """What an edge says of itself."""
+
+    instance: Annotated[str, Field(min_length=8, max_length=64, description="Of this one process.")]
+    region: Annotated[str, Field(min_length=1, max_length=64)]
+    kind: Kind = "regional"
+    place: tuple[float, float] | None = None
+    capacity: Annotated[float, Field(gt=0, le=1e6)] = 1.0
+
+
+class At(_Body):
+    """Where in the journal somebody is."""
+
+    journal: Annotated[str, Field(pattern="^[0-9a-f]{32}$")]
+    epoch: Annotated[str, Field(pattern="^[0-9a-f]{16}$")]
+    position: Annotated[int, Field(ge=0)]
+    chain: Annotated[str, Field(pattern="^[0-9a-f]{32}$")]
+
+
+class Heartbeat(_Body):
+    """What an edge says every second, and as soon as it has applied something."""
+
+    instance: Annotated[str, Field(min_length=8, max_length=64)]
+    at: At | None = None
+    revision: int | None = None
+    problem: Annotated[str, Field(max_length=1000)] = ""
+    load: Annotated[float, Field(ge=0)] = 0.0
+    hit_rate: Annotated[float, Field(ge=0, le=1)] = 0.0
+
+
+class Heard(_Body):
+    """What an edge is told in turn."""
+
+    position: int
+    drained: bool
+
+
+class Edge(_Body):
+    """An edge of the fleet."""
+
+    name: Name
+    region: str
+    kind: Kind
+    place: tuple[float, float] | None
+    capacity: float
+    drained: bool
+    is_here: bool
+    position: int | None
+    behind: int | None
+    revision: int | None
+    problem: str
+    load: float
+    hit_rate: float
+    last_heard_ms: int | None
+
+
+class NewToken(_Body):
+    """A token that is to be made."""
+
+    name: Name
+    scopes: Annotated[list[Scope], Field(min_length=1)]
+    expires_in_seconds: Annotated[float | None, Field(gt=0)] = None
+
+
+class Token(_Body):
+    """A token, without its secret."""
+
+    id: str
+    name: Name
+    scopes: list[Scope]
+    expires_ms: int | None
+
+
+class MadeToken(Token):
+    """A token with its secret, which is told this once."""
+
+    token: str
+
+
+class Journaled(_Body):
+    """An event, for people who look who changed what."""
+
+    position: int
+    time_ms: int
+    type: str
+    version: int
+    by: str
+    data: dict[str, object]
+
+
+class Health(_Body):
+    """How the control process is."""
+
+    status: Literal["ok"]
+    position: int
+    n_edges: int
+    n_here: int

@@ -1,0 +1,66 @@
+"""Which edge had applied what after how long; who is here; how much a token may ask for."""
+
+from __future__ import annotations
+
+import pytest
+
+from bodega.control.limits import Bucket
+from bodega.control.presence import AWAY_SECONDS, Presence
+from bodega.control.progress import Progress
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.seconds = 100.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+def test_each_edge_has_a_time_of_its_own() -> None:
+    clock = Clock()
+    progress = Progress(clock)
+    progress.begin(4)
+    progress.begin(7)
+    clock.seconds += 0.010
+    assert progress.reach("tokyo-1", 5)
+    clock.seconds += 0.020
+    assert progress.reach("paris-1", 9)
+    assert progress.reach("tokyo-1", 9)
+    assert not progress.reach("tokyo-1", 9)
+    assert progress.reached(4) == pytest.approx({"tokyo-1": 10.0, "paris-1": 30.0})
+    assert progress.reached(7) == pytest.approx({"paris-1": 30.0, "tokyo-1": 30.0})
+    assert progress.reached(99) == {}
+
+
+def test_an_edge_that_begins_anew_is_not_counted_twice() -> None:
+    clock = Clock()
+    progress = Progress(clock)
+    progress.begin(4)
+    progress.reach("tokyo-1", 4)
+    clock.seconds += 1
+    progress.reach("tokyo-1", 0)
+    progress.reach("tokyo-1", 4)
+    assert progress.reached(4) == {"tokyo-1": 0.0}
+
+
+def test_three_heartbeats_missed_is_away() -> None:
+    clock = Clock()
+    presence = Presence(clock, wall_ms=lambda: 5)
+    assert not presence.is_here("tokyo-1")
+    presence.hear("tokyo-1", "a")
+    assert presence.is_here("tokyo-1")
+    assert presence.other_instance("tokyo-1", "b")
+    assert not presence.other_instance("tokyo-1", "a")
+    clock.seconds += AWAY_SECONDS
+    assert not presence.is_here("tokyo-1")
+    assert not presence.other_instance("tokyo-1", "b")
+
+
+def test_a_bucket_fills_by_itself_and_no_further() -> None:
+    bucket = Bucket(10.0, 20.0, now=0.0)
+    assert bucket.take(20, now=0.0) == 0
+    assert bucket.take(5, now=0.0) == pytest.approx(0.5)
+    assert bucket.take(5, now=0.5) == 0
+    assert bucket.take(20, now=1000.0) == 0
+    assert bucket.take(1, now=1000.0) > 0
