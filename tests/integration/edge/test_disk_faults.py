@@ -95,6 +95,33 @@ def test_killed_at_random_moments_no_byte_is_wrong(command: Start, files: Files,
     assert len(files.forget()) < len(PATHS) / 4
 
 
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize("end", ["terminate", "kill"])
+def test_a_loaded_edge_is_warm_once_its_index_is_back(command: Start, files: Files, tmp_path: Path, end: str) -> None:
+    """Zero: not one of those that had been written is asked of the origin again."""
+    digests = {path: files.digest(path) for path in PATHS}
+    config = declare(tmp_path, files, tmp_path / "disk")
+    edge = command(config)
+    with httpx.Client(headers=HOST, trust_env=False, timeout=30) as client:
+        for path in digests:
+            client.get(edge.url + path)
+    wait_until(lambda: disk_of(tmp_path, edge.pid).queue_bytes == 0)
+    files.forget()
+    clients = Clients(edge.url, digests, 1)
+    wait_until(lambda: clients.n_whole > 50, 60)
+    getattr(edge.process, end)()
+    edge.process.wait(60)
+    clients.stop()
+    assert not clients.wrong, clients.wrong[:5]
+    edge = command(config)
+    wait_until(lambda: disk_of(tmp_path, edge.pid).recovered)
+    clients = Clients(edge.url, digests, 2)
+    wait_until(lambda: clients.n_whole > 3 * len(PATHS), 60)
+    clients.stop()
+    assert not clients.wrong, clients.wrong[:5]
+    assert files.forget() == []
+
+
 def on_small_file_system(folder: Path) -> list[str]:
     """Return what runs bodega with a file system of its own there, of 24 MiB."""
     mount = f'mount -t tmpfs -o size=24m none {folder} && exec {sys.executable} -m bodega "$@"'
