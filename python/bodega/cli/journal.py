@@ -6,6 +6,7 @@ import sys
 import time
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -103,11 +104,17 @@ def ls(
                 if number >= limit and not follow:
                     return
             return
+        rows = [
+            (f"{each.position:,}", _when(each.time_ms), each.type, each.by, each.text) for each in islice(chosen, limit)
+        ]
         table = Table(box=box.SIMPLE_HEAD)
-        for column in ("position", "when", "what", "by", "data"):
-            table.add_column(column, justify="right" if column == "position" else "left", overflow="fold")
-        for _, event in zip(range(limit), chosen, strict=False):
-            table.add_row(f"{event.position:,}", _when(event.time_ms), event.type, Text(event.by), Text(event.text))
+        for number, column in enumerate(("position", "when", "what", "by")):
+            width = max((len(row[number]) for row in rows), default=0)
+            table.add_column(column, justify="right" if number == 0 else "left", no_wrap=True, min_width=width)
+        # A line each: `--json` has the data whole.
+        table.add_column("data", no_wrap=True, ratio=1)
+        for row in rows:
+            table.add_row(*(Text(cell) for cell in row))
         Console().print(table)
 
 

@@ -71,6 +71,8 @@ def _event(event: Event) -> dict[str, object]:
         "unless_known": event.unless_known,
         "by": event.by,
         "data": data,
+        # Whoever has to stop in the midst, for a configuration, says where it is by this.
+        "chain": event.chain.hex(),
     }
 
 
