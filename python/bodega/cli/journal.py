@@ -104,12 +104,11 @@ def ls(
                 if number >= limit and not follow:
                     return
             return
-        rows = [
-            (f"{each.position:,}", _when(each.time_ms), each.type, each.by, each.text) for each in islice(chosen, limit)
-        ]
+        shown = islice(chosen, limit)
+        rows = [(f"{each.position:,}", _when(each.time_ms), each.type, each.by, each.text) for each in shown]
         table = Table(box=box.SIMPLE_HEAD)
         for number, column in enumerate(("position", "when", "what", "by")):
-            width = max((len(row[number]) for row in rows), default=0)
+            width = max([len(column), *(len(row[number]) for row in rows)])
             table.add_column(column, justify="right" if number == 0 else "left", no_wrap=True, min_width=width)
         # A line each: `--json` has the data whole.
         table.add_column("data", no_wrap=True, ratio=1)
