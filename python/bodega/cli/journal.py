@@ -11,11 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
-from rich.text import Text
 
 from bodega.cli.output import print_json, print_lines
 from bodega.errors import ConfigInvalid
@@ -104,17 +101,14 @@ def ls(
                 if number >= limit and not follow:
                     return
             return
-        shown = islice(chosen, limit)
+        console, shown = Console(), islice(chosen, limit)
         rows = [(f"{each.position:,}", _when(each.time_ms), each.type, each.by, each.text) for each in shown]
-        table = Table(box=box.SIMPLE_HEAD)
-        for number, column in enumerate(("position", "when", "what", "by")):
-            width = max([len(column), *(len(row[number]) for row in rows)])
-            table.add_column(column, justify="right" if number == 0 else "left", no_wrap=True, min_width=width)
-        # A line each: `--json` has the data whole.
-        table.add_column("data", no_wrap=True, ratio=1)
-        for row in rows:
-            table.add_row(*(Text(cell) for cell in row))
-        Console().print(table)
+        rows.insert(0, ("position", "when", "what", "by", "data"))
+        widths = [max(len(row[number]) for row in rows) for number in range(4)]
+        for position, when, what, by, data in rows:
+            line = f"{position:>{widths[0]}}  {when:<{widths[1]}}  {what:<{widths[2]}}  {by:<{widths[3]}}  {data}"
+            # A line each where somebody looks; `--json` has the data whole.
+            print_lines(line[: console.width] if console.is_terminal else line)
 
 
 def verify(file: _File = _DEFAULT, as_json: _Json = False) -> None:
