@@ -124,7 +124,7 @@ async def _serve(
         timeout_graceful_shutdown=_DRAIN_SECONDS,
         lifespan="on",
     )
-    server = _Server(config)
+    server = _Server(config, control)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, server.end)
@@ -136,6 +136,14 @@ async def _serve(
 
 class _Server(uvicorn.Server):
     """Leaves signals to us: by itself it raises them once more at its end, before the journal is closed."""
+
+    def __init__(self, config: uvicorn.Config, control: Control) -> None:
+        super().__init__(config)
+        self._control = control
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await self._control.end()
+        await super().shutdown(sockets)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -49,6 +49,7 @@ class Control:
         self._changed = asyncio.Condition()
         self._acknowledged = asyncio.Condition()
         self._advancing = asyncio.Lock()
+        self._is_ending = False
         self.publishing = asyncio.Lock()
         """Held by who looks at the newest revision and appends the next."""
         self.buckets: dict[str, Bucket] = {}
@@ -123,12 +124,12 @@ class Control:
         else:
             yield encode_place("hello", head)
             at = place.position
-        while True:
+        while not self._is_ending:
             batch = self._batch_after(at)
             if batch is not None:
                 yield batch.line
                 at = batch.last
-            elif not await self.changes(at, HEARTBEAT_SECONDS):
+            elif not await self.changes(at, HEARTBEAT_SECONDS) and not self._is_ending:
                 yield encode_place("heartbeat", self.journal.head())
 
     def _batch_after(self, after: int) -> Batch | None:
@@ -144,8 +145,14 @@ class Control:
         """Wait until the state is beyond a position; false if that took too long."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout_seconds), self._changed:
-                await self._changed.wait_for(lambda: self.state.position > after)
+                await self._changed.wait_for(lambda: self.state.position > after or self._is_ending)
         return self.state.position > after
+
+    async def end(self) -> None:
+        """Let go of all who follow, so that the process can end: they come again."""
+        self._is_ending = True
+        async with self._changed:
+            self._changed.notify_all()
 
     async def acknowledged(self, edge: str, position: int) -> None:
         """An edge has applied everything up to a position."""

@@ -122,3 +122,13 @@ def test_everybody_is_heard_beside_many_who_follow(control: ControlProcess) -> N
         finally:
             for stream in streams:
                 stream.__exit__(None, None, None)
+
+
+def test_those_who_follow_are_let_go_at_the_end(control: ControlProcess) -> None:
+    with control.client() as client, client.stream("GET", "/v1/journal/stream") as stream:
+        said = stream.iter_lines()
+        assert '"hello"' in next(said)
+        assert control.end() == 0
+        # An orderly end, not one that was cut off.
+        assert all('"heartbeat"' in line for line in said)
+    assert control.errors() == ""
