@@ -143,7 +143,8 @@ def test_running_edges_are_found_asked_and_made_to_forget(origin: Origin, comman
         fetch(f"{edge.url}/a")
     purged = bodega(tmp_path, "purge", "all")
     assert (purged.returncode, purged.stdout) == (0, "forgotten on 2 edges: everything\n")
-    assert "detail=invalidated" in fetch(f"{edges[0].url}/a")[1]
+    # What was forgotten may have been cleared away already, and is then a miss like any other.
+    assert "; fwd=" in fetch(f"{edges[0].url}/a")[1]
     purged = bodega(tmp_path, "purge", f"{edges[1].url}/a", "--edge", edges[1].said["admin"], "--json")
     assert json.loads(purged.stdout)["edges"][0]["sequence"] > 0
     status = bodega(tmp_path, "status", "--json")
