@@ -11,6 +11,9 @@
     │   ├── AdminRefused   a running edge refused or did not understand a call
     │   ├── AddressInUse   somebody else listens where this edge should (also an OSError)
     │   ├── AddressInvalid an address that cannot be listened on (also an OSError)
+    │   ├── FollowRefused  an edge applies nothing of what it was handed of a journal
+    │   │   ├── FollowGap  events are missing in between
+    │   │   └── FollowParted  it is of another history than the edge has applied
     │   └── HandoverFailed the old process did not hand over its listeners
     ├── JournalError       something about a journal
     │   ├── AppendRefused  an event that a journal does not take
@@ -46,6 +49,9 @@ __all__ = [
     "EdgeError",
     "EdgeNotFound",
     "EventsGone",
+    "FollowGap",
+    "FollowParted",
+    "FollowRefused",
     "HandoverFailed",
     "InvalidationRefused",
     "JournalDamaged",
@@ -292,6 +298,18 @@ class HandoverFailed(EdgeError):
         """Keep the process that was asked."""
         super().__init__(what, hint=hint)
         self.pid = pid
+
+
+class FollowRefused(EdgeError):
+    """An edge applied nothing of what it was handed of a journal."""
+
+
+class FollowGap(FollowRefused):
+    """A batch of events begins after the edge's place: ask for what comes after that."""
+
+
+class FollowParted(FollowRefused):
+    """A batch of events is of another history than the edge has applied, or it has joined none: join the journal."""
 
 
 class JournalError(BodegaError):

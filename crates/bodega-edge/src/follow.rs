@@ -23,7 +23,7 @@ pub struct Followed {
     pub place: Place,
     /// Of how many events account was taken, those among them that say nothing to an edge.
     pub n_applied: usize,
-    /// How often, at least, everything was invalidated in place of something that could not be read or had no room.
+    /// How often, at least, more was invalidated than was asked for, as something could not be read or had no room.
     pub n_widened: usize,
     /// Whether it holds after a restart.
     pub is_durable: bool,
@@ -196,7 +196,11 @@ impl Reach {
         let force = match &*force {
             "hard" => Force::Hard,
             "soft" => Force::Soft,
-            _ => return self.widen(),
+            // Nothing is harder.
+            _ => {
+                self.n_widened += 1;
+                Force::Hard
+            }
         };
         for selector in &selectors {
             let Ok(selector) = Selector::parse(selector) else { return self.widen() };
@@ -245,8 +249,13 @@ const MAX_TARGETS: usize = 1 << 18;
 #[derive(Deserialize)]
 struct Requested<'d> {
     selectors: Vec<String>,
-    #[serde(borrow)]
+    #[serde(borrow, default = "hard")]
     force: Cow<'d, str>,
+}
+
+/// As everywhere.
+const fn hard() -> Cow<'static, str> {
+    Cow::Borrowed("hard")
 }
 
 /// The data of `configuration.published`, version 1.

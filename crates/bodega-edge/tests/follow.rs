@@ -247,8 +247,6 @@ fn what_cannot_be_read_exactly_is_everything() {
     for event in [
         invalidation(&["tag:t", "shelf:left"], "hard"),
         invalidation(&["shelf:left"], "soft"),
-        invalidation(&["tag:t"], "gently"),
-        requested(&json!({"selectors": ["tag:t"]})),
         requested(&json!({"selectors": "tag:t", "force": "hard"})),
         requested(&json!({"selectors": [7], "force": "hard"})),
         requested(&json!({})),
@@ -260,6 +258,21 @@ fn what_cannot_be_read_exactly_is_everything() {
         let followed = follow(edge, &batch(std::slice::from_ref(&event), 0, 1), None).unwrap();
         assert_eq!((followed.place, followed.n_widened), (at(1), 1), "{event}");
         assert_eq!(verdicts(edge, stamp), ["gone"; 6], "{event}");
+    }
+}
+
+#[test]
+fn a_force_that_is_not_known_is_hard_and_so_is_none() {
+    for (data, n_widened) in [
+        (json!({"selectors": ["tag:t"], "force": "gently"}), 1),
+        (json!({"selectors": ["tag:t"]}), 0),
+        (json!({"selectors": ["tag:t"], "force": "hard", "and": "more"}), 0),
+    ] {
+        let bench = joined();
+        let edge = &bench.worker.edge;
+        let event = event("invalidation.requested", "purge", &data);
+        assert_eq!(follow(edge, &batch(&[event], 0, 1), None).unwrap().n_widened, n_widened, "{data}");
+        assert_eq!(verdicts(edge, 1)[..2], ["gone", "usable"], "{data}");
     }
 }
 

@@ -8,9 +8,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use bodega_edge::fetch::{Fetch, FetchAnswer, FetchFuture, FetchRequest, OnePiece};
+use bodega_edge::follow::place_from_json;
 use bodega_edge::invalidate::{Force, Selector};
 use bodega_edge::lurker::Lurker;
-use bodega_edge::{Metrics, Worker, fillers::Fillers};
+use bodega_edge::{Edge, Metrics, Worker, fillers::Fillers};
 use bodega_semantics::{Fields, Head, Outcome};
 use bodega_store::disk::Admission;
 use bodega_testkit::bench::{self, Bench, TestRequest, snapshot_json};
@@ -124,11 +125,36 @@ fn invalidate(bench: &Bench, world: &World, random: &mut Random, n_rules: &mut u
     let new: Vec<(usize, u64)> =
         reached.iter().map(|object| (*object, world.versions[*object].fetch_add(1, Ordering::SeqCst) + 1)).collect();
     let force = if random.below(3) == 0 { Force::Soft } else { Force::Hard };
-    let committed = bench.worker.edge.invalidate(&[Selector::parse(&selector).unwrap()], force).unwrap();
-    assert!(committed.is_durable);
+    if random.below(2) == 0 {
+        let committed = bench.worker.edge.invalidate(&[Selector::parse(&selector).unwrap()], force).unwrap();
+        assert!(committed.is_durable);
+    } else {
+        follow(&bench.worker.edge, &selector, force);
+    }
     for (object, version) in new {
         world.floors[object].fetch_max(version, Ordering::SeqCst);
     }
+}
+
+/// Forgets as the next event of a journal says; now and then the edge has parted from it before.
+fn follow(edge: &Edge, selector: &str, force: Force) {
+    let place = |position| json!({"journal": "1".repeat(32), "epoch": "2".repeat(16), "position": position, "chain": "3".repeat(32)});
+    let position = match edge.place() {
+        Some(place) if place.position % 50 != 49 => place.position,
+        parted => {
+            let position = parted.map_or(0, |place| place.position + 1);
+            edge.join(place_from_json(&place(position).to_string()).unwrap(), false);
+            position
+        }
+    };
+    let data = json!({"selectors": [selector], "force": if force == Force::Soft { "soft" } else { "hard" }});
+    let mut batch = place(position);
+    batch["after"] = position.into();
+    batch["events"] = json!([{"position": position + 1, "type": "invalidation.requested", "version": 1,
+        "unless_known": "purge", "data": data}]);
+    let followed = edge.follow(batch.to_string().as_bytes(), None).unwrap();
+    assert_eq!((followed.place.position, followed.n_applied), (position + 1, 1));
+    assert_eq!(followed.is_durable, edge.disk().is_some());
 }
 
 /// One thread of the edge, with clients that ask at the same time.

@@ -119,6 +119,19 @@ impl NativeEdge {
         Ok((committed.number, committed.is_durable))
     }
 
+    fn follow(&self, py: Python<'_>, batch: &[u8], configured: Option<u64>) -> PyResult<String> {
+        let followed = py.detach(|| self.server.follow(batch, configured));
+        followed.map(|followed| followed.to_json()).map_err(|error| errors::follow(py, &error))
+    }
+
+    fn join(&self, py: Python<'_>, place_json: &str, trusted: bool) -> PyResult<bool> {
+        py.detach(|| self.server.join(place_json, trusted)).map_err(|error| errors::follow(py, &error))
+    }
+
+    fn place(&self) -> Option<String> {
+        self.server.place()
+    }
+
     fn cache_entries(&self, py: Python<'_>, query: &str) -> PyResult<String> {
         py.detach(|| self.server.cache_entries(query)).map_err(PyValueError::new_err)
     }

@@ -3,7 +3,7 @@
 use pyo3::exceptions::{PyOSError, PyRuntimeError};
 use pyo3::prelude::*;
 
-use bodega_server::{InvalidateError, StartError};
+use bodega_server::{FollowError, InvalidateError, StartError};
 
 /// An exception of `bodega.errors` by its name, or a `RuntimeError` if that module cannot be imported.
 pub(crate) fn raise(py: Python<'_>, class: &str, message: &str) -> PyErr {
@@ -32,6 +32,16 @@ pub(crate) fn invalidate(py: Python<'_>, error: &InvalidateError) -> PyErr {
     let class = match error {
         InvalidateError::Selector(_) => "SelectorInvalid",
         InvalidateError::TooManyRules(_) => "InvalidationRefused",
+    };
+    raise(py, class, &error.to_string())
+}
+
+/// Why nothing of a batch was applied.
+pub(crate) fn follow(py: Python<'_>, error: &FollowError) -> PyErr {
+    let class = match error {
+        FollowError::Malformed(_) => "FollowRefused",
+        FollowError::Gap { .. } => "FollowGap",
+        FollowError::Parted(_) | FollowError::NoPlace => "FollowParted",
     };
     raise(py, class, &error.to_string())
 }

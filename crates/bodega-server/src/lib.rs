@@ -32,6 +32,7 @@ mod stream;
 mod tls;
 mod worker;
 
+pub use bodega_edge::follow::{FollowError, Followed};
 pub use bodega_edge::invalidate::{Force, InvalidateError};
 pub use explain::explain_key;
 pub use in_process::{InProcessAnswer, InProcessRequest};

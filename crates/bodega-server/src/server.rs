@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bodega_edge::fillers::Fillers;
+use bodega_edge::follow::{FollowError, Followed, place_from_json, place_to_json};
 use bodega_edge::invalidate::{Committed, Force, InvalidateError};
 use bodega_edge::{Edge, EdgeSettings, Metrics, Worker};
 use bodega_origin::Origins;
@@ -275,6 +276,30 @@ impl Server {
     /// When one cannot be read, or when there is no room for more pattern rules; then nothing is forgotten.
     pub fn invalidate(&self, selectors: &[String], force: Force) -> Result<Committed, InvalidateError> {
         self.edge.invalidate_written(selectors, force)
+    }
+
+    /// Applies a batch of a journal's events, as the control process sends it, and waits until that is on the disk, if
+    /// there is one. `configured` is the revision of the journal's configuration that is in force.
+    ///
+    /// # Errors
+    /// If it is none, or does not continue the edge's place; nothing is applied then.
+    pub fn follow(&self, batch: &[u8], configured: Option<u64>) -> Result<Followed, FollowError> {
+        self.edge.follow(batch, configured)
+    }
+
+    /// Goes on from a place of a journal, as JSON; unless it is `trusted`, what is stored has to be confirmed first.
+    /// Returns whether that holds after a restart.
+    ///
+    /// # Errors
+    /// If that is no place.
+    pub fn join(&self, place_json: &str, trusted: bool) -> Result<bool, FollowError> {
+        Ok(self.edge.join(place_from_json(place_json)?, trusted))
+    }
+
+    /// Where in a journal the edge is, as JSON.
+    #[must_use]
+    pub fn place(&self) -> Option<String> {
+        self.edge.place().map(place_to_json)
     }
 
     /// Sends a request through the machine without a socket, and waits.

@@ -179,6 +179,37 @@ class NativeEdge:
             InvalidationRefused: If there is no room for more pattern rules; then nothing is forgotten.
         """
 
+    def follow(self, batch: bytes, configured: int | None) -> str:
+        """Apply a batch of a journal's events that comes after the edge's place; with a disk once it is on it.
+
+        Args:
+            batch: JSON: `journal`, `epoch`, `after`, `events`, `chain`; at most 16 MiB and 10,000 events.
+            configured: The revision of the journal's configuration that is in force.
+
+        Returns:
+            A JSON object: `place`, `applied`, `widened`, `durable`, `waits_for_configuration`, `stopped_at`.
+
+        Raises:
+            FollowRefused: If it is no batch; nothing is applied then.
+            FollowGap: If it begins after the edge's place.
+            FollowParted: If it is of another history than the edge has applied, or it has joined none.
+        """
+
+    def join(self, place_json: str, trusted: bool) -> bool:
+        """Go on from a place of a journal: `journal`, `epoch`, `position`, `chain`.
+
+        Unless it is `trusted`, nothing that was stored before is used until its origin has confirmed it.
+
+        Returns:
+            Whether that holds after a restart.
+
+        Raises:
+            FollowRefused: If that is no place.
+        """
+
+    def place(self) -> str | None:
+        """Return where in a journal the edge is, as JSON."""
+
     def cache_entries(self, query: str) -> str:
         """Return a page of what is kept, as JSON.
 

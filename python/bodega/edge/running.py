@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Literal
 from bodega import _native, certificates
 from bodega.edge.cache import EdgeCache
 from bodega.edge.certificates import certificates_json, certificates_of, stamp_of
+from bodega.edge.following import Followed, JournalPlace
 from bodega.edge.inherited import close_inherited
 from bodega.edge.listeners import NO_LISTENERS, Listeners
 from bodega.edge.listening import explain_start_error
@@ -241,6 +242,48 @@ class RunningEdge:
         if not is_durable:
             _log.warning("forgotten, but the disk does not take it: it would not survive a restart")
         return sequence
+
+    def follow(self, batch: bytes, *, configured: int | None = None) -> Followed:
+        """Apply a batch of a journal's events, and wait until that is on the disk, if there is one.
+
+        Args:
+            batch: Consecutive events as JSON, as the control process sends them.
+            configured: The revision of the journal's configuration that is in force here.
+
+        Raises:
+            FollowRefused: If it is no batch; nothing is applied then.
+            FollowGap: If it begins after the edge's place.
+            FollowParted: If it is of another history than the edge has applied, or the edge has joined none.
+            EdgeClosed: If the edge is not running here.
+        """
+        return Followed.from_json(self._core().follow(batch, configured))
+
+    def join(self, place: JournalPlace, *, trusted: bool) -> bool:
+        """Go on from a place of a journal.
+
+        Args:
+            place: From where.
+            trusted: Whether that place continues what is stored, or nothing is stored. If not, nothing that was stored
+                before is used until its origin has confirmed it.
+
+        Returns:
+            Whether that holds after a restart; never without a disk.
+
+        Raises:
+            FollowRefused: If that is no place.
+            EdgeClosed: If the edge is not running here.
+        """
+        return self._core().join(place.to_json(), trusted)
+
+    @property
+    def place(self) -> JournalPlace | None:
+        """Where in a journal it is, if it has joined one.
+
+        Raises:
+            EdgeClosed: If the edge is not running here.
+        """
+        place = self._core().place()
+        return None if place is None else JournalPlace.from_json(place)
 
     def drain(self, timeout_seconds: float, *, keep_listeners: bool = False) -> bool:
         """Stop accepting and finish what is under way.

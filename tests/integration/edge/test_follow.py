@@ -1,0 +1,235 @@
+"""A running edge that follows a real journal: what it applies and refuses, and what it still knows after any end."""
+
+from __future__ import annotations
+
+import json
+import random
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
+
+import pytest
+
+from bodega import DiskTier
+from bodega.config import EdgeSettings
+from bodega.distributions import Declarations
+from bodega.edge.following import JournalPlace, UnknownEvent
+from bodega.edge.running import RunningEdge
+from bodega.errors import FollowGap, FollowParted, FollowRefused
+from bodega.journal import Event, NewEvent, SqliteJournal
+
+if TYPE_CHECKING:
+    from tests.integration.edge.conftest import Origin
+
+Start = Callable[..., RunningEdge]
+
+N_ROUNDS = 4
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Iterator[SqliteJournal]:
+    with SqliteJournal(tmp_path / "journal") as journal:
+        yield journal
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> DiskTier:
+    return DiskTier(path=str(tmp_path / "disk"), size="64MiB", reserve="1MB", admission="always")
+
+
+@pytest.fixture
+def start(origin: Origin) -> Iterator[Start]:
+    # An edge that nobody holds has let go of its disk.
+    started: WeakSet[RunningEdge] = WeakSet()
+
+    def make(disk: DiskTier | None = None) -> RunningEdge:
+        settings = EdgeSettings(listen="127.0.0.1:0", admin="off", memory="16MB", threads=1, disk=disk)
+        edge = RunningEdge(settings, Declarations.of_origin(origin.url), {})
+        started.add(edge)
+        return edge
+
+    yield make
+    for edge in list(started):
+        edge.stop()
+
+
+def invalidation(*selectors: str, force: str = "hard") -> NewEvent:
+    data = {"selectors": list(selectors), "force": force}
+    return NewEvent("invalidation.requested", data, unless_known="purge")
+
+
+def place_in(journal: SqliteJournal, position: int) -> JournalPlace:
+    head = journal.head()
+    chain = bytes(16) if position == 0 else journal.read(position - 1, n=1)[0].chain
+    return JournalPlace(head.journal, head.epoch, position, chain.hex())
+
+
+def batch(journal: SqliteJournal, after: int = 0, /, **over: Any) -> bytes:
+    """Write what comes after a position, as the control process does."""
+    head, events = journal.head(), journal.read(after)
+    said = {
+        "journal": head.journal,
+        "epoch": head.epoch,
+        "after": after,
+        "events": [Event.to_dict(event) for event in events],
+        "chain": head.chain.hex(),
+    }
+    return json.dumps({**said, **over}).encode()
+
+
+def is_hit(edge: RunningEdge, path: str) -> bool:
+    answer = edge.request("GET", f"http://shop.test{path}", [], b"", 10.0)
+    assert answer.status == 200
+    return answer.is_hit
+
+
+def test_what_a_batch_names_is_gone_and_the_rest_is_not(journal: SqliteJournal, start: Start) -> None:
+    edge = start()
+    before = edge.place
+    assert before is None
+    assert edge.join(place_in(journal, 0), trusted=True) is False, "there is no disk"
+    for path in ("/a", "/b", "/c"):
+        assert [is_hit(edge, path) for _ in range(2)] == [False, True]
+    journal.append([invalidation("https://shop.test/a"), NewEvent("edge.joined", {"name": "t\u014dkyo"})]).result()
+    journal.append([invalidation("glob:shop.test/b*", force="soft")]).result()
+
+    followed = edge.follow(batch(journal))
+
+    assert followed.place == edge.place == place_in(journal, 3)
+    assert (followed.n_applied, followed.n_widened, followed.is_durable) == (3, 0, False)
+    assert (followed.waits_for_configuration, followed.stopped_at) == (None, None)
+    assert [is_hit(edge, path) for path in ("/a", "/b", "/c")] == [False, False, True]
+    # The same once more, and from anywhere, reaches nothing that has come since.
+    for after in range(4):
+        assert edge.follow(batch(journal, after)).n_applied == 0
+    assert [is_hit(edge, path) for path in ("/a", "/b", "/c")] == [True, True, True]
+
+
+def test_after_a_restart_the_place_is_there_and_what_was_invalidated_is_not(
+    journal: SqliteJournal, start: Start, disk: DiskTier
+) -> None:
+    edge = start(disk)
+    assert edge.join(place_in(journal, 0), trusted=True)
+    for path in ("/a", "/b"):
+        assert [is_hit(edge, path) for _ in range(2)] == [False, True]
+    journal.append([invalidation("https://shop.test/a")]).result()
+    assert edge.follow(batch(journal)).is_durable
+    assert edge.drain(10.0)
+    edge.stop()
+    del edge
+
+    edge = start(disk)
+    assert edge.place == place_in(journal, 1)
+    assert [is_hit(edge, path) for path in ("/a", "/b")] == [False, True]
+    journal.append([invalidation("all")]).result()
+    assert edge.follow(batch(journal, 1)).place == place_in(journal, 2)
+    assert not is_hit(edge, "/b")
+    # It parts: nothing of before is used unasked.
+    assert is_hit(edge, "/b")
+    assert edge.join(place_in(journal, 1), trusted=False)
+    assert edge.drain(10.0)
+    edge.stop()
+    del edge
+
+    edge = start(disk)
+    assert edge.place == place_in(journal, 1)
+    assert [is_hit(edge, "/b") for _ in range(2)] == [False, True]
+
+
+def test_a_configuration_is_waited_for_and_an_event_that_has_to_be_known_is_stopped_at(
+    journal: SqliteJournal, start: Start
+) -> None:
+    edge = start()
+    edge.join(place_in(journal, 0), trusted=True)
+    journal.append([NewEvent("configuration.published", {"revision": 4}, unless_known="stop")]).result()
+    journal.append([NewEvent("token.made", {}, version=7, unless_known="stop"), invalidation("nonsense")]).result()
+    for configured in (None, 3):
+        followed = edge.follow(batch(journal), configured=configured)
+        assert (followed.place, followed.waits_for_configuration) == (place_in(journal, 0), 4)
+    for configured in (4, 5):
+        followed = edge.follow(batch(journal), configured=configured)
+        assert (followed.place, followed.waits_for_configuration) == (place_in(journal, 1), None)
+        assert followed.stopped_at == UnknownEvent(2, "token.made", 7)
+
+
+def test_what_does_not_continue_the_place_is_refused_and_changes_nothing(journal: SqliteJournal, start: Start) -> None:
+    edge = start()
+    journal.append([invalidation("all") for _ in range(4)]).result()
+    with pytest.raises(FollowParted, match="joined no journal"):
+        edge.follow(batch(journal))
+    with pytest.raises(FollowRefused, match="32 hexadecimal digits"):
+        edge.join(JournalPlace("x", "y", 0, "z"), trusted=True)
+    edge.join(place_in(journal, 1), trusted=True)
+    assert not is_hit(edge, "/a")
+    with pytest.raises(FollowGap, match="begins after position 2, and this edge has applied all up to 1"):
+        edge.follow(batch(journal, 2))
+    for over in ({"journal": "0" * 32}, {"epoch": "0" * 16}):
+        with pytest.raises(FollowParted, match="another history"):
+            edge.follow(batch(journal, 0, **over))
+    for wrong in (b"", b"\xff", b"[]", batch(journal)[:-2], batch(journal, 0, events=None), batch(journal, 0, after=1)):
+        with pytest.raises(FollowRefused, match="no batch of a journal's events"):
+            edge.follow(wrong)
+    assert edge.place == place_in(journal, 1)
+    assert is_hit(edge, "/a")
+
+
+FOLLOWS = """
+import json, sys
+from bodega import DiskTier
+from bodega.config import EdgeSettings
+from bodega.distributions import Declarations
+from bodega.edge.following import JournalPlace
+from bodega.edge.running import RunningEdge
+
+disk = DiskTier(path=sys.argv[1], size="64MiB", reserve="1MB")
+settings = EdgeSettings(listen="127.0.0.1:0", admin="off", memory="16MB", threads=1, disk=disk)
+edge = RunningEdge(settings, Declarations.of_origin("http://127.0.0.1:9"), {})
+if edge.place is None:
+    edge.join(JournalPlace("1" * 32, "2" * 16, 0, "0" * 32), trusted=True)
+print(edge.place.position, edge.place.chain, flush=True)
+for position in range(edge.place.position + 1, 1_000_000):
+    event = {
+        "position": position,
+        "type": "invalidation.requested",
+        "version": 1,
+        "unless_known": "purge",
+        "data": {"selectors": [f"tag:{position}"], "force": "hard"},
+    }
+    batch = {
+        "journal": "1" * 32,
+        "epoch": "2" * 16,
+        "after": position - 1,
+        "events": [event],
+        "chain": f"{position:032x}",
+    }
+    followed = edge.follow(json.dumps(batch).encode())
+    assert followed.is_durable
+    print(followed.place.position, followed.place.chain, flush=True)
+"""
+
+
+def test_an_edge_that_is_killed_goes_on_where_it_was_or_later_never_before(tmp_path: Path) -> None:
+    chance = random.Random(7)
+    last = 0
+    for round_number in range(N_ROUNDS):
+        command = [sys.executable, "-c", FOLLOWS, str(tmp_path / "disk")]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, bufsize=1) as process:
+            assert process.stdout is not None
+            try:
+                said = [process.stdout.readline() for _ in range(chance.randint(2, 60))]
+            finally:
+                process.send_signal(signal.SIGKILL)
+            said += process.stdout.readlines()
+        # The last line may be cut off.
+        places = [line.split() for line in said if line.endswith("\n")]
+        assert places, "it ended by itself"
+        positions = [int(position) for position, _ in places]
+        # What was on the disk and not said yet may be one event.
+        assert last <= positions[0] <= last + 1, round_number
+        assert positions == list(range(positions[0], positions[-1] + 1))
+        assert all(int(chain, 16) == int(position) for position, chain in places)
+        last = positions[-1]
