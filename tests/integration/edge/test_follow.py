@@ -9,7 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 from weakref import WeakSet
 
 import pytest
@@ -20,7 +20,9 @@ from bodega.distributions import Declarations
 from bodega.edge.following import JournalPlace, UnknownEvent
 from bodega.edge.running import RunningEdge
 from bodega.errors import FollowGap, FollowParted, FollowRefused
-from bodega.journal import Event, NewEvent, SqliteJournal
+from bodega.journal import NewEvent, SqliteJournal
+from bodega.protocol.batch import encode_batch
+from bodega.protocol.events import ConfigurationPublished, InvalidationRequested
 
 if TYPE_CHECKING:
     from tests.integration.edge.conftest import Origin
@@ -57,9 +59,8 @@ def start(origin: Origin) -> Iterator[Start]:
         edge.stop()
 
 
-def invalidation(*selectors: str, force: str = "hard") -> NewEvent:
-    data = {"selectors": list(selectors), "force": force}
-    return NewEvent("invalidation.requested", data, unless_known="purge")
+def invalidation(*selectors: str, force: Literal["hard", "soft"] = "hard") -> NewEvent:
+    return InvalidationRequested(id="1", selectors=selectors, force=force).event(by="somebody")
 
 
 def place_in(journal: SqliteJournal, position: int) -> JournalPlace:
@@ -69,15 +70,12 @@ def place_in(journal: SqliteJournal, position: int) -> JournalPlace:
 
 
 def batch(journal: SqliteJournal, after: int = 0, /, **over: Any) -> bytes:
-    """Write what comes after a position, as the control process does."""
+    """Write what comes after a position, as the control process sends it; of nothing it sends none."""
     head, events = journal.head(), journal.read(after)
-    said = {
-        "journal": head.journal,
-        "epoch": head.epoch,
-        "after": after,
-        "events": [Event.to_dict(event) for event in events],
-        "chain": head.chain.hex(),
-    }
+    if events and not over:
+        return encode_batch(head, events).line
+    empty = {"journal": head.journal, "epoch": head.epoch, "after": after, "events": [], "chain": head.chain.hex()}
+    said = json.loads(encode_batch(head, events).line) if events else empty
     return json.dumps({**said, **over}).encode()
 
 
@@ -145,7 +143,7 @@ def test_a_configuration_is_waited_for_and_an_event_that_has_to_be_known_is_stop
 ) -> None:
     edge = start()
     edge.join(place_in(journal, 0), trusted=True)
-    journal.append([NewEvent("configuration.published", {"revision": 4}, unless_known="stop")]).result()
+    journal.append([ConfigurationPublished(revision=4, text="...").event(by="somebody")]).result()
     journal.append([NewEvent("token.made", {}, version=7, unless_known="stop"), invalidation("nonsense")]).result()
     for configured in (None, 3):
         followed = edge.follow(batch(journal), configured=configured)
