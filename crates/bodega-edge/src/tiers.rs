@@ -138,6 +138,11 @@ impl Exchange<'_> {
     #[inline]
     pub(crate) fn look(&mut self, key: Key) -> Looked {
         match self.worker.edge.memory.get(key) {
+            Some(entry) if entry.disk_body().is_some_and(|body| body.is_gone()) => {
+                // What would be fetched of it now could not be kept: it begins anew.
+                self.worker.edge.memory.remove(&entry);
+                self.look_further(key)
+            }
             Some(entry) => Looked::Here(entry),
             None => self.look_further(key),
         }

@@ -209,6 +209,28 @@ async fn ranges_of_a_large_file_are_fetched_and_kept_by_slice() {
 }
 
 #[tokio::test]
+async fn a_file_that_had_to_go_is_kept_again_at_once() {
+    let (folder, files) = (folder(), files());
+    let edge = Edge::start(folder.path(), Admission::Always, &files);
+    edge.get(&format!("/{}", 2 * MIB)).await;
+    edge.settle();
+    let (keys, _) = edge.disk.keys(0, 1000);
+    let [key] = keys[..] else { panic!("{keys:?}") };
+    for other in (1..).take_while(|_| edge.disk.holds(key)) {
+        edge.get(&format!("/{}", 8 * MIB + other)).await;
+        edge.settle();
+    }
+    // Its head is in memory still.
+    assert!(edge.bench.worker.edge.memory.peek(key).is_some());
+    assert!(is_whole(&edge.get(&format!("/{}", 2 * MIB)).await, 0, 2 * MIB));
+    edge.settle();
+    edge.asked();
+    assert!(is_whole(&edge.get(&format!("/{}", 2 * MIB)).await, 0, 2 * MIB));
+    assert_eq!(edge.asked(), [""; 0], "it is on disk");
+    assert_eq!(edge.disk.usage().n_dropped, 0);
+}
+
+#[tokio::test]
 async fn a_file_that_has_changed_is_never_mixed() {
     let (folder, files) = (folder(), files());
     let edge = Edge::start(folder.path(), Admission::Always, &files);
