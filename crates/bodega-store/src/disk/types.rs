@@ -37,7 +37,7 @@ pub struct DiskOptions {
 }
 
 impl DiskOptions {
-    /// What is usual: admission on the second request, 64 MiB that wait, four reading threads.
+    /// What is usual: admission on the second request, 64 MiB that wait, sixteen reading threads.
     #[must_use]
     pub fn new(path: impl Into<PathBuf>, size_bytes: u64, policy: MakePolicy) -> Self {
         Self {
@@ -48,7 +48,7 @@ impl DiskOptions {
             policy,
             rebuild: false,
             queue_bytes: 64 << 20,
-            n_readers: 4,
+            n_readers: 16,
         }
     }
 }
