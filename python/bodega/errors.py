@@ -11,6 +11,7 @@
     │   ├── AdminRefused   a running edge refused or did not understand a call
     │   ├── AddressInUse   somebody else listens where this edge should (also an OSError)
     │   ├── AddressInvalid an address that cannot be listened on (also an OSError)
+    │   ├── ControlRefused the control process did not do what it was asked
     │   ├── FollowRefused  an edge applies nothing of what it was handed of a journal
     │   │   ├── FollowGap  events are missing in between
     │   │   └── FollowParted  it is of another history than the edge has applied
@@ -45,6 +46,7 @@ __all__ = [
     "AppendRefused",
     "BodegaError",
     "ConfigInvalid",
+    "ControlRefused",
     "EdgeClosed",
     "EdgeError",
     "EdgeNotFound",
@@ -285,6 +287,10 @@ class AddressInvalid(EdgeError, OSError):
         """Keep the address."""
         super().__init__(what, hint=hint)
         self.address = address
+
+
+class ControlRefused(EdgeError):
+    """The control process did not do what an edge asked it to."""
 
 
 class HandoverFailed(EdgeError):

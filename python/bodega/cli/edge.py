@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
+from urllib.parse import urlsplit
 
 import typer
 
@@ -47,6 +48,20 @@ def edge(
             metavar="PID", help="Take the listeners of this running edge over; it finishes what it has, and ends."
         ),
     ] = None,
+    control: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            envvar="BODEGA_CONTROL",
+            help="Follow this control process: it says what is served, and purges.",
+        ),
+    ] = None,
+    control_token_file: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="A token for it, of the scope `edges`.  \\[default: the variable BODEGA_TOKEN]"
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Once it serves, print where as one line of JSON.")] = False,
     *,
     typed: Typed,
@@ -67,7 +82,8 @@ def edge(
 
     SIGHUP reads the file again. SIGTERM and Ctrl-C finish what is under way, for up to 30 s; a second one ends at once.
     """
-    source = _source(file, origin, ttl, typed)
+    followed = None if control is None else (_control_url(control), _control_token(control_token_file))
+    source = _source(file, origin, ttl, typed, is_following=followed is not None)
 
     def started(running: RunningEdge, loaded: Loaded) -> None:
         if as_json:
@@ -82,7 +98,7 @@ def edge(
             )
         _greet(running, loaded, source)
 
-    Foreground(source, say, take_over).run(started)
+    Foreground(source, say, take_over, followed).run(started)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,15 +123,42 @@ class _Source:
                 )
             for advice in find_advice(declarations, os.environ):
                 print_advice(config.locate(advice))
+        elif self.origin is not None:
+            declarations = _of_origin(self.origin, self.ttl)
         else:
-            declarations = _of_origin(self.origin or "", self.ttl)
+            # What is served comes from the control process.
+            declarations = Declarations()
         settings = settings_from(config, os.environ, self.typed.options)
         for advice in advise_settings(settings):
             print_advice(advice)
         return Loaded(settings, declarations)
 
 
-def _source(file: Path | None, origin: str | None, ttl: str | None, typed: Typed) -> _Source:
+def _control_url(written: str) -> str:
+    address = urlsplit(written)
+    if address.scheme not in ("http", "https") or not address.hostname or address.path.strip("/") or address.query:
+        raise ConfigInvalid(
+            f'"{written}" is no URL of a control process', hint='write it as "https://HOST:PORT"', path=("--control",)
+        )
+    return written.rstrip("/")
+
+
+def _control_token(file: Path | None) -> str:
+    if file is None:
+        token = os.environ.get("BODEGA_TOKEN", "")
+        hint = "set BODEGA_TOKEN, or name a file by `--control-token-file`"
+    else:
+        try:
+            token = file.read_text().strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigInvalid(f"{file}: {error}", path=("--control-token-file",)) from None
+        hint = f"{file} is empty"
+    if not token or not token.isascii() or not token.isprintable():
+        raise ConfigInvalid("there is no token for the control process", hint=hint, path=("--control",))
+    return token
+
+
+def _source(file: Path | None, origin: str | None, ttl: str | None, typed: Typed, *, is_following: bool) -> _Source:
     if origin is not None:
         if file is not None:
             raise ConfigInvalid(f"{file} and --origin exclude each other", hint="leave one of them out")
@@ -128,6 +171,8 @@ def _source(file: Path | None, origin: str | None, ttl: str | None, typed: Typed
         return _Source(file, None, None, typed)
     if _USUAL_FILE.is_file():
         return _Source(_USUAL_FILE, None, None, typed)
+    if is_following:
+        return _Source(None, None, None, typed)
     raise ConfigInvalid(
         "nothing to serve: there is no bodega.toml here",
         hint="put an edge before a site:   bodega edge --origin http://127.0.0.1:9000\n"

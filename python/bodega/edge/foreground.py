@@ -18,6 +18,7 @@ from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
 from bodega.edge.activation import notify, take_activated
+from bodega.edge.agent import Agent, ControlLink
 from bodega.edge.certificate_follower import CertificateFollower
 from bodega.edge.handover import HandoverServer, Predecessor
 from bodega.edge.listeners import Listeners
@@ -68,17 +69,21 @@ Event: TypeAlias = Literal["reload", "stop", "handed over", "drained"]
 class Foreground:
     """Runs an edge until a signal or a successor ends it."""
 
-    def __init__(self, source: Source, say: Say, take_over: int | None = None) -> None:
+    def __init__(
+        self, source: Source, say: Say, take_over: int | None = None, control: tuple[str, str] | None = None
+    ) -> None:
         """Keep what is to be run.
 
         Args:
             source: Where the configuration comes from.
             say: Is told what happens, in sentences.
             take_over: The process whose listeners are taken over.
+            control: The URL of a control process that is followed, and a token for it.
         """
         self._source = source
         self._say = say
         self._take_over = take_over
+        self._control = control
         self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
 
     def run(self, started: Callable[[RunningEdge, Loaded], None]) -> None:
@@ -96,14 +101,19 @@ class Foreground:
         with self._signals():
             running = self._start(loaded)
             handover = self._offer_handover(running)
+            agent = self._agent(running, loaded.settings)
             try:
                 started(running, loaded)
+                if agent is not None:
+                    agent.start()
                 notify("READY=1", os.environ)
                 threading.Thread(target=self._probe, args=(loaded.declarations,), daemon=True).start()
                 kept = self._serve(running, loaded)
                 notify("STOPPING=1", os.environ)
                 self._drain(running, keep_listeners=kept)
             finally:
+                if agent is not None:
+                    agent.stop()
                 if handover is not None:
                     handover.close()
                 running.stop()
@@ -127,6 +137,12 @@ class Foreground:
                 "or write FileDescriptorName=https into a socket unit",
             )
         return running
+
+    def _agent(self, running: RunningEdge, settings: EdgeSettings) -> Agent | None:
+        if self._control is None:
+            return None
+        url, token = self._control
+        return Agent(running, ControlLink(url, token, settings.name, settings.region), self._say)
 
     def _with_admin(self, settings: EdgeSettings) -> EdgeSettings:
         if settings.admin is not None:
@@ -167,6 +183,9 @@ class Foreground:
                 return True
 
     def _reload(self, running: RunningEdge, before: Loaded) -> Loaded:
+        if self._control is not None:
+            self._say("warning", f"not reloaded: the configuration is published by {self._control[0]}")
+            return before
         try:
             loaded = self._source.load()
             revision = running.reload(loaded.declarations)

@@ -34,11 +34,20 @@ class ControlProcess:
 
     def start(self, *options: str) -> None:
         """Start it, also after an end, and wait until it listens."""
-        command = [sys.executable, "-m", "bodega", "control", "--json", "--journal", str(self.journal)]
+        listen = () if "--listen" in options else ("--listen", "127.0.0.1:0")
+        command = [
+            sys.executable,
+            "-m",
+            "bodega",
+            "control",
+            "--json",
+            "--journal",
+            str(self.journal),
+            *listen,
+            *options,
+        ]
         with self._errors.open("a") as errors:
-            self._process = subprocess.Popen(
-                [*command, "--listen", "127.0.0.1:0", *options], stdout=subprocess.PIPE, stderr=errors, text=True
-            )
+            self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True)
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         assert line, self.errors()
