@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use bodega_edge::Edge;
 use bodega_edge::follow::{FollowError, Followed, Stopped, place_from_json, place_to_json};
+use bodega_edge::invalidate::Force;
 use bodega_semantics::storable::Terms;
 use bodega_semantics::{Head, Key, Outcome, Reason};
 use bodega_snapshot::Snapshot;
@@ -89,28 +90,29 @@ fn verdicts(edge: &Edge, stamp: u64) -> Vec<&'static str> {
         ("other.example/a/1", &["user:2:a"]),
         ("other.example/c", &[]),
     ];
-    let verdict = |(url, tags): (&str, &[&str])| {
-        let note = Note::write("tested", url, tags.iter().copied());
-        let new = NewEntry {
-            key: Key(1),
-            stamp,
-            terms: Terms::default(),
-            revision: 1,
-            kind: Kind::Answer,
-            status: 200,
-            for_user: false,
-            status_line: b"HTTP/1.1 200 OK\r\n",
-            block: b"",
-            note: &note,
-        };
-        match edge.invalidations.allows(&Entry::inline(&new, b"")) {
-            Verdict::Usable => "usable",
-            Verdict::Stale { has_windows: true, .. } => "stale",
-            Verdict::Stale { has_windows: false, .. } => "to be confirmed",
-            Verdict::Gone => "gone",
-        }
+    things.into_iter().map(|(url, tags)| verdict(edge, stamp, url, tags)).collect()
+}
+
+fn verdict(edge: &Edge, stamp: u64, url: &str, tags: &[&str]) -> &'static str {
+    let note = Note::write("tested", url, tags.iter().copied());
+    let new = NewEntry {
+        key: Key(1),
+        stamp,
+        terms: Terms::default(),
+        revision: 1,
+        kind: Kind::Answer,
+        status: 200,
+        for_user: false,
+        status_line: b"HTTP/1.1 200 OK\r\n",
+        block: b"",
+        note: &note,
     };
-    things.into_iter().map(verdict).collect()
+    match edge.invalidations.allows(&Entry::inline(&new, b"")) {
+        Verdict::Usable => "usable",
+        Verdict::Stale { has_windows: true, .. } => "stale",
+        Verdict::Stale { has_windows: false, .. } => "to be confirmed",
+        Verdict::Gone => "gone",
+    }
 }
 
 #[test]
@@ -308,6 +310,31 @@ fn without_room_for_rules_everything_is_invalidated_and_there_is_room_again() {
     let many: Vec<&str> = many.iter().map(String::as_str).collect();
     assert_eq!(follow(edge, &batch(&[invalidation(&many, "soft")], 0, 1), None).unwrap().n_widened, 1);
     assert_eq!((edge.invalidations.n_rules(), verdicts(edge, 1)), (0, vec!["gone"; 6]));
+}
+
+/// Whoever forgets by hand at the same time may be refused for want of room, at any moment; what is followed never is.
+#[test]
+fn what_is_followed_holds_whatever_else_takes_the_room() {
+    let folder = tempfile::tempdir().unwrap();
+    let bench = on_disk(folder.path());
+    let edge = &bench.worker.edge;
+    edge.join(at(0), true);
+    let events: Vec<Value> =
+        (0..2 * MAX_RULES).map(|number| invalidation(&[&format!("tag:t{number}*")], "hard")).collect();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for number in 0..4 * MAX_RULES {
+                let _ = edge.invalidate_written(&[format!("glob:h{number}/*")], Force::Hard);
+            }
+        });
+        for (before, _) in events.iter().enumerate() {
+            let stamp = edge.invalidations.sequence();
+            let followed = follow(edge, &batch(&events, before, before + 1), None).unwrap();
+            assert_eq!((followed.place, followed.is_durable), (at(before as u64 + 1), true));
+            assert_eq!(verdict(edge, stamp, "example.com/a", &[&format!("t{before}")]), "gone", "{before}");
+            assert!(edge.invalidations.n_rules() <= MAX_RULES);
+        }
+    });
 }
 
 #[test]
