@@ -9,7 +9,7 @@ use bodega_semantics::Reason;
 use bodega_semantics::key::KeySecret;
 use bodega_snapshot::options::{Admission as Admit, DiskTier};
 use bodega_store::Invalidations;
-use bodega_store::disk::{Admission, Disk, DiskOptions, FLUSH_WAIT};
+use bodega_store::disk::{Admission, Disk, DiskOptions, DiskUsage, FLUSH_WAIT};
 
 use crate::background::Background;
 use crate::clock::SystemClock;
@@ -21,8 +21,16 @@ const WEIGHT: f64 = 0.1;
 /// How often the keeper looks at a few more entries.
 const STEP_WAIT: Duration = Duration::from_millis(100);
 
-/// Opens the tier.
-pub(crate) fn open(tier: &DiskTier, events: &Events) -> Result<Arc<Disk>, StartError> {
+/// The disk as it was found at the start.
+#[derive(Default)]
+pub(crate) struct Found {
+    pub(crate) disk: Option<Arc<Disk>>,
+    /// What is said of one that was too unwell to be opened: this life of the edge does without it.
+    pub(crate) unwell: Option<DiskUsage>,
+}
+
+/// Opens the tier. A disk that fails keeps nobody from serving with memory; a directory that cannot be right does.
+pub(crate) fn open(tier: &DiskTier, events: &Events) -> Result<Found, StartError> {
     // Asked once with any capacity, so that a name nobody knows is refused here.
     by_name(&tier.policy, 1, WEIGHT).map_err(|error| StartError::Setting(format!("disk.policy: {error}")))?;
     let policy = tier.policy.clone();
@@ -39,16 +47,28 @@ pub(crate) fn open(tier: &DiskTier, events: &Events) -> Result<Arc<Disk>, StartE
         rebuild: tier.rebuild,
         ..DiskOptions::new(&tier.path, tier.size_bytes, Box::new(make))
     };
+    let event_log = events.clone();
     let events = events.clone();
     let tell = move |event: bodega_store::disk::DiskEvent| {
         let reason = event.is_problem.then_some(Reason::Internal);
         events.push(Event { id: String::new(), reason, message: event.message });
     };
-    Disk::open(options, SystemClock.now(), Box::new(tell)).map_err(|error| {
-        use std::error::Error;
-        let cause = error.source().map_or_else(String::new, |source| format!(": {source}"));
-        StartError::Setting(format!("disk: {error}{cause}"))
-    })
+    let error = match Disk::open(options, SystemClock.now(), Box::new(tell)) {
+        Ok(disk) => return Ok(Found { disk: Some(disk), unwell: None }),
+        Err(error) => error,
+    };
+    let cause = std::error::Error::source(&error).map_or_else(String::new, |source| format!(": {source}"));
+    if !error.is_of_the_disk() {
+        return Err(StartError::Setting(format!("disk: {error}{cause}")));
+    }
+    let reason = format!("it could not be opened at the start{cause}");
+    let message = format!(
+        "{}: the disk tier is off, memory goes on alone: {reason}; start anew once the disk is well",
+        tier.path
+    );
+    event_log.push(Event { id: String::new(), reason: Some(Reason::Internal), message });
+    let usage = DiskUsage { reason: Some(reason), capacity_bytes: tier.size_bytes, ..DiskUsage::default() };
+    Ok(Found { disk: None, unwell: Some(usage) })
 }
 
 /// Whether nothing was ever stored there. To be asked before it is opened.

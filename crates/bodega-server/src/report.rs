@@ -37,6 +37,8 @@ pub(crate) struct Reporter {
     started: Instant,
     draining: AtomicBool,
     inspector: Inspector,
+    /// A disk that could not be opened at the start.
+    unwell_disk: Option<DiskUsage>,
 }
 
 impl Reporter {
@@ -61,7 +63,18 @@ impl Reporter {
             log,
             started: Instant::now(),
             draining: AtomicBool::new(false),
+            unwell_disk: None,
         }
+    }
+
+    /// Says this of a disk that could not be opened.
+    pub(crate) fn with_unwell_disk(self, unwell_disk: Option<DiskUsage>) -> Self {
+        Self { unwell_disk, ..self }
+    }
+
+    /// How the disk is, where there is to be one.
+    fn disk(&self) -> Option<DiskUsage> {
+        self.edge.disk().map(Disk::usage).or_else(|| self.unwell_disk.clone())
     }
 
     pub(crate) fn set_draining(&self) {
@@ -172,7 +185,7 @@ impl Reporter {
                 "capacity_bytes": usage.capacity_bytes,
                 "evictions": usage.n_evictions,
             },
-            "disk": self.edge.disk().map(|disk| disk_stats(&disk.usage())),
+            "disk": self.disk().as_ref().map(disk_stats),
             "log_dropped": self.log.as_ref().map_or(0, AccessLog::n_dropped),
             "sequence": self.edge.invalidations.sequence(),
         })
@@ -258,7 +271,7 @@ impl Reporter {
     fn store_metrics(&self, text: &mut Text) {
         let region = self.region.as_str();
         let usage = self.edge.memory.usage();
-        let disk = self.edge.disk().map(Disk::usage);
+        let disk = self.disk();
         for (metric, in_memory, on_disk) in [
             (&names::STORE_USED_BYTES, usage.used_bytes, disk.as_ref().map(|disk| disk.used_bytes)),
             (&names::STORE_RESERVED_BYTES, usage.reserved_bytes, None),

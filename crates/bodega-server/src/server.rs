@@ -115,7 +115,8 @@ impl Server {
         let origins = Origins::new(&snapshot, report_to(&events));
         let counts = Arc::new(OriginCounts::default());
         let is_new = options.disk.as_ref().is_some_and(disk::is_new);
-        let disk = options.disk.as_ref().map(|tier| disk::open(tier, &events)).transpose()?;
+        let disk::Found { disk, unwell } =
+            options.disk.as_ref().map(|tier| disk::open(tier, &events)).transpose()?.unwrap_or_default();
         let mut settings = settings(options, https_port(&listening), &events)?;
         if let Some(disk) = &disk {
             settings.secret = KeySecret(disk.secret());
@@ -148,7 +149,7 @@ impl Server {
             }
             threads.push(Running::start(thread, index, acceptors)?);
         }
-        let reporter = Arc::new(Reporter::new(
+        let reporter = Reporter::new(
             options,
             Arc::clone(&edge),
             Arc::clone(&origins),
@@ -156,7 +157,8 @@ impl Server {
             threads.iter().map(|running| Arc::clone(&running.thread)).collect(),
             Arc::clone(&admission),
             log,
-        ));
+        );
+        let reporter = Arc::new(reporter.with_unwell_disk(unwell));
         let admin = match &options.admin {
             Some(address) => Some(Admin::start(address, options, Arc::clone(&reporter))?),
             None => None,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -171,6 +172,24 @@ def test_a_disk_that_has_become_read_only_costs_no_request(filled: Site, disk: U
     filled.wait_up(True)
     wait_until(lambda: admin_of(filled.folder, filled.edge.pid).invalidate(["tag:none"]).durable, PATIENCE_SECONDS)
     keeps(filled)
+
+
+@pytest.mark.parametrize("error", [errno.EIO, errno.EROFS])
+def test_a_disk_that_is_unwell_at_the_start_keeps_nobody_from_serving(
+    start: Start, disk: UnwellDisk, error: int, command: Callable[..., EdgeCommand], files: Files, tmp_path: Path
+) -> None:
+    with disk.failing(write=error, open=error, sync=error):
+        site = Site(command(declare(tmp_path, files, disk.folder), command=disk.command), files, tmp_path)
+        site.ask([*SMALL, *LARGE])
+        stats = site.stats()
+        assert (stats.up, stats.recovered) == (False, False)
+        assert os.strerror(error) in (stats.reason or "")
+        assert site.gauge("cdn_disk_up") == 0
+        site.edge.wait_said("the disk tier is off, memory goes on alone")
+        site.edge.process.terminate()
+        assert site.edge.process.wait(60) == 0
+    # The next one has it.
+    assert start().stats().up
 
 
 def test_what_cannot_be_brought_to_the_disk_is_not_called_durable(filled: Site, disk: UnwellDisk) -> None:

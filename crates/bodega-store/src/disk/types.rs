@@ -106,6 +106,26 @@ pub enum DiskError {
     },
 }
 
+impl DiskError {
+    /// Whether it is the disk that is unwell, and not what was asked for: its directory, its user, its size.
+    #[must_use]
+    pub fn is_of_the_disk(&self) -> bool {
+        let Self::System { source, .. } = self else { return false };
+        let unwell = [
+            libc::EIO,
+            libc::EROFS,
+            libc::ENOSPC,
+            libc::EDQUOT,
+            libc::ENODEV,
+            libc::ENXIO,
+            libc::ESTALE,
+            libc::EUCLEAN,
+            libc::ETIMEDOUT,
+        ];
+        source.raw_os_error().is_some_and(|number| unwell.contains(&number))
+    }
+}
+
 impl fmt::Display for DiskError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
