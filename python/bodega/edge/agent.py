@@ -31,6 +31,7 @@ HEARTBEAT_SECONDS = 1.0
 CUT_SECONDS = 3.0
 """A stream that says nothing for so long, three heartbeats, has been cut."""
 
+_LEAST_WAIT_SECONDS = 0.1
 _MOST_WAIT_SECONDS = 5.0
 _LONGEST_LINE = 32 << 20
 
@@ -75,10 +76,12 @@ class Agent:
         self._revision: int | None = None
         self._problem = ""
         self._is_cut = False
+        self._wait_seconds = _LEAST_WAIT_SECONDS
         self._stream: http.client.HTTPConnection | None = None
+        self._kept = threading.local()
         self._threads = [
-            threading.Thread(target=self._follow, name="bodega-follow", daemon=True),
-            threading.Thread(target=self._beat, name="bodega-heartbeat", daemon=True),
+            threading.Thread(target=self._run, args=(work,), name=name, daemon=True)
+            for name, work in (("bodega-follow", self._follow), ("bodega-heartbeat", self._beat))
         ]
 
     def start(self) -> None:
@@ -98,14 +101,20 @@ class Agent:
             if thread.is_alive():
                 thread.join()
 
+    def _run(self, work: Callable[[], None]) -> None:
+        try:
+            work()
+        finally:
+            kept: http.client.HTTPConnection | None = getattr(self._kept, "connection", None)
+            if kept is not None:
+                kept.close()
+
     def _follow(self) -> None:
-        wait_seconds = 0.1
         while not self._stopping.is_set():
             try:
                 self._register()
                 self._configure(0)
                 self._read_stream()
-                wait_seconds = 0.1
             except (OSError, http.client.HTTPException, ValueError, KeyError, BodegaError) as error:
                 if self._stopping.is_set():
                     return
@@ -113,8 +122,8 @@ class Agent:
                     self._is_cut = True
                     self._say("warning", f"cut off from {self._link.url}, what is here goes on being served: {error}")
             # Not all of a fleet at once, after the process they all follow was away.
-            self._stopping.wait(wait_seconds * (0.5 + secrets.randbelow(1000) / 1000))
-            wait_seconds = min(2 * wait_seconds, _MOST_WAIT_SECONDS)
+            self._stopping.wait(self._wait_seconds * (0.5 + secrets.randbelow(1000) / 1000))
+            self._wait_seconds = min(2 * self._wait_seconds, _MOST_WAIT_SECONDS)
 
     def _register(self) -> None:
         said = {"instance": self._link.instance, "region": self._link.region}
@@ -158,6 +167,7 @@ class Agent:
                 self._join(said, trusted=False)
             case _:
                 return
+        self._wait_seconds = _LEAST_WAIT_SECONDS
         if self._is_cut:
             self._is_cut = False
             self._say("note", f"following {self._link.url} again")
@@ -224,17 +234,32 @@ class Agent:
         }
 
     def _ask(self, method: str, path: str, said: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        connection = self._connect(CUT_SECONDS)
+        """Ask on this thread's own connection. All that is asked may be asked twice."""
+        body = None if said is None else json.dumps(said)
+        is_kept = getattr(self._kept, "connection", None) is not None
         try:
-            body = None if said is None else json.dumps(said)
+            answer = self._answer(method, path, body)
+        except (OSError, http.client.HTTPException):
+            if not is_kept:
+                raise
+            # It may have been closed while nothing was asked.
+            answer = self._answer(method, path, body)
+        if answer.status >= http.HTTPStatus.BAD_REQUEST:
+            raise _refused(answer)
+        result: dict[str, Any] = json.loads(answer.read(_LONGEST_LINE))
+        return result
+
+    def _answer(self, method: str, path: str, body: str | None) -> http.client.HTTPResponse:
+        connection: http.client.HTTPConnection | None = getattr(self._kept, "connection", None)
+        if connection is None:
+            connection = self._kept.connection = self._connect(CUT_SECONDS)
+        try:
             connection.request(method, path, body, self._headers())
-            answer = connection.getresponse()
-            if answer.status >= http.HTTPStatus.BAD_REQUEST:
-                raise _refused(answer)
-            result: dict[str, Any] = json.loads(answer.read(_LONGEST_LINE))
-            return result
-        finally:
+            return connection.getresponse()
+        except BaseException:
+            self._kept.connection = None
             connection.close()
+            raise
 
     def _connect(self, timeout_seconds: float) -> http.client.HTTPConnection:
         address = urlsplit(self._link.url)
@@ -253,6 +278,7 @@ def _query(place: JournalPlace) -> dict[str, Any]:
 
 
 def _refused(answer: http.client.HTTPResponse) -> ControlRefused:
+    # What is left of a longer one makes the next question take a connection of its own.
     text = answer.read(64 << 10).decode(errors="replace")
     with contextlib.suppress(ValueError, KeyError, TypeError):
         said = json.loads(text)
