@@ -125,6 +125,17 @@ pub async fn next_chunk(body: &mut dyn BodyStream) -> Option<Result<Bytes, Fetch
     std::future::poll_fn(|context| body.poll_chunk(context)).await
 }
 
+/// Gives others a turn after a large chunk: an origin that is fast has always another one ready, and who asks for what
+/// is in memory would wait for all of them. Not within `next_chunk`, which may be called off where a chunk would be lost.
+pub(crate) async fn let_others(chunk: &[u8]) {
+    if chunk.len() >= TURN_BYTES {
+        tokio::task::yield_now().await;
+    }
+}
+
+/// Chunks of this size are large.
+const TURN_BYTES: usize = 64 * 1024;
+
 /// A body that is there already.
 pub struct OnePiece(pub Option<Bytes>);
 

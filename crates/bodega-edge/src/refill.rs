@@ -10,7 +10,7 @@ use bodega_store::slice::SLICE_BYTES;
 use bodega_store::{Entry, SliceWriter};
 
 use crate::edge::Edge;
-use crate::fetch::{BodyStream, FetchError, next_chunk};
+use crate::fetch::{BodyStream, FetchError, let_others, next_chunk};
 use crate::fill::Fill;
 use crate::flights::Flight;
 use crate::inquiry::{Inquiry, Reply};
@@ -120,6 +120,7 @@ impl Refill {
                 }
             }
             fill.changed.notify_waiters();
+            let_others(&chunk).await;
         }
         if position == span.last + 1 {
             Ok(())

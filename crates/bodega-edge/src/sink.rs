@@ -9,7 +9,7 @@ use bodega_store::entry::INLINE_BYTES;
 use bodega_store::slice::SLICE_BYTES;
 use bodega_store::{Reservation, SliceWriter};
 
-use crate::fetch::{BodyStream, FetchError, next_chunk};
+use crate::fetch::{BodyStream, FetchError, let_others, next_chunk};
 use crate::lead::Lead;
 use crate::spill::Spill;
 
@@ -131,6 +131,7 @@ impl Sink<'_> {
             rest = &rest[n_bytes..];
         }
         self.lead.fill.changed.notify_waiters();
+        let_others(chunk).await;
         Ok(())
     }
 

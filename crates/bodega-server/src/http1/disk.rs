@@ -4,7 +4,7 @@ use bodega_edge::disk_reader::DiskReader;
 use bodega_semantics::Reason;
 
 use crate::connection::Phase;
-use crate::http1::write::Output;
+use crate::http1::write::{Output, TURN_BYTES};
 
 impl Output<'_> {
     /// Sends one range of a file. False where the next bytes are in none.
@@ -14,7 +14,11 @@ impl Output<'_> {
         // What is pending goes first.
         self.flush_ahead().await.map_err(|_| Reason::ClientGone)?;
         while range.n_bytes > 0 {
-            match self.connection.stream.try_send_file(&range) {
+            let left = range.n_bytes.saturating_sub(TURN_BYTES as u64);
+            range.n_bytes -= left;
+            let sent = self.connection.stream.try_send_file(&range);
+            range.n_bytes += left;
+            match sent {
                 None => return Err(Reason::Internal),
                 // The file is shorter than it was, or the disk fails: what is left of it comes by way of memory, where
                 // that is noticed and what is missing is fetched.
@@ -25,6 +29,9 @@ impl Output<'_> {
                     range.n_bytes = range.n_bytes.saturating_sub(n_bytes as u64);
                     self.sent_bytes += n_bytes as u64;
                     reader.advance(n_bytes as u64);
+                    if n_bytes >= TURN_BYTES {
+                        tokio::task::yield_now().await;
+                    }
                 }
                 Some(Err(error)) if error.kind() == std::io::ErrorKind::WouldBlock => {
                     self.wait().await.map_err(|_| Reason::ClientGone)?;

@@ -26,6 +26,9 @@ const GATHER_BYTES: usize = 64 * 1024;
 /// few are in use at once.
 const MAX_SPARE: usize = 16;
 const MAX_SPARE_BYTES: usize = 16 * 1024;
+/// After so much of one answer others have a turn: a client that reads as fast as it is written would keep them waiting
+/// for all of a large body.
+pub(super) const TURN_BYTES: usize = 256 * 1024;
 /// The most pieces in one send.
 const MAX_PIECES: usize = 16;
 
@@ -279,20 +282,29 @@ impl Output<'_> {
             let mut slices = [IoSlice::new(&[]); MAX_PIECES + 1];
             let mut n_slices = 0;
             let mut skip = done;
+            let mut left = TURN_BYTES;
             for piece in std::iter::once(&pending[..]).chain(pieces.iter().copied()) {
                 if skip >= piece.len() {
                     skip -= piece.len();
                     continue;
                 }
-                slices[n_slices] = IoSlice::new(&piece[skip..]);
+                let n_bytes = left.min(piece.len() - skip);
+                slices[n_slices] = IoSlice::new(&piece[skip..skip + n_bytes]);
                 n_slices += 1;
                 skip = 0;
+                left -= n_bytes;
+                if left == 0 {
+                    break;
+                }
             }
             match self.connection.stream.try_write_vectored(&slices[..n_slices]) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(n_bytes) => {
                     done += n_bytes;
                     self.sent_bytes += n_bytes as u64;
+                    if n_bytes >= TURN_BYTES {
+                        tokio::task::yield_now().await;
+                    }
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.wait().await?,
                 Err(error) => return Err(error),
