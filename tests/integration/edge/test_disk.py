@@ -141,7 +141,9 @@ def test_ranges_of_a_large_file_are_fetched_by_slice_and_shown(serve: Serve, fil
         )
         assert got.status_code == 206
         assert got.content == whole[first : last + 1]
-        wait_until(is_written(edge))
+    # What a slice has behind the range that was asked for comes after the answer.
+    wait_until(lambda: edge.cache.show(f"http://files.test{path}")[0].slices_there >= 3)
+    wait_until(is_written(edge))
     [shown] = edge.cache.show(f"http://files.test{path}")
     assert shown.size_bytes == 100 * MIB
     assert shown.slices_all == 100

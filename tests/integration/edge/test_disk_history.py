@@ -104,7 +104,7 @@ class World:
             )
 
     def purge(self, folder: Path, chance: random.Random) -> None:
-        """Change some objects at the origin, and have the edge forget just these."""
+        """Change some objects at the origin, mostly, and have the edge forget just these."""
         which = chance.choice(OBJECTS)
         own = which // N_FILES
         of_folder = range(own * N_FILES, (own + 1) * N_FILES)
@@ -123,11 +123,14 @@ class World:
             time.sleep(0.01)
             return
         new = {}
-        for each in reached:
-            self.versions[each] += 1
-            new[each] = self.versions[each]
+        # What has not changed is confirmed by the origin.
+        has_changed, is_soft = chance.random() < 0.7, chance.random() < 0.25
+        if has_changed:
+            for each in reached:
+                self.versions[each] += 1
+                new[each] = self.versions[each]
         try:
-            done = admin_of(folder, edge.pid).invalidate([selector], soft=chance.random() < 0.25)
+            done = admin_of(folder, edge.pid).invalidate([selector], soft=is_soft or not has_changed)
         except (BodegaError, OSError):
             # Killed before it was acknowledged: nobody knows whether it holds.
             self.count("unacknowledged")
