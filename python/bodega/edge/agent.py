@@ -113,7 +113,6 @@ class Agent:
         while not self._stopping.is_set():
             try:
                 self._register()
-                self._configure(0)
                 self._read_stream()
             except (OSError, http.client.HTTPException, ValueError, KeyError, BodegaError) as error:
                 if self._stopping.is_set():
@@ -167,6 +166,8 @@ class Agent:
                 self._join(said, trusted=False)
             case _:
                 return
+        # After it is known from where it goes on: what is stored before that would have to be confirmed.
+        self._configure(0)
         self._wait_seconds = _LEAST_WAIT_SECONDS
         if self._is_cut:
             self._is_cut = False
