@@ -290,7 +290,16 @@ class AddressInvalid(EdgeError, OSError):
 
 
 class ControlRefused(EdgeError):
-    """The control process did not do what an edge asked it to."""
+    """The control process did not do what an edge asked it to.
+
+    Attributes:
+        status: The HTTP status it answered with, if that was why.
+    """
+
+    def __init__(self, what: str, *, status: int | None = None, hint: str = "") -> None:
+        """Keep the status."""
+        super().__init__(what, hint=hint)
+        self.status = status
 
 
 class HandoverFailed(EdgeError):

@@ -80,12 +80,12 @@ impl Socket {
         on_both!(self, stream => stream.try_write_vectored(pieces))
     }
 
-    /// Sends as much of a file's range as fits, from the page cache, without a copy.
-    pub(crate) fn try_send_file(&self, range: &FileRange) -> io::Result<usize> {
+    /// Sends as much of the first `most` bytes of a file's range as fits, from the page cache, without a copy.
+    pub(crate) fn try_send_file(&self, range: &FileRange, most: usize) -> io::Result<usize> {
         let send = || {
             let to = on_both!(self, stream => stream.as_raw_fd());
             let mut offset = libc::off_t::try_from(range.offset).map_err(io::Error::other)?;
-            let n_bytes = usize::try_from(range.n_bytes).unwrap_or(usize::MAX);
+            let n_bytes = usize::try_from(range.n_bytes).unwrap_or(usize::MAX).min(most);
             // SAFETY: both descriptors are open as long as `self` and `range` are, and `offset` is one that the call may
             // write to.
             let sent = unsafe { libc::sendfile(to, range.as_fd().as_raw_fd(), &raw mut offset, n_bytes) };

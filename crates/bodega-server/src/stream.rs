@@ -84,10 +84,11 @@ impl Stream {
         }
     }
 
-    /// Sends part of a file as it is: `None` where it has to be encrypted, and so has to pass through memory.
-    pub(crate) fn try_send_file(&self, range: &FileRange) -> Option<io::Result<usize>> {
+    /// Sends at most `most` bytes of a file as they are: `None` where they have to be encrypted, and so to pass through
+    /// memory.
+    pub(crate) fn try_send_file(&self, range: &FileRange, most: usize) -> Option<io::Result<usize>> {
         match &self.tls {
-            None => Some(self.socket.try_send_file(range)),
+            None => Some(self.socket.try_send_file(range, most)),
             Some(_) => None,
         }
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ class Present:
     heard_at: float
     heard_ms: int
     heartbeat: Heartbeat | None = None
-    reached: dict[str, float] = field(default_factory=dict)
 
 
 class Presence:

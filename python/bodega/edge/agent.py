@@ -16,7 +16,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from urllib.parse import urlencode, urlsplit
 
@@ -133,7 +133,7 @@ class Agent:
         self._stream = connection
         try:
             place = self._edge.place
-            query = "" if place is None else f"?{urlencode(_query(place))}"
+            query = "" if place is None else f"?{urlencode(asdict(place))}"
             connection.request("GET", f"/v1/journal/stream{query}", headers=self._headers())
             answer = connection.getresponse()
             if answer.status != http.HTTPStatus.OK:
@@ -198,8 +198,8 @@ class Agent:
         """Put a revision in force; 0 is the newest. One that cannot be used leaves the one before in force."""
         try:
             said = self._ask("GET", f"/v1/edges/{self._link.name}/configuration?revision={revision}")
-        except ControlRefused:
-            if revision == 0:
+        except ControlRefused as error:
+            if revision == 0 and error.status == http.HTTPStatus.NOT_FOUND:
                 return  # Nothing was published yet.
             raise
         if said["revision"] == self._revision:
@@ -228,7 +228,7 @@ class Agent:
         place = self._edge.place
         return {
             "instance": self._link.instance,
-            "at": None if place is None else _query(place),
+            "at": None if place is None else asdict(place),
             "revision": self._revision,
             "problem": self._problem,
             "hit_rate": min(1.0, max(0.0, self._edge.stats().hit_rate)),
@@ -274,14 +274,10 @@ class Agent:
         return {"Authorization": f"Bearer {self._link.token}", "Content-Type": "application/json"}
 
 
-def _query(place: JournalPlace) -> dict[str, Any]:
-    return {"journal": place.journal, "epoch": place.epoch, "position": place.position, "chain": place.chain}
-
-
 def _refused(answer: http.client.HTTPResponse) -> ControlRefused:
     # What is left of a longer one makes the next question take a connection of its own.
     text = answer.read(64 << 10).decode(errors="replace")
     with contextlib.suppress(ValueError, KeyError, TypeError):
         said = json.loads(text)
-        return ControlRefused(str(said["error"]), hint=str(said.get("hint", "")))
-    return ControlRefused(f"it answered {answer.status}")
+        return ControlRefused(str(said["error"]), status=answer.status, hint=str(said.get("hint", "")))
+    return ControlRefused(f"it answered {answer.status}", status=answer.status)

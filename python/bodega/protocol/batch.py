@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -56,13 +56,18 @@ def encode_place(kind: str, place: Place, **more: object) -> bytes:
     return _line({"kind": kind, **said, **more})
 
 
-def _event(event: Event) -> dict[str, object]:
+def shown_data(event: Event) -> dict[str, Any]:
+    """Return what an event says, without hashes of tokens: nobody beyond the control process has to check any."""
     data = event.data
+    if event.type == "token.created":
+        data.pop("hash", None)
+    return data
+
+
+def _event(event: Event) -> dict[str, object]:
+    data = shown_data(event)
     if event.type == "configuration.published":
         data.pop("text", None)
-    elif event.type == "token.created":
-        # Nobody who follows has to check tokens.
-        data.pop("hash", None)
     return {
         "position": event.position,
         "time_ms": event.time_ms,

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -48,11 +47,10 @@ def follow(
     return start
 
 
-@contextlib.contextmanager
-def at_its_port(control: ControlProcess) -> Iterator[None]:
-    """Start it again where edges look for it."""
+def start_again(control: ControlProcess) -> httpx.Client:
+    """Start it where edges look for it."""
     control.start("--listen", control.url.removeprefix("http://"))
-    yield
+    return control.client()
 
 
 def publish(client: httpx.Client, origin: Origin, **policy: Any) -> int:
@@ -156,7 +154,7 @@ def test_edges_go_on_while_the_control_process_is_away(
     edge.wait_said("cut off from")
     assert get(edge).startswith("200")
     assert is_hit(edge)
-    with at_its_port(control), control.client() as client:
+    with start_again(control) as client:
         wait_until(level(client, "tokyo-1"))
         edge.wait_said("again")
         client.post("/v1/invalidations", json={"selectors": ["all"]})
@@ -183,7 +181,7 @@ def test_of_another_journal_nothing_is_used_unconfirmed(
         assert is_hit(edge)
     control.end()
     restore(tmp_path / "early.db", control.journal)
-    with at_its_port(control), control.client() as client:
+    with start_again(control) as client:
         edge.wait_said("the journal is not the one that was followed")
         wait_until(level(client, "tokyo-1"))
     # It was stored before: its origin is asked.

@@ -14,11 +14,7 @@ impl Output<'_> {
         // What is pending goes first.
         self.flush_ahead().await.map_err(|_| Reason::ClientGone)?;
         while range.n_bytes > 0 {
-            let left = range.n_bytes.saturating_sub(TURN_BYTES as u64);
-            range.n_bytes -= left;
-            let sent = self.connection.stream.try_send_file(&range);
-            range.n_bytes += left;
-            match sent {
+            match self.connection.stream.try_send_file(&range, TURN_BYTES) {
                 None => return Err(Reason::Internal),
                 // The file is shorter than it was, or the disk fails: what is left of it comes by way of memory, where
                 // that is noticed and what is missing is fetched.

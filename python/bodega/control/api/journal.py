@@ -12,7 +12,7 @@ from bodega.control.api.refusals import Refusal
 from bodega.errors import EventsGone
 from bodega.journal import Place
 from bodega.protocol.api import Journaled
-from bodega.protocol.batch import CONTENT_TYPE
+from bodega.protocol.batch import CONTENT_TYPE, shown_data
 
 router = APIRouter(prefix="/v1/journal", tags=["journal"])
 
@@ -32,21 +32,17 @@ async def list_events(
         events = control.journal.read(after, n=limit)
     except EventsGone as error:
         raise Refusal(409, error.what, hint=f"begin after {error.oldest - 1}") from None
-    shown = []
-    for event in events:
-        data = event.data
-        data.pop("hash", None)
-        shown.append(
-            Journaled(
-                position=event.position,
-                time_ms=event.time_ms,
-                type=event.type,
-                version=event.version,
-                by=event.by,
-                data=data,
-            )
+    return [
+        Journaled(
+            position=event.position,
+            time_ms=event.time_ms,
+            type=event.type,
+            version=event.version,
+            by=event.by,
+            data=shown_data(event),
         )
-    return shown
+        for event in events
+    ]
 
 
 @router.get("/stream", response_class=StreamingResponse)
