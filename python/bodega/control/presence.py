@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from bodega.protocol.api import Heartbeat
 
-AWAY_SECONDS = 3.0
-"""An edge that was not heard of for so long is away: three heartbeats."""
+MISSED = 3
+"""An edge that has missed so many heartbeats is away."""
+HEARD_EVERY_SECONDS = 1.0
 
 
 @dataclass(slots=True)
@@ -21,6 +22,7 @@ class Present:
     instance: str
     heard_at: float
     heard_ms: int
+    every_seconds: float = HEARD_EVERY_SECONDS
     heartbeat: Heartbeat | None = None
 
 
@@ -47,9 +49,21 @@ class Presence:
         present = self._edges.get(edge)
         return present is not None and present.instance != instance and self.is_here(edge)
 
-    def hear(self, edge: str, instance: str, heartbeat: Heartbeat | None = None) -> None:
-        """An edge is here."""
-        self._edges[edge] = Present(instance, self._clock(), self._wall_ms(), heartbeat)
+    def is_instance(self, edge: str, instance: str | None) -> bool:
+        """Whether this process was the last that had the name."""
+        present = self._edges.get(edge)
+        return present is not None and present.instance == instance
+
+    def hear(
+        self,
+        edge: str,
+        instance: str,
+        heartbeat: Heartbeat | None = None,
+        *,
+        every_seconds: float = HEARD_EVERY_SECONDS,
+    ) -> None:
+        """An edge is here, and says how often it is heard of: one that asks now and then is not away in between."""
+        self._edges[edge] = Present(instance, self._clock(), self._wall_ms(), every_seconds, heartbeat)
 
     def forget(self, edge: str) -> None:
         """An edge no longer belongs here."""
@@ -58,7 +72,7 @@ class Presence:
     def is_here(self, edge: str) -> bool:
         """Whether it was heard of lately."""
         present = self._edges.get(edge)
-        return present is not None and self._clock() - present.heard_at < AWAY_SECONDS
+        return present is not None and self._clock() - present.heard_at < MISSED * present.every_seconds
 
     def last(self, edge: str) -> Present | None:
         """What was last heard of it."""

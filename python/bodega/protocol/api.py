@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -87,7 +87,17 @@ class Configuration(Revision):
     text: str
 
 
-class Register(_Body):
+_HeardEvery: TypeAlias = Annotated[
+    float, Field(ge=1, le=3600, description="How often it is heard of: after three times as long it is away.")
+]
+
+
+class _FromEdge(BaseModel):
+    # An edge may be a version ahead: what it says beyond this is not understood here, and nothing is lost.
+    model_config = ConfigDict(extra="ignore")
+
+
+class Register(_FromEdge):
     """What an edge says of itself."""
 
     instance: Annotated[str, Field(min_length=8, max_length=64, description="Of this one process.")]
@@ -95,6 +105,12 @@ class Register(_Body):
     kind: Kind = "regional"
     place: tuple[float, float] | None = None
     capacity: Annotated[float, Field(gt=0, le=1e6)] = 1.0
+    version: Annotated[str, Field(max_length=64, description="Of bodega.")] = ""
+    heard_every_seconds: _HeardEvery = 1.0
+    replaces: Annotated[
+        str | None,
+        Field(min_length=8, max_length=64, description="The process of the same name that this one takes over from."),
+    ] = None
 
 
 class At(_Body):
@@ -106,11 +122,12 @@ class At(_Body):
     chain: Annotated[str, Field(pattern="^[0-9a-f]{32}$")]
 
 
-class Heartbeat(_Body):
+class Heartbeat(_FromEdge):
     """What an edge says every second, and as soon as it has applied something."""
 
     instance: Annotated[str, Field(min_length=8, max_length=64)]
     at: At | None = None
+    heard_every_seconds: _HeardEvery = 1.0
     revision: int | None = None
     problem: Annotated[str, Field(max_length=1000)] = ""
     load: Annotated[float, Field(ge=0)] = 0.0
@@ -132,6 +149,7 @@ class Edge(_Body):
     kind: Kind
     place: tuple[float, float] | None
     capacity: float
+    version: str = ""
     drained: bool
     is_here: bool
     position: int | None

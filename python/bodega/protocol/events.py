@@ -67,6 +67,8 @@ class EdgeRegistered(Said):
     """Latitude and longitude in degrees."""
     capacity: float = 1.0
     """Relative to other edges."""
+    runs: str = ""
+    """The version of bodega that it runs."""
 
 
 class EdgeRemoved(Said):

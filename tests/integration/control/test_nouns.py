@@ -69,6 +69,27 @@ def test_two_edges_with_one_name(client: httpx.Client) -> None:
     assert beat(client, "tokyo-1", instance="instance-a").status_code == 200
 
 
+def test_one_that_takes_over_says_from_whom(client: httpx.Client) -> None:
+    register(client, "tokyo-1", instance="instance-a")
+    assert register(client, "tokyo-1", instance="instance-b", replaces="instance-c").status_code == 409
+    assert register(client, "tokyo-1", instance="instance-b", replaces="instance-a").status_code == 200
+    # The name is the other one's from then on.
+    assert beat(client, "tokyo-1", instance="instance-a").status_code == 409
+    assert register(client, "tokyo-1", instance="instance-a").status_code == 409
+    assert beat(client, "tokyo-1", instance="instance-b").status_code == 200
+
+
+def test_what_an_edge_of_a_later_version_says_is_no_mistake(client: httpx.Client) -> None:
+    said = {"instance": "instance-1", "region": "x", "version": "9.9", "of_later": {"a": [1]}}
+    assert client.put("/v1/edges/tokyo-1", json=said).status_code == 200
+    beaten = client.post("/v1/edges/tokyo-1/heartbeat", json={"instance": "instance-1", "of_later": True})
+    assert beaten.status_code == 200
+    [edge] = client.get("/v1/edges").json()
+    assert edge["version"] == "9.9"
+    # Nobody else may say more than is known.
+    assert client.post("/v1/invalidations", json={"selectors": ["all"], "of_later": 1}).status_code == 422
+
+
 def test_a_name_is_free_once_its_edge_is_away(client: httpx.Client) -> None:
     register(client, "tokyo-1", instance="instance-a")
     until = time.monotonic() + 30

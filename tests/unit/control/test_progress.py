@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bodega.control.limits import Bucket
-from bodega.control.presence import AWAY_SECONDS, Presence
+from bodega.control.presence import HEARD_EVERY_SECONDS, MISSED, Presence
 from bodega.control.progress import Progress
 
 
@@ -52,9 +52,23 @@ def test_three_heartbeats_missed_is_away() -> None:
     assert presence.is_here("tokyo-1")
     assert presence.other_instance("tokyo-1", "b")
     assert not presence.other_instance("tokyo-1", "a")
-    clock.seconds += AWAY_SECONDS
+    clock.seconds += MISSED * HEARD_EVERY_SECONDS
     assert not presence.is_here("tokyo-1")
     assert not presence.other_instance("tokyo-1", "b")
+
+
+def test_one_that_is_heard_of_now_and_then_is_here_in_between() -> None:
+    clock = Clock()
+    presence = Presence(clock, wall_ms=lambda: 5)
+    presence.hear("tokyo-1", "a", every_seconds=10.0)
+    clock.seconds += 29.9
+    assert presence.is_here("tokyo-1")
+    clock.seconds += 0.1
+    assert not presence.is_here("tokyo-1")
+    # What it said last counts.
+    presence.hear("tokyo-1", "a")
+    clock.seconds += MISSED * HEARD_EVERY_SECONDS
+    assert not presence.is_here("tokyo-1")
 
 
 def test_a_bucket_fills_by_itself_and_no_further() -> None:

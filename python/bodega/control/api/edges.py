@@ -27,12 +27,19 @@ async def list_edges(_: Reader, control: ControlHere) -> list[Edge]:
 @router.put("/{edge}")
 async def register(edge: _Edge, asked: Register, by: EdgeItself, control: ControlHere) -> Edge:
     """Join the fleet, or say something else of oneself than before."""
-    _refuse_other(control, edge, asked.instance)
-    said = EdgeRegistered(edge=edge, region=asked.region, kind=asked.kind, place=asked.place, capacity=asked.capacity)
+    _refuse_other(control, edge, asked.instance, asked.replaces)
+    said = EdgeRegistered(
+        edge=edge,
+        region=asked.region,
+        kind=asked.kind,
+        place=asked.place,
+        capacity=asked.capacity,
+        runs=asked.version,
+    )
     kept = control.state.edges.get(edge)
     if kept is None or kept.said != said:
         await control.append(said.event(by=by.name))
-    control.presence.hear(edge, asked.instance)
+    control.presence.hear(edge, asked.instance, every_seconds=asked.heard_every_seconds)
     return _report(control, edge)
 
 
@@ -43,7 +50,7 @@ async def heartbeat(edge: _Edge, said: Heartbeat, _: EdgeItself, control: Contro
     if kept is None:
         raise Refusal(404, f'"{edge}" does not belong to the fleet', hint="register it first")
     _refuse_other(control, edge, said.instance)
-    control.presence.hear(edge, said.instance, said)
+    control.presence.hear(edge, said.instance, said, every_seconds=said.heard_every_seconds)
     if said.at is not None:
         await control.acknowledged(edge, said.at.position)
     return Heard(position=control.state.position, drained=kept.drained)
@@ -91,12 +98,12 @@ def _known(control: Control, edge: str) -> None:
         raise Refusal(404, f'there is no edge "{edge}"', hint="`bodega edges` lists them")
 
 
-def _refuse_other(control: Control, edge: str, instance: str) -> None:
-    if control.presence.other_instance(edge, instance):
+def _refuse_other(control: Control, edge: str, instance: str, replaces: str | None = None) -> None:
+    if control.presence.other_instance(edge, instance) and not control.presence.is_instance(edge, replaces):
         raise Refusal(
             409,
             f'another edge that is called "{edge}" is here',
-            hint="give this one another name, or stop the other one: three seconds later its name is free",
+            hint="give this one another name, or stop the other one: after three missed heartbeats its name is free",
         )
 
 
@@ -111,6 +118,7 @@ def _report(control: Control, name: str) -> Edge:
         kind=kept.said.kind,
         place=kept.said.place,
         capacity=kept.said.capacity,
+        version=kept.said.runs,
         drained=kept.drained,
         is_here=control.presence.is_here(name),
         position=position,
