@@ -19,13 +19,15 @@ import uvicorn
 
 from bodega.control.api.application import application
 from bodega.control.service import Control
-from bodega.errors import AddressInUse, AddressInvalid, ConfigInvalid
+from bodega.errors import AddressInUse, AddressInvalid, BodegaError, ConfigInvalid
 from bodega.journal import SqliteJournal
+from bodega.runtime import recorded
 
 if TYPE_CHECKING:
     from bodega.journal import Journal
 
 _DRAIN_SECONDS = 5
+_LOG = structlog.get_logger("bodega.control")
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,8 +132,18 @@ async def _serve(
         loop.add_signal_handler(number, server.end)
     host, port = listener.getsockname()[:2]
     shown = f"[{host}]" if ":" in host else host
-    started(Started(f"http://{shown}:{port}", made_token, control.state.position))
-    await server.serve(sockets=[listener])
+    url = f"http://{shown}:{port}"
+    # Who listens everywhere is asked on this machine itself.
+    here = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}.get(shown, shown)  # noqa: S104 - Nothing is bound to it here.
+    with contextlib.ExitStack() as stack:
+        token_file = settings.first_token if settings.first_token.is_file() else None
+        try:
+            stack.enter_context(recorded(os.environ, f"http://{here}:{port}", token_file))
+        except (BodegaError, OSError) as error:
+            # It can be named instead.
+            _LOG.warning("not to be found by others of this user", why=str(error))
+        started(Started(url, made_token, control.state.position))
+        await server.serve(sockets=[listener])
 
 
 class _Server(uvicorn.Server):

@@ -12,10 +12,10 @@ from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 from bodega.edge.cache import EdgeCache
-from bodega.edge.runtime_folder import running_sockets
 from bodega.edge.stats import EdgeStats
 from bodega.errors import AdminRefused, EdgeNotFound, InvalidationRefused
 from bodega.invalidation import parse_selector
+from bodega.runtime import running_sockets
 
 _TIMEOUT_SECONDS = 10.0
 

@@ -24,8 +24,8 @@ from bodega.edge.handover import HandoverServer, Predecessor
 from bodega.edge.listeners import Listeners
 from bodega.edge.origin_probe import unreachable_origins
 from bodega.edge.running import DRAIN_SECONDS, RunningEdge
-from bodega.edge.runtime_folder import admin_socket, handover_socket
 from bodega.errors import BodegaError, EdgeError
+from bodega.runtime import admin_socket, handover_socket
 
 if TYPE_CHECKING:
     from types import FrameType

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -23,10 +24,12 @@ class ControlProcess:
         url: Where it listens.
         token: The first token.
         journal: Its file.
+        environment: In which others of its user find it, and nobody else.
     """
 
     def __init__(self, folder: Path) -> None:
         self.journal = folder / "journal.db"
+        self.environment = {**os.environ, "BODEGA_RUNTIME_DIR": str(folder / "run")}
         self._errors = folder / "control.err"
         self.url = ""
         self.token = ""
@@ -47,7 +50,9 @@ class ControlProcess:
             *options,
         ]
         with self._errors.open("a") as errors:
-            self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True)
+            self._process = subprocess.Popen(
+                command, stdout=subprocess.PIPE, stderr=errors, text=True, env=self.environment
+            )
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         assert line, self.errors()
@@ -62,6 +67,12 @@ class ControlProcess:
         process.send_signal(number)
         with process:
             return process.wait(SECONDS)
+
+    @property
+    def pid(self) -> int:
+        """Its process."""
+        assert self._process is not None
+        return self._process.pid
 
     def errors(self) -> str:
         """Return what it has written to standard error."""

@@ -12,6 +12,7 @@ import pytest
 from tests.integration.control.conftest import SECONDS, ControlProcess, beat, register
 
 from bodega.journal import check
+from bodega.runtime import ControlRecord, control_records
 
 
 def run(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
@@ -132,3 +133,27 @@ def test_those_who_follow_are_let_go_at_the_end(control: ControlProcess) -> None
         # An orderly end, not one that was cut off.
         assert all('"heartbeat"' in line for line in said)
     assert control.errors() == ""
+
+
+def test_it_is_found_by_its_user_as_long_as_it_runs(control: ControlProcess) -> None:
+    token_file = control.journal.with_name("journal.db.token")
+    folder = Path(control.environment["BODEGA_RUNTIME_DIR"])
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        found = ControlRecord(control.pid, control.url, token_file)
+        assert control_records(control.environment) == [found]
+        assert [each.stat().st_mode & 0o777 for each in folder.iterdir()] == [0o600]
+        control.end(number)
+        assert control_records(control.environment) == []
+        assert list(folder.iterdir()) == []
+        control.start()
+
+
+def test_without_a_folder_to_be_found_in_it_serves(tmp_path: Path) -> None:
+    control = ControlProcess(tmp_path)
+    (tmp_path / "run").mkdir(mode=0o755)
+    control.start()
+    try:
+        assert httpx.get(f"{control.url}/health", trust_env=False).status_code == 200
+        assert "is open to others" in control.errors()
+    finally:
+        control.end()

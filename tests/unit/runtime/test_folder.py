@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from bodega.edge.runtime_folder import admin_socket, running_sockets, runtime_folder
 from bodega.errors import EdgeError
+from bodega.runtime import admin_socket, running_sockets, runtime_folder
 
 
 def test_the_folder_is_only_for_its_owner(tmp_path: Path) -> None:

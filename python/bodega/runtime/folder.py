@@ -1,8 +1,8 @@
-"""The folder where running edges of this user are found: admin and handover sockets, named by process.
+"""The folder where running processes of this user are found: admin and handover sockets of edges, named by process.
 
 ``$BODEGA_RUNTIME_DIR``, else ``$XDG_RUNTIME_DIR/bodega``, else ``/tmp/bodega-<uid>/bodega``, only for its owner: a
 folder that belongs to somebody else, or that others may enter, is refused, because whoever owns the sockets commands
-the edges.
+the processes.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ def runtime_folder(environment: Mapping[str, str]) -> Path:
         _check(folder)
     except OSError as error:
         raise EdgeError(
-            f"{root}: cannot be used for the admin socket: {error.strerror}",
-            hint='name one with `--admin`, or write "off"',
+            f"{root}: cannot be used for what runs here: {error.strerror}",
+            hint='name another folder by BODEGA_RUNTIME_DIR; an edge without one needs `--admin ADDRESS` or "off"',
         ) from error
     return folder
 
@@ -62,17 +62,21 @@ def handover_socket(environment: Mapping[str, str], pid: int) -> Path:
 
 def running_sockets(environment: Mapping[str, str]) -> list[tuple[int, Path]]:
     """List process and admin socket of the edges of this user; sockets whose process is gone are removed."""
+    return [found for folder in existing_folders(environment) for found in _sockets_in(folder)]
+
+
+def existing_folders(environment: Mapping[str, str]) -> list[Path]:
+    """List the folders in which something of this user may be found; one that others may enter is none."""
     if environment.get("BODEGA_RUNTIME_DIR"):
-        return _sockets_in(Path(environment["BODEGA_RUNTIME_DIR"]))
-    folders = {Path(_FALLBACK) / f"bodega-{os.getuid()}" / "bodega"}
-    if environment.get("XDG_RUNTIME_DIR"):
-        folders.add(Path(environment["XDG_RUNTIME_DIR"]) / "bodega")
-    return [found for folder in sorted(folders) for found in _sockets_in(folder)]
+        folders = {Path(environment["BODEGA_RUNTIME_DIR"])}
+    else:
+        folders = {Path(_FALLBACK) / f"bodega-{os.getuid()}" / "bodega"}
+        if environment.get("XDG_RUNTIME_DIR"):
+            folders.add(Path(environment["XDG_RUNTIME_DIR"]) / "bodega")
+    return [folder for folder in sorted(folders) if _is_private(folder)]
 
 
 def _sockets_in(folder: Path) -> list[tuple[int, Path]]:
-    if not folder.is_dir() or folder.stat().st_uid != os.getuid():
-        return []
     found = []
     for path in sorted(folder.iterdir()):
         match = re.fullmatch(r"(edge|handover)-(\d+)\.sock", path.name)
@@ -94,6 +98,14 @@ def _check(folder: Path) -> None:
         )
     if status.st_mode & 0o077:
         raise EdgeError(f"{folder} is open to others", hint=f"chmod 700 {folder}")
+
+
+def _is_private(folder: Path) -> bool:
+    try:
+        _check(folder)
+    except (OSError, EdgeError):
+        return False
+    return True
 
 
 def _is_alive(pid: int) -> bool:
