@@ -25,6 +25,7 @@ if _typing.TYPE_CHECKING:
         KeyRules,
         OriginGroup,
         Redirect,
+        RegionalOrigin,
     )
     from bodega.edge import EdgeMetrics, EdgeServer, EdgeStats, Request, Response
     from bodega.errors import BodegaError
@@ -50,6 +51,7 @@ __all__ = [
     "KeyRules",
     "OriginGroup",
     "Redirect",
+    "RegionalOrigin",
     "Request",
     "Response",
     "__version__",
@@ -70,6 +72,7 @@ _HOMES = {
         "KeyRules",
         "OriginGroup",
         "Redirect",
+        "RegionalOrigin",
     },
     "bodega.config": {"DiskTier"},
     "bodega.edge": {"EdgeMetrics", "EdgeServer", "EdgeStats", "Request", "Response"},

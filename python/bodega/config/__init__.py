@@ -12,6 +12,7 @@ from bodega.config.disk_tier import DiskTier
 from bodega.config.edge_settings import EdgeSettings, listen_address
 from bodega.config.file import Config, parse_config, read_config
 from bodega.config.settings import option_name, settings_from, variable_name
+from bodega.config.writing import to_text
 
 __all__ = [
     "Config",
@@ -24,5 +25,6 @@ __all__ = [
     "parse_config",
     "read_config",
     "settings_from",
+    "to_text",
     "variable_name",
 ]

@@ -17,13 +17,14 @@ from bodega.distributions import (
     Declarations,
     Distribution,
     OriginGroup,
+    RegionalOrigin,
     ResolvedPolicy,
     resolve_policy,
 )
 from bodega.errors import KeyPath, Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from bodega.config.edge_settings import EdgeSettings
 
@@ -180,21 +181,29 @@ def _unused(declarations: Declarations) -> Iterator[Problem]:
     policies |= {
         each.extends for each in every_policy if isinstance(each, CachePolicy) and isinstance(each.extends, str)
     }
-    used = [declarations.origins[name] for name in origins if name in declarations.origins]
-    used += [behavior.origin for behavior in behaviors if isinstance(behavior.origin, OriginGroup)]
-    origins |= {
-        member
-        for origin in used
-        if isinstance(origin, OriginGroup)
-        for member in origin.group
-        if isinstance(member, str)
-    }
+    of_origins = [behavior.origin for behavior in behaviors if not isinstance(behavior.origin, str)]
+    of_origins += [declarations.origins[name] for name in origins if name in declarations.origins]
+    # A choice by region may come to a group.
+    for _ in ("regions", "groups"):
+        members = {member for origin in of_origins for member in _members(origin) if isinstance(member, str)}
+        origins |= members
+        of_origins = [declarations.origins[name] for name in members if name in declarations.origins]
     for name in declarations.origins:
         if name not in origins:
             yield Problem(f'no behavior uses the origin "{name}"', "use it or remove it", ("origins", name))
     for name in declarations.policies:
         if name not in policies:
             yield Problem(f'no behavior uses the policy "{name}"', "use it or remove it", ("policies", name))
+
+
+def _members(origin: object) -> Sequence[object]:
+    match origin:
+        case OriginGroup():
+            return origin.group
+        case RegionalOrigin():
+            return origin.members
+        case _:
+            return ()
 
 
 def _credentials(origin: S3, path: KeyPath, environment: Mapping[str, str]) -> Iterator[Problem]:

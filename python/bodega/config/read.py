@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import MISSING, Field, fields, replace
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from bodega.distributions import S3, HttpOrigin, Origin, OriginGroup, origin_from_url
+from bodega.distributions import S3, HttpOrigin, Origin, OriginGroup, RegionalOrigin, origin_from_url
 from bodega.distributions.checks import suggest
 from bodega.distributions.origins import bucket_and_prefix
 from bodega.distributions.shapes import (
@@ -284,7 +284,11 @@ def _origin(value: object, path: KeyPath) -> Origin | str:
         return value
     table = dict(_table(value, path))
     if "group" in table:
-        return _group(table, path)
+        why = "a group has members and `failover`; what else there is to say belongs to each member"
+        return _of_origins(OriginGroup, table, why, path)
+    if "regions" in table:
+        why = "a choice by region has `regions` and `otherwise`; what else there is to say belongs to each of them"
+        return _of_origins(RegionalOrigin, table, why, path)
     if "url" not in table:
         hint = (
             f'write url = "s3://{table["bucket"]}"'
@@ -314,11 +318,10 @@ def _origin(value: object, path: KeyPath) -> Origin | str:
         raise ConfigInvalid.of(replace(each, path=moved.get(each.path, each.path)) for each in error.problems) from None
 
 
-def _group(table: Mapping[str, object], path: KeyPath) -> OriginGroup:
-    why = "a group has members and `failover`; what else there is to say belongs to each member"
-    _refuse_misplaced(table, OriginGroup, HttpOrigin, why, path)
-    _refuse_misplaced(table, OriginGroup, S3, why, path)
-    return read_noun(OriginGroup, table, path)
+def _of_origins(noun: type[Noun], table: Mapping[str, object], why: str, path: KeyPath) -> Noun:
+    _refuse_misplaced(table, noun, HttpOrigin, why, path)
+    _refuse_misplaced(table, noun, S3, why, path)
+    return read_noun(noun, table, path)
 
 
 def _refuse_misplaced(table: Mapping[str, object], noun: type[Any], other: type[Any], why: str, path: KeyPath) -> None:

@@ -24,6 +24,7 @@ from bodega.distributions import (
     KeyRules,
     OriginGroup,
     Redirect,
+    RegionalOrigin,
     ResolvedPolicy,
 )
 from bodega.distributions.resolve import PRESET_TEXTS
@@ -231,10 +232,18 @@ _SECTIONS: tuple[tuple[str, str, tuple[tuple[str, type[Any]], ...]], ...] = (
             '"s3://bucket/prefix"`, or a table with '
             "`url` and more.\nA group of origins is a table with `group`: "
             '`both = { group = ["site-a", "site-b"] }`.\n'
+            "One that is reached differently from each region is a table with `regions`: "
+            '`site = { regions = { "ap-*" = "site-tokyo" }, otherwise = "site-dublin" }`.\n'
             "No secret stands in the file: S3 credentials come from the environment or from "
             "`credentials_file`."
         ),
-        (("Web servers", HttpOrigin), ("Buckets: `s3://`", S3), ("health", Health), ("Groups", OriginGroup)),
+        (
+            ("Web servers", HttpOrigin),
+            ("Buckets: `s3://`", S3),
+            ("health", Health),
+            ("Groups", OriginGroup),
+            ("By region", RegionalOrigin),
+        ),
     ),
     (
         "`[policies.NAME]`",

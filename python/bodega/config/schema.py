@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 from bodega.config.edge_settings import EdgeSettings
 from bodega.config.read import documented_fields
-from bodega.distributions import PRESETS, S3, Declarations, HttpOrigin, OriginGroup
+from bodega.distributions import PRESETS, S3, Declarations, HttpOrigin, OriginGroup, RegionalOrigin
 from bodega.distributions.shapes import (
     ChoiceShape,
     CountShape,
@@ -114,7 +114,7 @@ def _shape(shape: Shape, nouns: dict[str, Json]) -> Json:
             return _noun(noun, nouns)
         case OriginShape():
             address = {"type": "string", "examples": ["https://www.example.com"]}
-            return {"anyOf": [address, _origin(nouns), _noun(OriginGroup, nouns)]}
+            return {"anyOf": [address, _origin(nouns), _noun(OriginGroup, nouns), _noun(RegionalOrigin, nouns)]}
         case NameShape(to):
             return {"type": "string", **({"examples": list(PRESETS)} if to == "policies" else {})}
         case EitherShape(shapes):

@@ -13,9 +13,12 @@ from bodega.distributions.declarations import Declarations
 from bodega.distributions.distribution import Distribution
 from bodega.distributions.hsts import Hsts
 from bodega.distributions.key import Deny, ForwardRules, KeyRules
-from bodega.distributions.origins import S3, Health, HttpOrigin, Origin, OriginGroup, SingleOrigin, origin_from_url
+from bodega.distributions.origin_groups import Origin, OriginGroup, RegionalOrigin
+from bodega.distributions.origin_transport import Health
+from bodega.distributions.origins import S3, HttpOrigin, SingleOrigin, origin_from_url
 from bodega.distributions.policy import CachePolicy
 from bodega.distributions.resolve import PRESETS, ResolvedPolicy, ResolvedQuery, resolve_policy
+from bodega.distributions.targeting import meant_for
 
 __all__ = [
     "PRESETS",
@@ -35,9 +38,11 @@ __all__ = [
     "Origin",
     "OriginGroup",
     "Redirect",
+    "RegionalOrigin",
     "ResolvedPolicy",
     "ResolvedQuery",
     "SingleOrigin",
+    "meant_for",
     "origin_from_url",
     "resolve_policy",
 ]

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from bodega.distributions import checks
 from bodega.distributions.actions import Answer, HeaderEdits, Redirect
-from bodega.distributions.origins import Origin, is_origin, origin_from_url
+from bodega.distributions.origin_groups import Origin, is_origin
+from bodega.distributions.origins import origin_from_url
 from bodega.distributions.policy import CachePolicy
 from bodega.distributions.shapes import (
     ChoiceShape,
@@ -174,7 +175,8 @@ class Behavior:
                 raise error.under("origin") from None
         elif self.origin is not None and not is_origin(self.origin):
             raise ConfigInvalid(
-                "an origin is a name, an address, an HttpOrigin, an S3 or an OriginGroup", path=("origin",)
+                "an origin is a name, an address, an HttpOrigin, an S3, an OriginGroup or a RegionalOrigin",
+                path=("origin",),
             )
         if isinstance(self.redirect, str):
             try:

@@ -123,6 +123,20 @@ def name(value: object, *field: str | int) -> str:
     return written
 
 
+def edge_pattern(value: object, *field: str | int) -> str:
+    """Check what names edges or regions: ``*`` stands for any characters, and nothing else for more than itself.
+
+    Raises:
+        ConfigInvalid: If no edge could ever be called so.
+    """
+    written = text(value, *field)
+    if not _EDGE_PATTERN.fullmatch(written):
+        raise ConfigInvalid(
+            f'"{written}" names no edge and no region', hint='for instance "eu-west-2" or "eu-*"', path=field
+        )
+    return written
+
+
 def header_name(value: object, *field: str | int, editable: bool = False) -> str:
     """Check the name of a header field and return it in lower case.
 
@@ -306,6 +320,7 @@ def _punycode(written: str) -> str:
 
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
+_EDGE_PATTERN = re.compile(r"[A-Za-z0-9._*-]{1,64}", re.ASCII)
 _TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}", re.ASCII)
 _LABEL = r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?"
 _HOST = re.compile(rf"(\*\.)?{_LABEL}(\.{_LABEL})*", re.ASCII)

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 from bodega.distributions import checks
 from bodega.distributions.behavior import Behavior
 from bodega.distributions.distribution import Distribution
-from bodega.distributions.origins import OriginGroup, is_origin, origin_from_url
+from bodega.distributions.origin_groups import OriginGroup, RegionalOrigin, is_origin
+from bodega.distributions.origins import origin_from_url
 from bodega.distributions.policy import CachePolicy
 from bodega.distributions.resolve import PRESETS, known_policies, resolve_policy
 from bodega.distributions.shapes import MapShape, NounShape, OriginShape, about
@@ -21,7 +22,8 @@ from bodega.errors import ConfigInvalid, KeyPath, Problem
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from bodega.distributions.origins import Origin
+    from bodega.distributions.origin_groups import Origin
+    from bodega.distributions.origins import SingleOrigin
     from bodega.units import Duration
 
 
@@ -40,7 +42,8 @@ class Declarations:
         metadata=about(
             MapShape(OriginShape()),
             "Where the truth is: an address (`https://host`, `http://host:port`, `s3://bucket/prefix`), "
-            "a table with `url` and the fields below, or a group of origins: a table with `group`.",
+            "a table with `url` and the fields below, a group of origins (a table with `group`), or a choice by "
+            "region (a table with `regions`).",
         ),
     )
     policies: Mapping[str, CachePolicy] = field(
@@ -147,19 +150,31 @@ class Declarations:
 
     def _group_problems(self) -> Iterator[Problem]:
         for name, origin in self.origins.items():
-            if isinstance(origin, OriginGroup):
-                yield from self._member_problems(origin, ("origins", name))
+            yield from self._member_problems(origin, ("origins", name))
 
-    def _member_problems(self, group: OriginGroup, path: KeyPath) -> Iterator[Problem]:
-        for index, member in enumerate(group.group):
-            if not isinstance(member, str):
-                continue
-            if member not in self.origins:
-                single = [name for name, origin in self.origins.items() if not isinstance(origin, OriginGroup)]
-                hint = checks.suggest(member, single) or f'declare it: [origins] {member} = "https://..."'
-                yield Problem(f'no origin is called "{member}"', hint, (*path, "group", index))
-            elif isinstance(self.origins[member], OriginGroup):
-                yield Problem(f'"{member}" is a group itself', "name its members here instead", (*path, "group", index))
+    def _member_problems(self, origin: object, path: KeyPath) -> Iterator[Problem]:
+        match origin:
+            case OriginGroup():
+                for index, member in enumerate(origin.group):
+                    yield from self._member_problem(member, (OriginGroup, RegionalOrigin), (*path, "group", index))
+            case RegionalOrigin():
+                for region, member in origin.regions.items():
+                    yield from self._member_problem(member, (RegionalOrigin,), (*path, "regions", region))
+                yield from self._member_problem(origin.otherwise, (RegionalOrigin,), (*path, "otherwise"))
+
+    def _member_problem(
+        self, member: str | SingleOrigin, too_much: tuple[type[Origin], ...], path: KeyPath
+    ) -> Iterator[Problem]:
+        if not isinstance(member, str):
+            return
+        if member not in self.origins:
+            known = [name for name, origin in self.origins.items() if not isinstance(origin, too_much)]
+            hint = checks.suggest(member, known) or f'declare it: [origins] {member} = "https://..."'
+            yield Problem(f'no origin is called "{member}"', hint, path)
+        elif isinstance(self.origins[member], OriginGroup) and OriginGroup in too_much:
+            yield Problem(f'"{member}" is a group itself', "name its members here instead", path)
+        elif isinstance(self.origins[member], too_much):
+            yield Problem(f'"{member}" is chosen by region itself', "name one of those it may come to", path)
 
     def _reference_problems(self) -> Iterator[Problem]:
         for distribution in self.distributions:
@@ -171,7 +186,7 @@ class Declarations:
                         self._origin_hint(behavior.origin),
                         (*path, "origin"),
                     )
-                elif isinstance(behavior.origin, OriginGroup):
+                else:
                     yield from self._member_problems(behavior.origin, (*path, "origin"))
                 if isinstance(behavior.policy, str):
                     if behavior.policy not in known_policies(self.policies):

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 VIEWER_PROTOCOLS = ("allow-all", "redirect-to-https", "https-only")
 """CloudFront's words."""
+REGION = "region:"
+"""What stands before a region where edges are named."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,7 @@ class Distribution:
         behaviors: Tried in order; the first that matches decides.
         viewer_protocol: What clients without HTTPS get: ``"allow-all"``, ``"redirect-to-https"``, ``"https-only"``.
         hsts: How long browsers are told to come by HTTPS alone, or an `Hsts` that says more.
+        edges: Which edges serve it: names, or regions after ``region:``; ``*`` in them stands for any characters.
     """
 
     name: str
@@ -70,6 +73,14 @@ class Distribution:
             default="what origins say",
         ),
     )
+    edges: str | Sequence[str] = field(
+        default=("*",),
+        metadata=about(
+            ListShape(TextShape(examples=("tokyo-*", "region:eu-*")), alone=True),
+            "Which edges of a fleet serve it: names, or regions after `region:`; `*` stands for any characters. "
+            "The others are not told of it.",
+        ),
+    )
 
     def __post_init__(self) -> None:
         """Check every field."""
@@ -94,6 +105,13 @@ class Distribution:
             )
         self.written_hsts()
         object.__setattr__(self, "hosts", hosts)
+        edges = checks.as_tuple(self.edges, "edges")
+        for index, edge in enumerate(edges):
+            where = ("edges",) if isinstance(self.edges, str) else ("edges", index)
+            checks.edge_pattern(edge.removeprefix(REGION), *where)
+        if not edges:
+            raise ConfigInvalid("no edge would serve it", hint="leave `edges` out for all of them", path=("edges",))
+        object.__setattr__(self, "edges", edges)
         object.__setattr__(self, "behaviors", tuple(self.behaviors))
         if not self.behaviors:
             raise ConfigInvalid(

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from bodega.distributions import S3, Declarations, HttpOrigin, Origin, OriginGroup
+from bodega.distributions import S3, Declarations, HttpOrigin, Origin, OriginGroup, RegionalOrigin
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,6 +42,10 @@ def _urls_of(declarations: Declarations, origin: Origin) -> Iterator[str]:
             yield origin.url
         case OriginGroup():
             for member in origin.group:
+                yield from _urls_of(declarations, declarations.origin(member))
+        case RegionalOrigin():
+            # An edge has its own; asked of what is for every edge, all are meant.
+            for member in origin.members:
                 yield from _urls_of(declarations, declarations.origin(member))
         case S3():
             if origin.endpoint is not None:

@@ -16,6 +16,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Literal
 
 from bodega import _native, certificates
+from bodega.distributions import meant_for
 from bodega.edge.cache import EdgeCache
 from bodega.edge.certificates import certificates_json, certificates_of, stamp_of
 from bodega.edge.following import Followed, JournalPlace
@@ -75,6 +76,7 @@ class RunningEdge:
         self._pid = os.getpid()
         self._reloading = threading.Lock()
         self._revision = 1
+        declarations = self._own(declarations)
         self._snapshot = snapshot = compile_snapshot(declarations, 1, self._environment)
         self._declarations = declarations
         options = native_options(settings, self._find_certificates(declarations))
@@ -124,6 +126,7 @@ class RunningEdge:
             EdgeClosed: If the edge is not running here.
         """
         with self._reloading:
+            declarations = self._own(declarations)
             snapshot = compile_snapshot(declarations, self._revision + 1, self._environment)
             if self._settings.tls is not None:
                 validate(snapshot)
@@ -305,6 +308,9 @@ class RunningEdge:
         if self.is_running:
             self._finish.detach()
             self._native.stop()
+
+    def _own(self, declarations: Declarations) -> Declarations:
+        return meant_for(declarations, self._settings.name, self._settings.region)
 
     def _load_certificates(self, declarations: Declarations) -> None:
         core = self._core()

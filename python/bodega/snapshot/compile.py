@@ -24,6 +24,7 @@ from bodega.distributions import (
     HttpOrigin,
     Origin,
     OriginGroup,
+    RegionalOrigin,
     ResolvedPolicy,
     SingleOrigin,
     resolve_policy,
@@ -127,6 +128,9 @@ class _Compiler:
 
     def _origin(self, origin: str | Origin) -> str:
         declared = self.declarations.origin(origin)
+        if isinstance(declared, RegionalOrigin):
+            # Compiled for no edge in particular, as to check it: all that it may come to has to be right.
+            return [self._origin(member) for member in declared.members][-1]
         compiled = self._group(declared) if isinstance(declared, OriginGroup) else self._single(declared)
         wanted = origin if isinstance(origin, str) else _origin_name(declared)
         return _put(
@@ -169,6 +173,8 @@ def _put(table: Json, wanted: str, compiled: Json, reserved: Collection[str]) ->
 
 
 def _origin_name(origin: Origin) -> str:
+    if isinstance(origin, RegionalOrigin):
+        return "by-region"
     if isinstance(origin, OriginGroup):
         written = "-or-".join(each if isinstance(each, str) else _origin_name(each) for each in origin.group)
     else:

@@ -175,6 +175,34 @@ def test_an_edge_fetches_the_one_for_it(client: httpx.Client) -> None:
 # Invalidations.
 
 
+def test_an_edge_is_told_of_nothing_that_it_does_not_serve(client: httpx.Client) -> None:
+    text = """
+[origins]
+tokyo = "https://tokyo.example.com"
+site = { regions = { "ap-*" = "tokyo" }, otherwise = "https://dublin.example.com" }
+[distributions.shop]
+hosts = ["shop.example.com"]
+behaviors = [{ origin = "site" }]
+[distributions.press]
+hosts = ["press.example.com"]
+edges = ["region:eu-*"]
+behaviors = [{ origin = "https://press.example.com" }]
+"""
+    assert client.post("/v1/configurations", json={"text": text}).status_code == 201
+    told = {}
+    for edge, region in (("tokyo-1", "ap-northeast-1"), ("london-1", "eu-west-2")):
+        assert client.put(f"/v1/edges/{edge}", json={"instance": "instance-1", "region": region}).status_code == 200
+        answer = client.get(f"/v1/edges/{edge}/configuration").json()
+        assert answer["revision"] == 1
+        told[edge] = answer["text"]
+    assert "press" not in told["tokyo-1"]
+    assert "dublin" not in told["tokyo-1"]
+    assert "press.example.com" in told["london-1"]
+    assert "tokyo" not in told["london-1"]
+    # What was published is kept as it was written.
+    assert client.get("/v1/configurations/1").json()["text"] == text
+
+
 def test_how_far_one_has_come(client: httpx.Client) -> None:
     for edge in ("tokyo-1", "paris-1"):
         register(client, edge)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query
 
+from bodega.config import parse_config, to_text
 from bodega.control.api.access import Administrator, ControlHere, EdgeItself, Reader
 from bodega.control.api.configurations import kept_revision, with_text
 from bodega.control.api.refusals import Refusal
 from bodega.control.service import Control
+from bodega.distributions import Declarations, meant_for
 from bodega.protocol.api import Configuration, Edge, Heard, Heartbeat, Register
 from bodega.protocol.events import EdgeDrained, EdgeRegistered, EdgeRemoved, Name
 
@@ -61,9 +64,11 @@ async def configuration(
     edge: _Edge, _: EdgeItself, control: ControlHere, revision: Annotated[int, Query(ge=0)] = 0
 ) -> Configuration:
     """Fetch the configuration that is meant for an edge; revision 0 is the one in force."""
-    if edge not in control.state.edges:
+    kept = control.state.edges.get(edge)
+    if kept is None:
         raise Refusal(404, f'"{edge}" does not belong to the fleet', hint="register it first")
-    return with_text(control, kept_revision(control, revision))
+    whole = with_text(control, kept_revision(control, revision))
+    return whole.model_copy(update={"text": _own_text(whole.text, edge, kept.said.region)})
 
 
 @router.post("/{edge}/drain")
@@ -84,6 +89,19 @@ async def remove(edge: _Edge, by: Administrator, control: ControlHere) -> None:
     _known(control, edge)
     await control.append(EdgeRemoved(edge=edge).event(by=by.name))
     control.presence.forget(edge)
+
+
+@lru_cache(maxsize=4)
+def _declarations(text: str) -> Declarations:
+    # All of a fleet ask for the same at once.
+    return parse_config(text).declarations
+
+
+@lru_cache(maxsize=256)
+def _own_text(text: str, edge: str, region: str) -> str:
+    declarations = _declarations(text)
+    own = meant_for(declarations, edge, region)
+    return text if own is declarations else to_text(own)
 
 
 async def _set_drained(control: Control, edge: str, drained: bool, by: str) -> Edge:
