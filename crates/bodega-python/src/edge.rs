@@ -148,6 +148,10 @@ impl NativeEdge {
         py.detach(|| self.server.cache_check())
     }
 
+    fn serve(&self) {
+        self.server.serve();
+    }
+
     fn drain(&self, py: Python<'_>, timeout_seconds: f64, keep_listeners: bool) -> PyResult<bool> {
         let timeout = Duration::try_from_secs_f64(timeout_seconds)
             .map_err(|error| PyValueError::new_err(format!("timeout_seconds: {error}")))?;

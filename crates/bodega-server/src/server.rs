@@ -325,6 +325,13 @@ impl Server {
         receiver.recv().unwrap_or_else(|_| Err("the edge was stopped meanwhile".to_owned()))
     }
 
+    /// Accepts clients, where `hold` has kept them in the system's queue. May be called again.
+    pub fn serve(&self) {
+        for running in self.threads.lock().iter() {
+            running.thread.serve();
+        }
+    }
+
     /// Stops accepting, finishes what is under way. With `keep_listeners` the queue of connections that wait to be
     /// accepted is left to a successor that holds the same sockets. True if everything finished in `timeout`.
     pub fn drain(&self, timeout: Duration, keep_listeners: bool) -> bool {
@@ -405,6 +412,8 @@ pub(crate) fn thread(
         proxy_networks: options.proxy_protocol.clone(),
         draining: AtomicBool::new(false),
         handed_over: AtomicBool::new(false),
+        holding: AtomicBool::new(options.hold),
+        begin: Notify::new(),
         stop_accepting: Notify::new(),
         end: Notify::new(),
     })

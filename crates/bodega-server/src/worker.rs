@@ -57,6 +57,10 @@ pub(crate) struct Thread {
     pub(crate) proxy_networks: Vec<IpNet>,
     pub(crate) draining: AtomicBool,
     pub(crate) handed_over: AtomicBool,
+    /// Whether nobody is accepted yet.
+    pub(crate) holding: AtomicBool,
+    /// Wakes the acceptors when they may begin, or need not any more.
+    pub(crate) begin: Notify,
     /// Wakes the acceptors when draining begins, and the thread when it must end.
     pub(crate) stop_accepting: Notify,
     pub(crate) end: Notify,
@@ -72,9 +76,34 @@ impl Thread {
         self.handed_over.load(Ordering::Relaxed)
     }
 
+    /// Accepts, if that was held back. May be called again.
+    pub(crate) fn serve(&self) {
+        self.holding.store(false, Ordering::Release);
+        self.begin.notify_waiters();
+    }
+
+    /// Waits while nobody is to be accepted: until then clients stay in the system's queue. False if the end comes
+    /// first.
+    async fn may_accept(&self) -> bool {
+        loop {
+            let begin = self.begin.notified();
+            tokio::pin!(begin);
+            // Before looking, so that no call in between is missed.
+            begin.as_mut().enable();
+            if !self.holding.load(Ordering::Acquire) {
+                return true;
+            }
+            if self.is_draining() {
+                return false;
+            }
+            begin.await;
+        }
+    }
+
     /// No more connections; those that wait for a request end, the others after their answer.
     pub(crate) fn drain(&self) {
         self.draining.store(true, Ordering::Relaxed);
+        self.begin.notify_waiters();
         self.stop_accepting.notify_waiters();
         self.connections.end_idle(self.keeps_queue());
     }
@@ -193,6 +222,13 @@ impl Listener {
 async fn accept_all(thread: Arc<Thread>, acceptor: Acceptor) {
     let (is_own, tls) = (acceptor.is_own, acceptor.tls.clone());
     let Ok(listener) = Listener::new(acceptor) else { return };
+    if !thread.may_accept().await {
+        // Nobody was promised an answer yet, and what there is may not be what should be answered.
+        if is_own {
+            listener.refuse();
+        }
+        return;
+    }
     loop {
         let stopping = thread.stop_accepting.notified();
         tokio::pin!(stopping);

@@ -77,6 +77,8 @@ pub struct EdgeOptions {
     pub write_timeout: Duration,
     /// How much of a body that is not kept may be in memory at once.
     pub fill_window_bytes: u64,
+    /// Whether clients wait in the system's queue until the edge is told to serve.
+    pub hold: bool,
 }
 
 /// The disk tier.
@@ -201,6 +203,7 @@ struct Text {
     body_timeout_seconds: f64,
     write_timeout_seconds: f64,
     fill_window_bytes: u64,
+    hold: bool,
 }
 
 impl Default for Text {
@@ -242,6 +245,7 @@ impl Default for Text {
             body_timeout_seconds: 30.0,
             write_timeout_seconds: 30.0,
             fill_window_bytes: 16 << 20,
+            hold: false,
         }
     }
 }
@@ -349,6 +353,7 @@ impl EdgeOptions {
             max_header_bytes: text.max_header_bytes,
             max_body_bytes: text.max_body_bytes,
             fill_window_bytes: text.fill_window_bytes,
+            hold: text.hold,
         })
     }
 }

@@ -237,6 +237,9 @@ class NativeEdge:
     def cache_check(self) -> str:
         """Return how far that is, as JSON."""
 
+    def serve(self) -> None:
+        """Accept clients, where the option `hold` has kept them in the system's queue. May be called again."""
+
     def drain(self, timeout_seconds: float, keep_listeners: bool) -> bool:
         """Stop accepting and finish what is under way; with `keep_listeners` the queue is left to a successor.
 

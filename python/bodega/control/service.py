@@ -39,6 +39,8 @@ class Control:
     def __init__(self, journal: Journal, wall_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000) -> None:
         """Bring the state up to the journal's head."""
         self.journal = journal
+        self.identity = journal.head()
+        """Journal and epoch, which stay as they are while this process has it."""
         self.wall_ms = wall_ms
         self.presence = Presence(wall_ms=wall_ms)
         self.progress = Progress()

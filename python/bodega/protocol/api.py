@@ -139,6 +139,8 @@ class Heard(_Body):
 
     position: int
     drained: bool
+    journal: str = Field(default="", description="Of which journal that position is.")
+    epoch: str = Field(default="", description="The epoch in force.")
 
 
 class Edge(_Body):

@@ -119,7 +119,7 @@ def test_everybody_is_heard_beside_many_who_follow(control: ControlProcess) -> N
         try:
             assert all(stream.status_code == 200 for stream in opened)
             assert register(client, "tokyo-1").status_code == 200
-            assert beat(client, "tokyo-1", 1).json() == {"position": 2, "drained": False}
+            assert beat(client, "tokyo-1", 1).json().items() >= {"position": 2, "drained": False}.items()
         finally:
             for stream in streams:
                 stream.__exit__(None, None, None)

@@ -480,4 +480,4 @@ pub(super) const HEAT: &str = "heat";
 pub(super) const PROBE: &str = "probe";
 const NEW: &str = ".new";
 /// Files whose names begin so are ours, or of those who keep what belongs to the store beside it.
-const OWN: &[&str] = &[LOCK, STORE, SEGMENTS, SLOTS, HEAT, PROBE, "invalidations", "lost+found"];
+const OWN: &[&str] = &[LOCK, STORE, SEGMENTS, SLOTS, HEAT, PROBE, "invalidations", "control-", "lost+found"];

@@ -56,7 +56,12 @@ async def heartbeat(edge: _Edge, said: Heartbeat, _: EdgeItself, control: Contro
     control.presence.hear(edge, said.instance, said, every_seconds=said.heard_every_seconds)
     if said.at is not None:
         await control.acknowledged(edge, said.at.position)
-    return Heard(position=control.state.position, drained=kept.drained)
+    return Heard(
+        position=control.state.position,
+        drained=kept.drained,
+        journal=control.identity.journal,
+        epoch=control.identity.epoch,
+    )
 
 
 @router.get("/{edge}/configuration")
