@@ -3,7 +3,7 @@
     BodegaError
     ├── ConfigInvalid      a declaration, file, option or variable that cannot be used (also a ValueError)
     ├── SelectorInvalid    a selector of an invalidation that means nothing (also a ValueError)
-    ├── InvalidationRefused  an edge cannot forget any more of this kind now
+    ├── InvalidationRefused  an edge cannot forget any more of this kind now, or is told by a control process
     ├── SnapshotInvalid    a compiled configuration that the native core refuses
     ├── EdgeError
     │   ├── EdgeClosed     the edge is not running, is stopped, or belongs to another process
@@ -206,9 +206,11 @@ class SelectorInvalid(BodegaError, ValueError):
 
 
 class InvalidationRefused(BodegaError):
-    """An edge has as many live pattern rules as it may have; nothing was forgotten.
+    """An edge forgets nothing at this request.
 
-    It tests what is stored against them in the background, so that there is room again a little later.
+    It has as many live pattern rules as it may have: it tests what is stored against them in the background, so that
+    there is room again a little later. Or it follows a control process, which the hint names, and forgets what its
+    journal says.
     """
 
 

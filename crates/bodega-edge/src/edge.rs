@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use bodega_semantics::forwarding::{self, Scheme};
@@ -17,12 +18,17 @@ use crate::collapse::Collapse;
 use crate::fetch::Fetch;
 use crate::fillers::Fillers;
 use crate::flights::Flights;
+use crate::link::Link;
 use crate::metrics::Metrics;
 
 /// Tells the time. The data plane never asks the system itself, so that tests can move the clock.
 pub trait Clock: Send + Sync {
     /// The time now.
     fn now(&self) -> Timestamp;
+
+    /// How long some moment is ago, the same one for as long as the process runs, by a clock that nobody sets and that
+    /// goes on while the machine sleeps.
+    fn steady(&self) -> Duration;
 }
 
 /// Takes a request's id, a reason, and what happened.
@@ -66,6 +72,8 @@ pub struct Edge {
     pub(crate) disk: Option<Arc<Disk>>,
     /// What has been invalidated.
     pub invalidations: Arc<Invalidations>,
+    /// The control process that is followed, if any.
+    pub(crate) link: Link,
     /// The configuration in force. Requests under way keep the one they began with.
     pub snapshot: ArcSwap<Snapshot>,
     pub(crate) collapse: Collapse,
@@ -96,6 +104,7 @@ impl Edge {
             memory: Arc::new(memory),
             disk,
             invalidations: Arc::new(invalidations),
+            link: Link::new(),
             snapshot: ArcSwap::from_pointee(snapshot),
             collapse: Collapse::new(),
             flights: Arc::default(),
@@ -130,6 +139,11 @@ impl Edge {
     #[must_use]
     pub fn now(&self) -> Timestamp {
         self.clock.now()
+    }
+
+    /// The time by the clock that nobody sets.
+    pub(crate) fn steady(&self) -> Duration {
+        self.clock.steady()
     }
 }
 

@@ -302,5 +302,11 @@ pub fn place_from_json(json: &str) -> Result<Place, FollowError> {
 /// Writes a place.
 #[must_use]
 pub fn place_to_json(place: Place) -> String {
-    serde_json::json!(WrittenPlace::from(place)).to_string()
+    place_to_value(place).to_string()
+}
+
+/// The same as a part of something larger.
+#[must_use]
+pub fn place_to_value(place: Place) -> serde_json::Value {
+    serde_json::json!(WrittenPlace::from(place))
 }

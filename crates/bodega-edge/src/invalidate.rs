@@ -21,6 +21,8 @@ pub enum InvalidateError {
     Selector(SelectorError),
     /// There are as many pattern rules as may be; later there will be room.
     TooManyRules(TooManyRules),
+    /// The edge follows the control process at this URL: what is forgotten is for its journal to say.
+    Follows(String),
 }
 
 impl fmt::Display for InvalidateError {
@@ -28,6 +30,7 @@ impl fmt::Display for InvalidateError {
         match self {
             Self::Selector(error) => error.fmt(formatter),
             Self::TooManyRules(error) => error.fmt(formatter),
+            Self::Follows(control) => write!(formatter, "this edge follows {control}: purge there"),
         }
     }
 }
@@ -38,16 +41,18 @@ impl Edge {
     /// Forgets what `selectors`, as they are written, name: all of them or, in case of an error, none.
     ///
     /// # Errors
-    /// If one cannot be read, or if there is no room for more pattern rules.
+    /// If one cannot be read, if there is no room for more pattern rules, or if the edge follows a control process.
     pub fn invalidate_written(&self, selectors: &[String], force: Force) -> Result<Committed, InvalidateError> {
+        self.check_alone()?;
         self.invalidate(&read(selectors)?, force).map_err(InvalidateError::TooManyRules)
     }
 
     /// The same without waiting for the disk: `done` is called once it is in force.
     ///
     /// # Errors
-    /// If one cannot be read; then `done` is not called.
+    /// If one cannot be read, or if the edge follows a control process; then `done` is not called.
     pub fn invalidate_then(&self, selectors: &[String], force: Force, done: Done) -> Result<(), InvalidateError> {
+        self.check_alone()?;
         self.invalidate_selected(&read(selectors)?, force, done);
         Ok(())
     }
@@ -64,6 +69,12 @@ impl Edge {
     /// If that needs more pattern rules than there may be; nothing is forgotten then.
     pub fn invalidate(&self, selectors: &[Selector], force: Force) -> Result<Committed, TooManyRules> {
         self.invalidations.commit(self.events(selectors, force), self.now())
+    }
+
+    /// What one edge of many forgets by itself the others keep, and nobody knows: an edge that follows is told by the
+    /// journal alone. What a client's request makes obsolete is another thing (`forget`).
+    pub(crate) fn check_alone(&self) -> Result<(), InvalidateError> {
+        self.link.control().map_or(Ok(()), |control| Err(InvalidateError::Follows(control)))
     }
 
     fn events(&self, selectors: &[Selector], force: Force) -> Vec<Event> {

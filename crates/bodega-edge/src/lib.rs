@@ -30,6 +30,7 @@ mod joining;
 mod keeper;
 mod keying;
 mod lead;
+pub mod link;
 pub mod lurker;
 pub mod metrics;
 mod partial;

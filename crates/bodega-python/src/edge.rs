@@ -132,6 +132,21 @@ impl NativeEdge {
         self.server.place()
     }
 
+    fn set_following(&self, url: Option<&str>) {
+        self.server.set_following(url);
+    }
+
+    fn level(&self, age_seconds: f64) -> PyResult<()> {
+        let age = Duration::try_from_secs_f64(age_seconds)
+            .map_err(|error| PyValueError::new_err(format!("age_seconds: {error}")))?;
+        self.server.level(age);
+        Ok(())
+    }
+
+    fn set_link(&self, is_cut: bool, behind: Option<u64>, problem: &str, revision: Option<u64>) {
+        self.server.set_link(is_cut, behind, problem, revision);
+    }
+
     fn cache_entries(&self, py: Python<'_>, query: &str) -> PyResult<String> {
         py.detach(|| self.server.cache_entries(query)).map_err(PyValueError::new_err)
     }

@@ -2,13 +2,25 @@
 
 use pyo3::exceptions::{PyOSError, PyRuntimeError};
 use pyo3::prelude::*;
+use pyo3::types::PyDict;
 
 use bodega_server::{FollowError, InvalidateError, StartError};
 
 /// An exception of `bodega.errors` by its name, or a `RuntimeError` if that module cannot be imported.
 pub(crate) fn raise(py: Python<'_>, class: &str, message: &str) -> PyErr {
-    let made =
-        py.import("bodega.errors").and_then(|errors| errors.getattr(class)).and_then(|class| class.call1((message,)));
+    raise_with_hint(py, class, message, "")
+}
+
+/// The same, which also says what to do.
+fn raise_with_hint(py: Python<'_>, class: &str, message: &str, hint: &str) -> PyErr {
+    let made = py.import("bodega.errors").and_then(|errors| errors.getattr(class)).and_then(|class| {
+        if hint.is_empty() {
+            return class.call1((message,));
+        }
+        let named = PyDict::new(py);
+        named.set_item("hint", hint)?;
+        class.call((message,), Some(&named))
+    });
     match made {
         Ok(exception) => PyErr::from_value(exception),
         Err(_) => PyRuntimeError::new_err(message.to_owned()),
@@ -29,11 +41,14 @@ pub(crate) fn start(py: Python<'_>, error: &StartError) -> PyErr {
 
 /// Why nothing was forgotten.
 pub(crate) fn invalidate(py: Python<'_>, error: &InvalidateError) -> PyErr {
-    let class = match error {
-        InvalidateError::Selector(_) => "SelectorInvalid",
-        InvalidateError::TooManyRules(_) => "InvalidationRefused",
-    };
-    raise(py, class, &error.to_string())
+    match error {
+        InvalidateError::Selector(_) => raise(py, "SelectorInvalid", &error.to_string()),
+        InvalidateError::TooManyRules(_) => raise(py, "InvalidationRefused", &error.to_string()),
+        InvalidateError::Follows(control) => {
+            let what = "this edge follows a control process, and forgets what its journal says";
+            raise_with_hint(py, "InvalidationRefused", what, &format!("purge at {control}"))
+        }
+    }
 }
 
 /// Why nothing of a batch was applied.

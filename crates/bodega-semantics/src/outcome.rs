@@ -82,6 +82,8 @@ vocabulary! {
         Uncacheable = "uncacheable",
         /// A client that may say so had the URL forgotten.
         Purge = "purge",
+        /// A client wanted a URL forgotten by an edge that is told by a control process what to forget.
+        FollowsControl = "follows-control",
         /// The answer has more tags than can be kept, or one that no selector can name, and is not stored.
         Tags = "tags",
         /// The answer contradicts the extension of its path, and is not stored.

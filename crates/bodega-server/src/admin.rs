@@ -378,5 +378,9 @@ async fn invalidate(body: &[u8], shared: &Shared) -> Answered {
         }
         Err(error @ InvalidateError::Selector(_)) => Answered::text(400, format!("{error}\n")),
         Err(error @ InvalidateError::TooManyRules(_)) => Answered::text(429, format!("{error}\n")),
+        Err(InvalidateError::Follows(control)) => {
+            let error = InvalidateError::Follows(control.clone()).to_string();
+            Answered::json(409, &serde_json::json!({ "error": error, "control": control }))
+        }
     }
 }

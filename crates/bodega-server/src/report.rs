@@ -6,11 +6,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use bodega_edge::Edge;
+use bodega_edge::follow::place_to_value;
 use bodega_edge::invalidate::{Committed, Force, InvalidateError};
+use bodega_edge::link::Following;
 use bodega_origin::Origins;
 use bodega_semantics::{Level, Outcome, Reason};
 use bodega_snapshot::options::EdgeOptions;
 use bodega_store::disk::{Disk, DiskUsage};
+use bodega_store::invalidate::Place;
 use bodega_telemetry::histogram::Recorded;
 use bodega_telemetry::names;
 use bodega_telemetry::text::Text;
@@ -188,6 +191,7 @@ impl Reporter {
             "disk": self.disk().as_ref().map(disk_stats),
             "log_dropped": self.log.as_ref().map_or(0, AccessLog::n_dropped),
             "sequence": self.edge.invalidations.sequence(),
+            "following": self.edge.link().map(|following| following_stats(&following, self.edge.place())),
         })
         .to_string()
     }
@@ -226,6 +230,7 @@ impl Reporter {
         one(&names::SNAPSHOT_REVISION, &[region], self.edge.snapshot.load().revision);
         one(&names::BUILD_INFO, &[env!("CARGO_PKG_VERSION")], 1);
         self.store_metrics(&mut text);
+        self.link_metrics(&mut text);
         let (refused_total, refused_client) = self.admission.n_refused();
         text.begin(&names::CONNECTIONS_REFUSED);
         text.sample(&names::CONNECTIONS_REFUSED, &[region, "total"], refused_total);
@@ -303,6 +308,23 @@ impl Reporter {
         text.sample(&names::DISK_WRITTEN_BYTES, &[region, "slots"], disk.slice_bytes_written);
     }
 
+    /// Of an edge that follows a control process; what is not known has no sample.
+    fn link_metrics(&self, text: &mut Text) {
+        let Some(following) = self.edge.link() else { return };
+        let level_age = following.level_age.map(|age| age.as_secs() + u64::from(age.subsec_nanos() > 0));
+        for (metric, value) in [
+            (&names::CONTROL_UP, Some(u64::from(!following.is_cut))),
+            (&names::CONTROL_LEVEL_AGE, level_age),
+            (&names::JOURNAL_POSITION, self.edge.place().map(|place| place.position)),
+            (&names::JOURNAL_BEHIND, following.behind),
+        ] {
+            if let Some(value) = value {
+                text.begin(metric);
+                text.sample(metric, &[&self.region], value);
+            }
+        }
+    }
+
     fn requests(&self, outcome: Outcome, reason: Reason) -> u64 {
         self.sum(|thread| thread.worker.metrics.requests(outcome, reason))
     }
@@ -318,6 +340,21 @@ impl Reporter {
     fn sum(&self, of: impl Fn(&Thread) -> u64) -> u64 {
         self.threads.iter().map(|thread| of(thread)).sum()
     }
+}
+
+fn following_stats(following: &Following, place: Option<Place>) -> serde_json::Value {
+    let place = place.map_or(serde_json::Value::Null, place_to_value);
+    json!({
+        "control": following.control,
+        "journal": place["journal"],
+        "epoch": place["epoch"],
+        "position": place["position"],
+        "is_cut": following.is_cut,
+        "level_age_seconds": following.level_age.map(|age| age.as_secs_f64()),
+        "behind": following.behind,
+        "revision": following.revision,
+        "problem": following.problem,
+    })
 }
 
 fn disk_stats(disk: &DiskUsage) -> serde_json::Value {

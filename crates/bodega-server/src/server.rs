@@ -275,7 +275,8 @@ impl Server {
     /// Forgets what `selectors` name, and waits until that is on the disk, if there is one.
     ///
     /// # Errors
-    /// When one cannot be read, or when there is no room for more pattern rules; then nothing is forgotten.
+    /// When one cannot be read, when there is no room for more pattern rules, or when a control process is followed;
+    /// then nothing is forgotten.
     pub fn invalidate(&self, selectors: &[String], force: Force) -> Result<Committed, InvalidateError> {
         self.edge.invalidate_written(selectors, force)
     }
@@ -296,6 +297,22 @@ impl Server {
     /// If that is no place.
     pub fn join(&self, place_json: &str, trusted: bool) -> Result<bool, FollowError> {
         Ok(self.edge.join(place_from_json(place_json)?, trusted))
+    }
+
+    /// Follows the control process at this URL, or nobody. Who follows forgets by the journal alone.
+    pub fn set_following(&self, control: Option<&str>) {
+        self.edge.set_following(control);
+    }
+
+    /// All that the control process had acknowledged `age` ago has been applied.
+    pub fn level(&self, age: Duration) {
+        self.edge.level(age);
+    }
+
+    /// How it is between the edge and the control process: whether nothing is heard of it, how many events are known
+    /// of and not applied, what is wrong, which revision of the journal's configuration is in force.
+    pub fn set_link(&self, is_cut: bool, behind: Option<u64>, problem: &str, revision: Option<u64>) {
+        self.edge.set_link(is_cut, behind, problem, revision);
     }
 
     /// Where in a journal the edge is, as JSON.

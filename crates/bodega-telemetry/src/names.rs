@@ -75,6 +75,10 @@ metrics! {
     HTTP2_MISUSES = "cdn_http2_misuses_total", Counter, ["region", "kind"], "HTTP/2 connections (and stalled streams) that were ended for what the client did.";
     LOG_DROPPED = "cdn_log_dropped_total", Counter, ["region"], "Access log lines that did not fit into the queue.";
     INVALIDATION_SEQUENCE = "cdn_invalidation_sequence", Gauge, ["region"], "The number of the last applied event.";
+    CONTROL_UP = "cdn_control_up", Gauge, ["region"], "1 while the control process that is followed is heard, 0 while the edge is cut off from it.";
+    CONTROL_LEVEL_AGE = "cdn_control_level_age_seconds", Gauge, ["region"], "How long ago, in whole seconds rounded up, the edge had applied all that the control process had acknowledged.";
+    JOURNAL_POSITION = "cdn_journal_position", Gauge, ["region"], "The position of the last event of the journal that was applied.";
+    JOURNAL_BEHIND = "cdn_journal_behind", Gauge, ["region"], "Events of the journal that are known to be there and not applied yet.";
     SNAPSHOT_REVISION = "cdn_snapshot_revision", Gauge, ["region"], "The revision of the configuration in force.";
     BUILD_INFO = "cdn_build_info", Gauge, ["version"], "Always 1; the version is a label.";
 }

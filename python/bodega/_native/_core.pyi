@@ -176,7 +176,8 @@ class NativeEdge:
 
         Raises:
             SelectorInvalid: If one cannot be read; then nothing is forgotten.
-            InvalidationRefused: If there is no room for more pattern rules; then nothing is forgotten.
+            InvalidationRefused: If there is no room for more pattern rules, or a control process is followed; then
+                nothing is forgotten.
         """
 
     def follow(self, batch: bytes, configured: int | None) -> str:
@@ -209,6 +210,26 @@ class NativeEdge:
 
     def place(self) -> str | None:
         """Return where in a journal the edge is, as JSON."""
+
+    def set_following(self, url: str | None) -> None:
+        """Follow the control process at a URL, or nobody: direct invalidations are refused, and name it."""
+
+    def level(self, age_seconds: float) -> None:
+        """All that the control process had acknowledged so long ago has been applied.
+
+        Raises:
+            ValueError: If that is no time.
+        """
+
+    def set_link(self, is_cut: bool, behind: int | None, problem: str, revision: int | None) -> None:
+        """Keep how it is between the edge and the control process, for stats and metrics.
+
+        Args:
+            is_cut: Whether nothing is heard of it.
+            behind: Events that are known to be there and not applied yet.
+            problem: What is wrong, in words; at most 1,000 characters are kept.
+            revision: The journal's configuration that is in force.
+        """
 
     def cache_entries(self, query: str) -> str:
         """Return a page of what is kept, as JSON.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import socket
@@ -61,7 +62,7 @@ class AdminClient:
 
         Raises:
             SelectorInvalid: If one selects nothing.
-            InvalidationRefused: If the edge has no room for more pattern rules.
+            InvalidationRefused: If the edge has no room for more pattern rules, or follows a control process.
             EdgeNotFound: If nobody answers at the address.
             AdminRefused: If the edge refuses.
         """
@@ -141,6 +142,8 @@ class AdminClient:
             connection.close()
         if response.status == http.HTTPStatus.TOO_MANY_REQUESTS:
             raise InvalidationRefused(f"the edge at {self.address}: {content.strip()[:300]}")
+        if response.status == http.HTTPStatus.CONFLICT:
+            raise InvalidationRefused(f"the edge at {self.address}: {_error_in(content)}")
         if response.status != http.HTTPStatus.OK:
             raise AdminRefused(
                 f"the edge at {self.address} refused: {response.status} {content.strip()[:300]}",
@@ -168,6 +171,12 @@ class AdminClient:
             context = ssl.create_default_context()
             return http.client.HTTPSConnection(host, port, timeout=_TIMEOUT_SECONDS, context=context)
         return http.client.HTTPConnection(host, port, timeout=_TIMEOUT_SECONDS)
+
+
+def _error_in(content: str) -> str:
+    with contextlib.suppress(ValueError, KeyError, TypeError):
+        return str(json.loads(content)["error"])[:300]
+    return content.strip()[:300]
 
 
 def find_edges(environment: Mapping[str, str]) -> list[AdminClient]:

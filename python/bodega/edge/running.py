@@ -238,7 +238,8 @@ class RunningEdge:
 
         Raises:
             SelectorInvalid: If one selects nothing; then nothing is forgotten.
-            InvalidationRefused: If there is no room for more pattern rules; then nothing is forgotten.
+            InvalidationRefused: If there is no room for more pattern rules, or the edge follows a control process; then
+                nothing is forgotten.
             EdgeClosed: If the edge is not running here.
         """
         sequence, is_durable = self._core().invalidate([parse_selector(each).text for each in selectors], soft)
@@ -287,6 +288,44 @@ class RunningEdge:
         """
         place = self._core().place()
         return None if place is None else JournalPlace.from_json(place)
+
+    def set_following(self, url: str | None) -> None:
+        """Follow the control process at a URL, or nobody.
+
+        Who follows forgets what the journal says: `invalidate`, the admin listener and ``PURGE`` refuse, and name the
+        URL. Behaviors that are ``strict`` use nothing unasked until `level` was called.
+
+        Raises:
+            EdgeClosed: If the edge is not running here.
+        """
+        self._core().set_following(url)
+
+    def level(self, age_seconds: float) -> None:
+        """Say that all the control process had acknowledged so long ago has been applied.
+
+        Args:
+            age_seconds: How long ago it was asked for its position, which the edge has reached; by a clock that nobody
+                sets.
+
+        Raises:
+            ValueError: If that is no time.
+            EdgeClosed: If the edge is not running here.
+        """
+        self._core().level(age_seconds)
+
+    def set_link(self, *, is_cut: bool, behind: int | None, problem: str, revision: int | None) -> None:
+        """Say how it is between the edge and the control process, for status, statistics and metrics.
+
+        Args:
+            is_cut: Whether nothing is heard of it.
+            behind: Events that are known to be there and not applied yet; None if that is not known.
+            problem: What is wrong, in words, or an empty text; at most 1,000 characters are kept.
+            revision: The journal's configuration that is in force here, if any is.
+
+        Raises:
+            EdgeClosed: If the edge is not running here.
+        """
+        self._core().set_link(is_cut, behind, problem, revision)
 
     def drain(self, timeout_seconds: float, *, keep_listeners: bool = False) -> bool:
         """Stop accepting and finish what is under way.

@@ -340,7 +340,8 @@ class EdgeServer:
 
         Raises:
             SelectorInvalid: If one selects nothing; then nothing is forgotten.
-            InvalidationRefused: If there is no room for more pattern rules; then nothing is forgotten.
+            InvalidationRefused: If there is no room for more pattern rules, or the edge follows a control process; then
+                nothing is forgotten.
             EdgeClosed: If it is not running.
         """
         return self._edge().invalidate(selectors, soft=soft)

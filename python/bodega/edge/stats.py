@@ -94,6 +94,56 @@ class DiskStats:
 
 
 @dataclass(frozen=True, slots=True)
+class FollowingStats:
+    """How it is between an edge and the control process that it follows.
+
+    Attributes:
+        control: Its URL.
+        journal: The journal's identity; None before one was joined.
+        epoch: The epoch that was in force at the edge's place.
+        position: The last event that was applied.
+        is_cut: Whether nothing is heard of the control process.
+        level_age_seconds: How long ago the edge had applied all that was acknowledged; None if it never had.
+        behind: Events that are known to be there and not applied yet; None if that is not known.
+        revision: The journal's configuration that is in force.
+        problem: What is wrong, in words, or an empty text.
+    """
+
+    control: str
+    journal: str | None = None
+    epoch: str | None = None
+    position: int | None = None
+    is_cut: bool = False
+    level_age_seconds: float | None = None
+    behind: int | None = None
+    revision: int | None = None
+    problem: str = ""
+
+    @classmethod
+    def of(cls, said: Mapping[str, Any]) -> FollowingStats:
+        """Read what the native core says."""
+        return cls(**{name: said[name] for name in cls.__dataclass_fields__ if name in said})
+
+    def rows(self) -> list[tuple[str, str]]:
+        """Return label and value of each line of the table."""
+        return [
+            ("follows", f"{self.control}, {self._state()}"),
+            *([("problem", self.problem)] if self.problem else []),
+        ]
+
+    def _state(self) -> str:
+        age = None if self.level_age_seconds is None else format_duration(max(1, round(self.level_age_seconds)))
+        if self.is_cut:
+            return "cut off, and never level so far" if age is None else f"cut off, level {age} ago"
+        if self.position is None:
+            return "has joined no journal yet"
+        at = f"at position {self.position:,}"
+        if self.behind:
+            return f"{at}, {self.behind:,} behind" if self.behind > 1 else f"{at}, 1 event behind"
+        return f"{at}, not level yet" if age is None else f"{at}, level {age} ago"
+
+
+@dataclass(frozen=True, slots=True)
 class EdgeStats:
     """What an edge has done since it was started.
 
@@ -121,6 +171,7 @@ class EdgeStats:
         n_evictions: Entries given up to stay below the bound.
         sequence: The number of the last invalidation.
         disk: The disk tier; None where there is none.
+        following: The control process that is followed; None where there is none.
     """
 
     region: str
@@ -146,6 +197,7 @@ class EdgeStats:
     n_evictions: int
     sequence: int
     disk: DiskStats | None = None
+    following: FollowingStats | None = None
 
     @classmethod
     def from_json(cls, text: str) -> EdgeStats:
@@ -189,6 +241,7 @@ class EdgeStats:
             n_evictions=store.get("evictions", 0),
             sequence=said.get("sequence", 0),
             disk=DiskStats.of(said["disk"]) if said.get("disk") else None,
+            following=FollowingStats.of(said["following"]) if said.get("following") else None,
         )
 
     def count(self, level: str) -> int:
@@ -238,6 +291,7 @@ class EdgeStats:
             *(self.disk.rows() if self.disk is not None else []),
             ("connections", f"{self.connections:,}"),
             ("configuration", f"revision {self.revision}"),
+            *(self.following.rows() if self.following is not None else []),
         ]
         return rows
 

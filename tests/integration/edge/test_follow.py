@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 from weakref import WeakSet
@@ -17,9 +18,11 @@ import pytest
 from bodega import DiskTier
 from bodega.config import EdgeSettings
 from bodega.distributions import Declarations
+from bodega.edge.admin import AdminClient
 from bodega.edge.following import JournalPlace, UnknownEvent
 from bodega.edge.running import RunningEdge
-from bodega.errors import FollowGap, FollowParted, FollowRefused
+from bodega.edge.stats import FollowingStats
+from bodega.errors import FollowGap, FollowParted, FollowRefused, InvalidationRefused
 from bodega.journal import NewEvent, SqliteJournal
 from bodega.protocol.batch import encode_batch
 from bodega.protocol.events import ConfigurationPublished, InvalidationRequested
@@ -48,8 +51,8 @@ def start(origin: Origin) -> Iterator[Start]:
     # An edge that nobody holds has let go of its disk.
     started: WeakSet[RunningEdge] = WeakSet()
 
-    def make(disk: DiskTier | None = None) -> RunningEdge:
-        settings = EdgeSettings(listen="127.0.0.1:0", admin="off", memory="16MB", threads=1, disk=disk)
+    def make(disk: DiskTier | None = None, admin: str = "off") -> RunningEdge:
+        settings = EdgeSettings(listen="127.0.0.1:0", admin=admin, memory="16MB", threads=1, disk=disk)
         edge = RunningEdge(settings, Declarations.of_origin(origin.url), {})
         started.add(edge)
         return edge
@@ -173,6 +176,67 @@ def test_what_does_not_continue_the_place_is_refused_and_changes_nothing(journal
             edge.follow(wrong)
     assert edge.place == place_in(journal, 1)
     assert is_hit(edge, "/a")
+
+
+CONTROL = "https://control.test:9280"
+
+
+def test_who_follows_is_told_by_its_journal_alone_what_to_forget(journal: SqliteJournal, start: Start) -> None:
+    edge = start(admin="127.0.0.1:0")
+    assert edge.stats().following is None
+    assert "cdn_control_up" not in edge.metrics()
+    assert edge.admin_address is not None
+    admin = AdminClient(edge.admin_address)
+    assert not is_hit(edge, "/a")
+    edge.set_following(CONTROL)
+
+    with pytest.raises(InvalidationRefused, match=f"purge at {CONTROL}"):
+        edge.invalidate(["all"])
+    with pytest.raises(InvalidationRefused, match=f"follows {CONTROL}: purge there"):
+        admin.invalidate(["all"])
+    purged = edge.request("PURGE", "http://shop.test/a", [], b"", 10.0)
+    assert (purged.status, purged.text) == (409, f"this edge follows {CONTROL}: purge there\n")
+    assert is_hit(edge, "/a")
+
+    edge.join(place_in(journal, 0), trusted=True)
+    journal.append([invalidation("https://shop.test/a")]).result()
+    edge.follow(batch(journal))
+    assert not is_hit(edge, "/a")
+    edge.set_following(None)
+    assert admin.invalidate(["all"]).durable
+    assert not is_hit(edge, "/a")
+
+
+def test_how_it_is_between_an_edge_and_its_control_process_is_said(journal: SqliteJournal, start: Start) -> None:
+    edge = start()
+    edge.level(1.0)
+    edge.set_link(is_cut=False, behind=1, problem="nobody is followed", revision=1)
+    assert edge.stats().following is None
+    edge.set_following(CONTROL)
+    assert edge.stats().following == FollowingStats(CONTROL, is_cut=True)
+    assert 'cdn_control_up{region="local"} 0' in edge.metrics()
+    assert "cdn_journal_behind{" not in edge.metrics()
+
+    journal.append([invalidation("all")]).result()
+    place = place_in(journal, 1)
+    edge.join(place, trusted=True)
+    edge.level(7.5)
+    edge.level(3600.0)
+    edge.set_link(is_cut=False, behind=3, problem="p", revision=4)
+    following = edge.stats().following
+    assert following is not None
+    assert following.level_age_seconds is not None
+    assert 7.5 <= following.level_age_seconds < 3600
+    said = FollowingStats(CONTROL, place.journal, place.epoch, 1, behind=3, revision=4, problem="p")
+    assert replace(following, level_age_seconds=None) == said
+    text = edge.metrics()
+    for sample in ("cdn_control_up", "cdn_journal_position"):
+        assert f'{sample}{{region="local"}} 1' in text
+    assert 'cdn_journal_behind{region="local"} 3' in text
+    assert 'cdn_control_level_age_seconds{region="local"} ' in text
+    for wrong in (-1.0, float("nan"), float("inf")):
+        with pytest.raises(ValueError, match="age_seconds"):
+            edge.level(wrong)
 
 
 FOLLOWS = """

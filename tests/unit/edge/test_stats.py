@@ -107,3 +107,27 @@ def test_metrics_have_the_names_that_dashboards_know() -> None:
             "avg_miss_latency_ms": 200.0,
         }
     )
+
+
+@pytest.mark.parametrize(
+    ("said_of_it", "shown"),
+    [
+        ({"is_cut": True}, "http://c, cut off, and never level so far"),
+        ({"is_cut": True, "position": 7, "level_age_seconds": 61.2}, "http://c, cut off, level 61s ago"),
+        ({"is_cut": False}, "http://c, has joined no journal yet"),
+        ({"position": 7}, "http://c, at position 7, not level yet"),
+        ({"position": 1234, "behind": 0, "level_age_seconds": 0.2}, "http://c, at position 1,234, level 1s ago"),
+        ({"position": 7, "behind": 1}, "http://c, at position 7, 1 event behind"),
+        ({"position": 7, "behind": 5000, "of_tomorrow": 1}, "http://c, at position 7, 5,000 behind"),
+    ],
+)
+def test_whom_an_edge_follows_and_how_that_goes_is_shown(said_of_it: dict[str, Any], shown: str) -> None:
+    document = json.loads(said(l1=(3, 0.003)))
+    assert EdgeStats.from_json(json.dumps(document | {"following": None})).following is None
+    document["following"] = {"control": "http://c", **said_of_it}
+    stats = EdgeStats.from_json(json.dumps(document))
+    assert ["follows", shown] in [line.split(maxsplit=1) for line in str(stats).splitlines()]
+    assert json.dumps(stats.to_dict())
+    assert "problem" not in str(stats)
+    document["following"]["problem"] = "revision 3 cannot be used here"
+    assert "revision 3 cannot be used here" in str(EdgeStats.from_json(json.dumps(document)))

@@ -1,8 +1,11 @@
 //! `PURGE URL`, for those who come from Varnish or nginx: forgets the URL, if this client may. Never forwarded.
+//! An edge that follows a control process names it instead.
 
 use bodega_semantics::{Fields, Head, Outcome, Reason, key};
 use bytes::Bytes;
 
+use crate::answer::Answer;
+use crate::edge::Edge;
 use crate::exchange::{Exchange, Journey};
 use crate::invalidate::Force;
 use crate::respond;
@@ -28,6 +31,11 @@ const PROXIES: [&str; 5] = ["via", "forwarded", "x-forwarded-for", "x-real-ip", 
 /// Forgets the URL, and says so once that is in force.
 pub(crate) async fn run(journey: &mut Journey) -> Step {
     let (edge, request) = (&journey.worker.edge, &journey.request);
+    if let Err(refused) = edge.check_alone() {
+        let answer = say(edge, 409, format!("{refused}\n"), Outcome::Refused, Reason::FollowsControl);
+        journey.answer = Some(answer);
+        return Step::Finish;
+    }
     let host = key::normalize_host(&request.authority).into_owned();
     let url = Selector::Url { host, path: request.path.clone(), query: request.query.clone() };
     let (sender, receiver) = tokio::sync::oneshot::channel();
@@ -44,10 +52,14 @@ pub(crate) async fn run(journey: &mut Journey) -> Step {
         Ok(Ok(committed)) => format!("forgotten ({}), until the next restart: the disk fails\n", committed.number),
         _ => return Step::Refuse,
     };
+    journey.answer = Some(say(edge, 200, text, Outcome::Answer, Reason::Purge));
+    Step::Finish
+}
+
+fn say(edge: &Edge, status: u16, text: String, outcome: Outcome, reason: Reason) -> Answer {
     let mut fields = Fields::new();
     fields.push("Cache-Control", b"no-store");
-    let mut answer = respond::own(200, fields, Bytes::from(text), METHOD, Outcome::Answer, Reason::Purge);
+    let mut answer = respond::own(status, fields, Bytes::from(text), METHOD, outcome, reason);
     respond::sign(&mut answer, edge, None);
-    journey.answer = Some(answer);
-    Step::Finish
+    answer
 }
