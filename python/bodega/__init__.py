@@ -10,6 +10,7 @@ import importlib as _importlib
 import typing as _typing
 
 if _typing.TYPE_CHECKING:
+    from bodega.client import CacheInvalidationSystem, Fleet, Purge, connect
     from bodega.config import DiskTier
     from bodega.distributions import (
         S3,
@@ -37,12 +38,14 @@ __all__ = [
     "Answer",
     "Behavior",
     "BodegaError",
+    "CacheInvalidationSystem",
     "CachePolicy",
     "DiskTier",
     "Distribution",
     "EdgeMetrics",
     "EdgeServer",
     "EdgeStats",
+    "Fleet",
     "ForwardRules",
     "HeaderEdits",
     "Health",
@@ -50,11 +53,13 @@ __all__ = [
     "HttpOrigin",
     "KeyRules",
     "OriginGroup",
+    "Purge",
     "Redirect",
     "RegionalOrigin",
     "Request",
     "Response",
     "__version__",
+    "connect",
 ]
 
 _HOMES = {
@@ -74,6 +79,7 @@ _HOMES = {
         "Redirect",
         "RegionalOrigin",
     },
+    "bodega.client": {"CacheInvalidationSystem", "Fleet", "Purge", "connect"},
     "bodega.config": {"DiskTier"},
     "bodega.edge": {"EdgeMetrics", "EdgeServer", "EdgeStats", "Request", "Response"},
     "bodega.errors": {"BodegaError"},

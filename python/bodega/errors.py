@@ -5,13 +5,16 @@
     ├── SelectorInvalid    a selector of an invalidation that means nothing (also a ValueError)
     ├── InvalidationRefused  an edge cannot forget any more of this kind now, or is told by a control process
     ├── SnapshotInvalid    a compiled configuration that the native core refuses
+    ├── ControlError       something about a control process
+    │   ├── ControlNotFound  there is none to talk with
+    │   ├── ControlRefused the control process did not do what it was asked
+    │   └── PurgeUnfinished  not every edge had applied an invalidation in time (also a TimeoutError)
     ├── EdgeError
     │   ├── EdgeClosed     the edge is not running, is stopped, or belongs to another process
     │   ├── EdgeNotFound   there is no running edge to talk with
     │   ├── AdminRefused   a running edge refused or did not understand a call
     │   ├── AddressInUse   somebody else listens where this edge should (also an OSError)
     │   ├── AddressInvalid an address that cannot be listened on (also an OSError)
-    │   ├── ControlRefused the control process did not do what it was asked
     │   ├── FollowRefused  an edge applies nothing of what it was handed of a journal
     │   │   ├── FollowGap  events are missing in between
     │   │   └── FollowParted  it is of another history than the edge has applied
@@ -46,6 +49,8 @@ __all__ = [
     "AppendRefused",
     "BodegaError",
     "ConfigInvalid",
+    "ControlError",
+    "ControlNotFound",
     "ControlRefused",
     "EdgeClosed",
     "EdgeError",
@@ -63,6 +68,7 @@ __all__ = [
     "OriginError",
     "OriginTimeout",
     "Problem",
+    "PurgeUnfinished",
     "SelectorInvalid",
     "SnapshotInvalid",
     "format_path",
@@ -227,6 +233,59 @@ class SnapshotInvalid(BodegaError):
         self.revision = revision
 
 
+class ControlError(BodegaError):
+    """Something about a control process."""
+
+
+class ControlNotFound(ControlError):
+    """No control process was found, or none answers at the address given.
+
+    Attributes:
+        url: The address that was tried, if there was one.
+    """
+
+    def __init__(self, what: str, *, url: str | None = None, hint: str = "") -> None:
+        """Keep the address that was tried."""
+        super().__init__(what, hint=hint)
+        self.url = url
+
+
+class ControlRefused(ControlError):
+    """The control process did not do what it was asked to.
+
+    Attributes:
+        status: The HTTP status it answered with, if that was why.
+        problems: What is wrong with what was sent, if it was more than one thing or has a place.
+    """
+
+    def __init__(
+        self, what: str, *, status: int | None = None, hint: str = "", problems: Iterable[Problem] = ()
+    ) -> None:
+        """Keep the status and the problems."""
+        super().__init__(what, hint=hint)
+        self.status = status
+        self.problems = tuple(problems)
+
+    def __str__(self) -> str:
+        """Say what was wrong, and every problem on a line of its own."""
+        return "\n".join((super().__str__(), *(f"  {problem}" for problem in self.problems)))
+
+
+class PurgeUnfinished(ControlError, TimeoutError):
+    """Not every edge that is here had applied an invalidation in time. It is in the journal, and reaches them.
+
+    Attributes:
+        purge_id: Of the invalidation.
+        waiting: The edges that had not applied it.
+    """
+
+    def __init__(self, what: str, *, purge_id: str = "", waiting: Iterable[str] = (), hint: str = "") -> None:
+        """Keep which edges were missing."""
+        super().__init__(what, hint=hint)
+        self.purge_id = purge_id
+        self.waiting = tuple(waiting)
+
+
 class EdgeError(BodegaError):
     """Something about a running edge, or one that should run."""
 
@@ -289,19 +348,6 @@ class AddressInvalid(EdgeError, OSError):
         """Keep the address."""
         super().__init__(what, hint=hint)
         self.address = address
-
-
-class ControlRefused(EdgeError):
-    """The control process did not do what an edge asked it to.
-
-    Attributes:
-        status: The HTTP status it answered with, if that was why.
-    """
-
-    def __init__(self, what: str, *, status: int | None = None, hint: str = "") -> None:
-        """Keep the status."""
-        super().__init__(what, hint=hint)
-        self.status = status
 
 
 class HandoverFailed(EdgeError):

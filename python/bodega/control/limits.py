@@ -5,6 +5,9 @@ from __future__ import annotations
 SELECTORS_PER_SECOND = 5_000.0
 """How many selectors a token may send in a second, on average."""
 BURST = 20_000.0
+CALLS_PER_SECOND = 500.0
+"""How many calls a token may make in a second, on average; what edges say of themselves is not counted."""
+CALLS_BURST = 2_000.0
 MAX_BODY_BYTES = 2 << 20
 
 

@@ -176,11 +176,17 @@ class Control:
         return True
 
     async def make_token(
-        self, name: str, scopes: tuple[Scope, ...], *, by: str, expires_ms: int | None = None
+        self,
+        name: str,
+        scopes: tuple[Scope, ...],
+        *,
+        by: str,
+        expires_ms: int | None = None,
+        edge: str | None = None,
     ) -> tuple[TokenCreated, str]:
         """Make a token; return what is kept of it, and itself."""
         token_id, token, hashed = make_token()
-        created = TokenCreated(id=token_id, name=name, scopes=scopes, hash=hashed, expires_ms=expires_ms)
+        created = TokenCreated(id=token_id, name=name, scopes=scopes, hash=hashed, expires_ms=expires_ms, edge=edge)
         await self.append(created.event(by=by))
         return created, token
 

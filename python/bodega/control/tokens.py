@@ -37,8 +37,25 @@ def known_token(state: State, presented: str, now_ms: int) -> TokenCreated | Non
     return token
 
 
-def allows(token: TokenCreated, scope: Scope) -> bool:
-    """Whether a token may do something; whoever may do everything may do that, and whoever may change may read."""
+def expired_token(state: State, presented: str, now_ms: int) -> TokenCreated | None:
+    """Return the token that was presented, if all that is wrong with it is that it has expired."""
+    token = known_token(state, presented, 0)
+    return token if token is not None and token.expires_ms is not None and token.expires_ms <= now_ms else None
+
+
+def allows(token: TokenCreated, scope: Scope, edge: str | None = None) -> bool:
+    """Whether a token may do something.
+
+    Whoever may do everything may do that, and whoever may change may read. One that is for a single edge may do what
+    that edge does, and nothing else.
+
+    Args:
+        token: Who asks.
+        scope: What is needed.
+        edge: The edge for which it is done, if it is for one.
+    """
+    if token.edge is not None:
+        return scope == "edges" and "edges" in token.scopes and edge in (None, token.edge)
     return scope in token.scopes or "admin" in token.scopes or (scope == "read" and bool(token.scopes))
 
 

@@ -9,6 +9,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from bodega.protocol.events import Kind, Name, Scope
 
 MAX_SELECTORS = 1000
+_Lifetime: TypeAlias = Annotated[
+    float | None, Field(gt=0, le=315_360_000, description="At most ten years; by default without an end.")
+]
 
 
 class _Body(BaseModel):
@@ -21,6 +24,8 @@ class Problem(_Body):
     what: str
     hint: str = ""
     where: str = ""
+    line: int | None = None
+    path: list[str | int] = []
 
 
 class Refused(_Body):
@@ -56,6 +61,11 @@ class Invalidation(_Body):
     waiting: list[str] = Field(default=[], description="Edges that are here and have not applied it yet.")
     away: list[str] = Field(default=[], description="Edges that are away: it reaches them when they come back.")
     is_complete: bool = False
+    strict_seconds: float | None = Field(
+        default=None,
+        description="The longest `strict` of the configuration in force: after so long a behavior that has it serves "
+        "nothing of what was forgotten, on edges that are away as well. None: no behavior has it.",
+    )
 
 
 class Publish(_Body):
@@ -163,12 +173,42 @@ class Edge(_Body):
     last_heard_ms: int | None
 
 
+class Invite(_Body):
+    """An edge that is to join."""
+
+    name: Name
+    region: Annotated[str | None, Field(min_length=1, max_length=64)] = None
+    kind: Kind | None = None
+    place: tuple[float, float] | None = None
+    capacity: Annotated[float | None, Field(gt=0, le=1e6)] = None
+    expires_in_seconds: _Lifetime = None
+    url: Annotated[
+        str | None,
+        Field(
+            max_length=300,
+            pattern=r"^https?://[A-Za-z0-9.:_\[\]-]+/?$",
+            description="This control process as the edge reaches it; by default as the question did.",
+        ),
+    ] = None
+
+
+class Invitation(_Body):
+    """What an edge needs to join; the token is told this once."""
+
+    name: Name
+    token: str
+    token_id: str
+    command: str
+    expires_ms: int | None = None
+
+
 class NewToken(_Body):
     """A token that is to be made."""
 
     name: Name
-    scopes: Annotated[list[Scope], Field(min_length=1)]
-    expires_in_seconds: Annotated[float | None, Field(gt=0)] = None
+    scopes: Annotated[list[Scope], Field(min_length=1, max_length=5)]
+    expires_in_seconds: _Lifetime = None
+    edge: Annotated[Name | None, Field(description="The one edge that it is for; its scope is `edges` alone.")] = None
 
 
 class Token(_Body):
@@ -178,6 +218,7 @@ class Token(_Body):
     name: Name
     scopes: list[Scope]
     expires_ms: int | None
+    edge: Name | None = None
 
 
 class MadeToken(Token):

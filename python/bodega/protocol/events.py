@@ -99,6 +99,8 @@ class TokenCreated(Said):
     hash: str
     """SHA-256 of the token; 64 hexadecimal digits."""
     expires_ms: int | None = None
+    edge: Name | None = None
+    """The one edge that it is for: it may do only what that edge does."""
 
 
 class TokenRevoked(Said):

@@ -14,6 +14,8 @@ from typing import Any
 import httpx
 import pytest
 
+from bodega import Fleet, connect
+
 SECONDS = 30.0
 
 
@@ -90,6 +92,13 @@ def control(tmp_path: Path) -> Iterator[ControlProcess]:
     process.start()
     yield process
     process.end(signal.SIGKILL)
+
+
+@pytest.fixture
+def fleet(control: ControlProcess) -> Iterator[Fleet]:
+    """What people have from Python."""
+    with connect(control.url, control.token) as fleet:
+        yield fleet
 
 
 @pytest.fixture

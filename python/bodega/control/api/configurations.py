@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+from functools import lru_cache
 from typing import Annotated
 
 from fastapi import APIRouter, Query
@@ -14,6 +15,7 @@ from bodega.control.api.access import ControlHere, Publisher, Reader
 from bodega.control.api.refusals import Refusal
 from bodega.control.service import Control
 from bodega.control.state import KeptRevision
+from bodega.distributions import resolve_policy
 from bodega.errors import ConfigInvalid
 from bodega.protocol.api import Configuration, Publish, Revision
 from bodega.protocol.events import ConfigurationPublished, TokenCreated
@@ -104,6 +106,24 @@ def kept_revision(control: Control, revision: int) -> KeptRevision:
     if kept is None:
         raise Refusal(404, f"there is no revision {revision}" if revision else "nothing was published yet")
     return kept
+
+
+def longest_strict(control: Control) -> float | None:
+    """Return after how many seconds, in the configuration in force, the last strict behavior asks its origin."""
+    kept = control.state.in_force
+    return None if kept is None else _longest_strict(kept.said.text)
+
+
+@lru_cache(maxsize=4)
+def _longest_strict(text: str) -> float | None:
+    declarations = parse_config(text).declarations
+    policies = (
+        resolve_policy(behavior.policy, declarations.policies)
+        for distribution in declarations.distributions
+        for behavior in distribution.behaviors
+    )
+    found = [strict for policy in policies if (strict := getattr(policy, "strict_seconds", None)) is not None]
+    return max(found, default=None)
 
 
 def with_text(control: Control, kept: KeptRevision) -> Configuration:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import shlex
 from functools import lru_cache
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Path, Query, Request
 
 from bodega.config import parse_config, to_text
-from bodega.control.api.access import Administrator, ControlHere, EdgeItself, Reader
+from bodega.control.api.access import Administrator, ControlHere, EdgeItself, Reader, slow_down
 from bodega.control.api.configurations import kept_revision, with_text
 from bodega.control.api.refusals import Refusal
+from bodega.control.api.tokens import forget_limits
 from bodega.control.service import Control
 from bodega.distributions import Declarations, meant_for
-from bodega.protocol.api import Configuration, Edge, Heard, Heartbeat, Register
-from bodega.protocol.events import EdgeDrained, EdgeRegistered, EdgeRemoved, Name
+from bodega.protocol.api import Configuration, Edge, Heard, Heartbeat, Invitation, Invite, Register
+from bodega.protocol.events import EdgeDrained, EdgeRegistered, EdgeRemoved, Name, TokenRevoked
 
 router = APIRouter(prefix="/v1/edges", tags=["edges"])
 
@@ -27,9 +29,45 @@ async def list_edges(_: Reader, control: ControlHere) -> list[Edge]:
     return [_report(control, name) for name in sorted(control.state.edges)]
 
 
+@router.post("/invitations", status_code=201)
+async def invite(asked: Invite, by: Administrator, control: ControlHere, request: Request) -> Invitation:
+    """Make a token for one edge, and the command to run on its machine. An earlier invitation of it ends."""
+    if asked.name in control.state.edges:
+        raise Refusal(
+            409,
+            f'"{asked.name}" belongs to the fleet already',
+            hint=f"another token for it: `bodega tokens make NAME --edge {asked.name}`; another edge: another name",
+        )
+    earlier = [token.id for token in control.state.tokens.values() if token.edge == asked.name]
+    if earlier:
+        await _revoke(control, earlier, by.name)
+    expires_ms = None
+    if asked.expires_in_seconds is not None:
+        expires_ms = control.wall_ms() + int(asked.expires_in_seconds * 1000)
+    created, token = await control.make_token(
+        asked.name, ("edges",), by=by.name, expires_ms=expires_ms, edge=asked.name
+    )
+    url = (asked.url or str(request.base_url)).rstrip("/")
+    return Invitation(
+        name=asked.name,
+        token=token,
+        token_id=created.id,
+        command=_command(asked, url, token),
+        expires_ms=expires_ms,
+    )
+
+
+@router.get("/{edge}")
+async def show_edge(edge: _Edge, _: Reader, control: ControlHere) -> Edge:
+    """Show one edge."""
+    _known(control, edge)
+    return _report(control, edge)
+
+
 @router.put("/{edge}")
 async def register(edge: _Edge, asked: Register, by: EdgeItself, control: ControlHere) -> Edge:
     """Join the fleet, or say something else of oneself than before."""
+    slow_down(control, by)
     _refuse_other(control, edge, asked.instance, asked.replaces)
     said = EdgeRegistered(
         edge=edge,
@@ -90,10 +128,36 @@ async def resume(edge: _Edge, by: Administrator, control: ControlHere) -> Edge:
 
 @router.delete("/{edge}", status_code=204)
 async def remove(edge: _Edge, by: Administrator, control: ControlHere) -> None:
-    """Take an edge out of the fleet. One that is still running registers again: stop it first."""
+    """Take an edge out of the fleet, and end the tokens that are for it alone.
+
+    With a token for several edges, one that is still running registers again: stop it first.
+    """
     _known(control, edge)
+    own = [token.id for token in control.state.tokens.values() if token.edge == edge]
+    if own:
+        await _revoke(control, own, by.name)
     await control.append(EdgeRemoved(edge=edge).event(by=by.name))
     control.presence.forget(edge)
+
+
+async def _revoke(control: Control, token_ids: list[str], by: str) -> None:
+    await control.append(*(TokenRevoked(id=token_id).event(by=by) for token_id in token_ids))
+    for token_id in token_ids:
+        forget_limits(control, token_id)
+
+
+def _command(asked: Invite, url: str, token: str) -> str:
+    """Return what is typed on the edge's machine. What was not said is left to its own settings."""
+    said: dict[str, str | None] = {
+        "--control": url,
+        "--name": asked.name,
+        "--region": asked.region,
+        "--kind": asked.kind,
+        "--place": None if asked.place is None else f"{asked.place[0]:g},{asked.place[1]:g}",
+        "--capacity": None if asked.capacity is None else f"{asked.capacity:g}",
+    }
+    options = [part for option, value in said.items() if value is not None for part in (option, value)]
+    return f"BODEGA_TOKEN={shlex.quote(token)} {shlex.join(['bodega', 'edge', *options])}"
 
 
 @lru_cache(maxsize=4)

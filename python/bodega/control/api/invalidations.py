@@ -10,6 +10,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 
 from bodega.control.api.access import ControlHere, Purger, Reader
+from bodega.control.api.configurations import longest_strict
 from bodega.control.api.refusals import Refusal
 from bodega.control.limits import BURST, SELECTORS_PER_SECOND, Bucket
 from bodega.control.service import Control, new_id
@@ -52,15 +53,48 @@ async def show_invalidation(invalidation_id: str, _: Reader, control: ControlHer
     if kept is None:
         raise Refusal(404, f"there is no invalidation {invalidation_id}", hint="the last 10,000 are remembered")
     if wait:
-        await control.until(lambda: _report(control, kept).is_complete, wait)
+        await control.until(_Everywhere(control, kept.position), wait)
     return _report(control, kept)
+
+
+class _Everywhere:
+    """Whether all edges that are here have applied something.
+
+    It is asked at each acknowledgement of anybody: so that this costs little, only the first edge that is missing is
+    looked at again, and those after it once it is not missing any more.
+    """
+
+    def __init__(self, control: Control, position: int) -> None:
+        self._control = control
+        self._position = position
+        self._edges: list[str] = []
+        self._at = 0
+
+    def __call__(self) -> bool:
+        if self._is_missing_from():
+            return False
+        # Everybody who was there has it: now also those who have come, or come back, since.
+        self._edges, self._at = list(self._control.state.edges), 0
+        return not self._is_missing_from()
+
+    def _is_missing_from(self) -> bool:
+        while self._at < len(self._edges):
+            edge = self._edges[self._at]
+            if not _has(self._control, edge, self._position) and self._control.presence.is_here(edge):
+                return True
+            self._at += 1
+        return False
+
+
+def _has(control: Control, edge: str, position: int) -> bool:
+    return (control.presence.position(edge) or 0) >= position
 
 
 def _report(control: Control, kept: KeptInvalidation) -> Invalidation:
     waiting: list[str] = []
     away: list[str] = []
     for edge in control.state.edges:
-        if (control.presence.position(edge) or 0) >= kept.position:
+        if _has(control, edge, kept.position):
             continue
         (waiting if control.presence.is_here(edge) else away).append(edge)
     return Invalidation(
@@ -74,6 +108,7 @@ def _report(control: Control, kept: KeptInvalidation) -> Invalidation:
         waiting=sorted(waiting),
         away=sorted(away),
         is_complete=not waiting,
+        strict_seconds=longest_strict(control),
     )
 
 

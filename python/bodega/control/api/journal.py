@@ -24,10 +24,12 @@ _Epoch = Annotated[str, Query(pattern="^[0-9a-f]{16}$")]
 async def list_events(
     _: Reader,
     control: ControlHere,
-    after: Annotated[int, Query(ge=0)] = 0,
+    after: Annotated[int | None, Query(ge=0, description="By default the newest are listed.")] = None,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
 ) -> list[Journaled]:
     """List events: who changed what, and when."""
+    if after is None:
+        after = max(control.state.position - limit, control.journal.oldest() - 1, 0)
     try:
         events = control.journal.read(after, n=limit)
     except EventsGone as error:

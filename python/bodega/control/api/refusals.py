@@ -52,7 +52,12 @@ def answer_refusals(app: FastAPI) -> None:
     async def unreadable(_: Request, error: RequestValidationError) -> JSONResponse:
         # Without what was sent: it may hold secrets.
         problems = [
-            Problem(what=str(each["msg"]), where=".".join(str(part) for part in each["loc"])) for each in error.errors()
+            Problem(
+                what=str(each["msg"]),
+                where=".".join(str(part) for part in each["loc"]),
+                path=[part if isinstance(part, int) else str(part) for part in each["loc"]],
+            )
+            for each in error.errors()
         ]
         return _answer(422, Refused(error="the request cannot be read", problems=problems))
 
@@ -60,7 +65,10 @@ def answer_refusals(app: FastAPI) -> None:
     async def failed(_: Request, error: BodegaError) -> JSONResponse:
         match error:
             case ConfigInvalid():
-                problems = [Problem(what=each.what, hint=each.hint, where=each.where) for each in error.problems]
+                problems = [
+                    Problem(what=each.what, hint=each.hint, where=each.where, line=each.line, path=list(each.path))
+                    for each in error.problems
+                ]
                 return _answer(422, Refused(error="the configuration cannot be used", problems=problems))
             case SelectorInvalid() | SnapshotInvalid():
                 return _answer(422, Refused(error=error.what, hint=error.hint))
