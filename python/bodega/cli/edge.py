@@ -6,7 +6,6 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
-from urllib.parse import urlsplit
 
 import typer
 
@@ -48,20 +47,6 @@ def edge(
             metavar="PID", help="Take the listeners of this running edge over; it finishes what it has, and ends."
         ),
     ] = None,
-    control: Annotated[
-        str | None,
-        typer.Option(
-            metavar="URL",
-            envvar="BODEGA_CONTROL",
-            help="Follow this control process: it says what is served, and purges.",
-        ),
-    ] = None,
-    control_token_file: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE", help="A token for it, of the scope `edges`.  \\[default: the variable BODEGA_TOKEN]"
-        ),
-    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Once it serves, print where as one line of JSON.")] = False,
     *,
     typed: Typed,
@@ -82,8 +67,7 @@ def edge(
 
     SIGHUP reads the file again. SIGTERM and Ctrl-C finish what is under way, for up to 30 s; a second one ends at once.
     """
-    followed = None if control is None else (_control_url(control), _control_token(control_token_file))
-    source = _source(file, origin, ttl, typed, is_following=followed is not None)
+    source = _source(file, origin, ttl, typed)
 
     def started(running: RunningEdge, loaded: Loaded) -> None:
         if as_json:
@@ -98,7 +82,7 @@ def edge(
             )
         _greet(running, loaded, source)
 
-    Foreground(source, say, take_over, followed).run(started)
+    Foreground(source, say, take_over).run(started)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,31 +118,7 @@ class _Source:
         return Loaded(settings, declarations)
 
 
-def _control_url(written: str) -> str:
-    address = urlsplit(written)
-    if address.scheme not in ("http", "https") or not address.hostname or address.path.strip("/") or address.query:
-        raise ConfigInvalid(
-            f'"{written}" is no URL of a control process', hint='write it as "https://HOST:PORT"', path=("--control",)
-        )
-    return written.rstrip("/")
-
-
-def _control_token(file: Path | None) -> str:
-    if file is None:
-        token = os.environ.get("BODEGA_TOKEN", "")
-        hint = "set BODEGA_TOKEN, or name a file by `--control-token-file`"
-    else:
-        try:
-            token = file.read_text().strip()
-        except (OSError, UnicodeDecodeError) as error:
-            raise ConfigInvalid(f"{file}: {error}", path=("--control-token-file",)) from None
-        hint = f"{file} is empty"
-    if not token or not token.isascii() or not token.isprintable():
-        raise ConfigInvalid("there is no token for the control process", hint=hint, path=("--control",))
-    return token
-
-
-def _source(file: Path | None, origin: str | None, ttl: str | None, typed: Typed, *, is_following: bool) -> _Source:
+def _source(file: Path | None, origin: str | None, ttl: str | None, typed: Typed) -> _Source:
     if origin is not None:
         if file is not None:
             raise ConfigInvalid(f"{file} and --origin exclude each other", hint="leave one of them out")
@@ -171,7 +131,7 @@ def _source(file: Path | None, origin: str | None, ttl: str | None, typed: Typed
         return _Source(file, None, None, typed)
     if _USUAL_FILE.is_file():
         return _Source(_USUAL_FILE, None, None, typed)
-    if is_following:
+    if settings_from(None, os.environ, typed.options).control is not None:
         return _Source(None, None, None, typed)
     raise ConfigInvalid(
         "nothing to serve: there is no bodega.toml here",

@@ -85,4 +85,10 @@ def _metavar(name: str, shape: Any) -> str:
         return "ADDRESS"
     if name in ("tls", "tls_client_ca"):
         return "PATH"
-    return {"COUNT": "N", "LIST": "NETWORK", "CHOICE": "WORD", "FLAG": "TRUE|FALSE"}.get(kind, kind)
+    if name == "control":
+        return "URL"
+    if name == "control_token_file":
+        return "FILE"
+    if name == "place":
+        return "LAT,LON"
+    return {"COUNT": "N", "NUMBER": "N", "LIST": "NETWORK", "CHOICE": "WORD", "FLAG": "TRUE|FALSE"}.get(kind, kind)

@@ -7,15 +7,18 @@ It opens no socket and never asks the native core. Start at `read_config`.
 
 from __future__ import annotations
 
+from bodega.config.addresses import listen_address
 from bodega.config.advice import advise, advise_settings
+from bodega.config.control_settings import ControlSettings
 from bodega.config.disk_tier import DiskTier
-from bodega.config.edge_settings import EdgeSettings, listen_address
+from bodega.config.edge_settings import EdgeSettings
 from bodega.config.file import Config, parse_config, read_config
 from bodega.config.settings import option_name, settings_from, variable_name
 from bodega.config.writing import to_text
 
 __all__ = [
     "Config",
+    "ControlSettings",
     "DiskTier",
     "EdgeSettings",
     "advise",

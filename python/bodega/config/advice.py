@@ -9,7 +9,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bodega.config.edge_settings import is_local
+from bodega.config.addresses import is_local
+from bodega.config.control_settings import advise_control
 from bodega.distributions import (
     S3,
     Behavior,
@@ -57,16 +58,17 @@ def advise(declarations: Declarations, environment: Mapping[str, str]) -> list[P
 
 def advise_settings(settings: EdgeSettings) -> list[Problem]:
     """Point out what is probably not meant about this machine."""
+    found = list(advise_control(settings))
     open_to_others = [address for address in settings.listen if not is_local(address)]
     if settings.tls_client_auth == "required" and open_to_others:
-        return [
+        found.append(
             Problem(
                 f"clients need a certificate for TLS, and none at {', '.join(open_to_others)}",
                 "leave HTTP out with listen = [], or to this machine",
                 ("listen",),
             )
-        ]
-    return []
+        )
+    return found
 
 
 def _behavior(declarations: Declarations, behavior: Behavior, path: KeyPath) -> Iterator[Problem]:

@@ -6,14 +6,13 @@ What is here needs a restart; whatever can be reloaded belongs to the declaratio
 
 from __future__ import annotations
 
-import ipaddress
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bodega.certificates import CertificateFiles
+from bodega.config.addresses import is_local, listen_address
+from bodega.config.control_settings import ControlSettings
 from bodega.config.disk_tier import DiskTier
 from bodega.distributions import checks
 from bodega.distributions.shapes import (
@@ -39,7 +38,7 @@ class SettingsContradict(ConfigInvalid):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class EdgeSettings:
+class EdgeSettings(ControlSettings):
     """The settings of one edge, as they are written.
 
     Attributes:
@@ -79,6 +78,8 @@ class EdgeSettings:
         body_timeout: For a pause within the body of a request.
         write_timeout: For a client that takes nothing.
         fill_window: How much of an object too large to keep is held while it streams.
+
+    Those of the control process are in `ControlSettings`.
     """
 
     name: str = field(
@@ -316,6 +317,7 @@ class EdgeSettings:
                 raise ConfigInvalid(
                     f"{getattr(self, name)} is out of range", hint='write "100ms" to "24h"', path=(name,)
                 )
+        self.check_control()
         self._check_together()
 
     def _check_names(self) -> None:
@@ -364,6 +366,9 @@ class EdgeSettings:
                 raise SettingsContradict(f"{address} is there twice", hint="remove one", path=path)
         self._check_admin()
         self._check_client_certificates()
+        found = self.control_contradiction(self.name)
+        if found is not None:
+            raise SettingsContradict(found.what, hint=found.hint, path=found.path)
         if self.tls is None and self.listen_tls:
             raise SettingsContradict("TLS needs a certificate", hint=_NAME_CERTIFICATE, path=("listen_tls",))
         for address in self.tls_addresses:
@@ -415,72 +420,6 @@ class EdgeSettings:
         return (f"{host}:{_TLS_PORT_BESIDE.get(port, '8443')}",)
 
 
-def listen_address(written: object, *field: str | int) -> str:
-    """Check an address to listen on and return it in one form: ``127.0.0.1:8080``, ``[::1]:80``, ``unix:/path``.
-
-    ``:8080`` means this machine only: 127.0.0.1:8080.
-
-    Raises:
-        ConfigInvalid: If it is no such address.
-    """
-    text = checks.text(written, *field).strip()
-    if text.startswith("unix:"):
-        path = Path(text.removeprefix("unix:").removeprefix("//")).expanduser()
-        if not path.is_absolute():
-            raise ConfigInvalid(
-                f'"{text}" is not an absolute path', hint=f'did you mean "unix:{path.absolute()}"?', path=field
-            )
-        if len(str(path).encode()) > 107:
-            raise ConfigInvalid("the path of the socket is too long", hint="the system allows 107 bytes", path=field)
-        return f"unix:{path}"
-    if text.startswith("/"):
-        raise ConfigInvalid(f'"{text}" is a path', hint=f'did you mean "unix:{text}"?', path=field)
-    if "://" in text:
-        raise ConfigInvalid(
-            f'"{text}" has a scheme', hint=f'did you mean "{text.split("://", 1)[1].rstrip("/")}"?', path=field
-        )
-    if text.isdecimal() and text.isascii():
-        raise ConfigInvalid(f'"{text}" is only a port', hint=f'did you mean "127.0.0.1:{text}"?', path=field)
-    match = _ADDRESS.fullmatch(text)
-    if match is None:
-        raise ConfigInvalid(f'"{text}" is not an address', hint=_address_hint(text), path=field)
-    host, port = match["host"] or "127.0.0.1", int(match["port"])
-    if port > 65_535:
-        raise ConfigInvalid(f"{port} is not a port", hint="write 0 to 65535; 0 takes a free one", path=field)
-    return f"{_host_form(host, text, field)}:{port}"
-
-
-def _host_form(host: str, text: str, field: tuple[str | int, ...]) -> str:
-    if host == "*":
-        return "0.0.0.0"  # noqa: S104 - A person wrote the star.
-    if host == "localhost":
-        return "127.0.0.1"
-    try:
-        address = ipaddress.ip_address(host.strip("[]"))
-    except ValueError:
-        raise ConfigInvalid(
-            f'"{text}" names a host',
-            hint='listen on an address: "127.0.0.1:8080", "0.0.0.0:80" or "[::]:80"',
-            path=field,
-        ) from None
-    return f"[{address}]" if address.version == 6 else str(address)
-
-
-def _address_hint(text: str) -> str:
-    try:
-        address = ipaddress.ip_address(text.strip("[]"))
-    except ValueError:
-        return 'write "127.0.0.1:8080", "[::1]:8080" or "unix:/path"'
-    return f'add a port: "[{address}]:8080"' if address.version == 6 else f'add a port: "{address}:8080"'
-
-
-def is_local(address: str) -> bool:
-    """Whether an address to listen on, in its one form, is reached from this machine alone."""
-    if address.startswith("unix:"):
-        return True
-    return ipaddress.ip_address(address.rsplit(":", 1)[0].strip("[]")).is_loopback
-
-
 def _certificates(written: object) -> str | tuple[str | CertificateFiles, ...]:
     if written == "dev" or (isinstance(written, Sequence) and list(written) == ["dev"]):
         return "dev"
@@ -524,4 +463,3 @@ def _at_least(written: object, least_bytes: int, least: str, name: str) -> None:
 
 _NAME_CERTIFICATE = 'name its file or folder in `tls`, or write tls = "dev"'
 _TLS_PORT_BESIDE = {"80": "443", "0": "0"}
-_ADDRESS = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[^:\[\]/]*):(?P<port>\d{1,6})", re.ASCII)

@@ -8,6 +8,7 @@ Start at `read_noun`.
 from __future__ import annotations
 
 from dataclasses import MISSING, Field, fields, replace
+from inspect import get_annotations
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from bodega.distributions import S3, HttpOrigin, Origin, OriginGroup, RegionalOrigin, origin_from_url
@@ -23,6 +24,7 @@ from bodega.distributions.shapes import (
     MapShape,
     NameShape,
     NounShape,
+    NumberShape,
     OriginShape,
     Shape,
     SizeShape,
@@ -101,6 +103,8 @@ def read_shape(shape: Shape, value: object, path: KeyPath) -> object:
             return _quantity(parse_size, value, path)
         case CountShape(minimum, maximum):
             return _count(value, minimum, maximum, path)
+        case NumberShape(minimum, maximum):
+            return _number(value, minimum, maximum, path)
         case FlagShape():
             return _of_type(bool, value, "true or false", path)
         case ChoiceShape(words):
@@ -118,8 +122,10 @@ def read_shape(shape: Shape, value: object, path: KeyPath) -> object:
 
 
 def documented_fields(noun: type[Any]) -> dict[str, Field[Any]]:
-    """Return the fields of a noun that a document may hold, by name, in order."""
-    return {described.name: described for described in fields(noun) if about_field(described) is not None}
+    """Return the fields of a noun that a document may hold, by name, in order; what it inherits comes last."""
+    own = get_annotations(noun)
+    found = sorted(fields(noun), key=lambda described: described.name not in own)
+    return {described.name: described for described in found if about_field(described) is not None}
 
 
 def unknown_key(key: str, known: Iterable[str], path: KeyPath) -> Problem:
@@ -172,6 +178,15 @@ def _count(value: object, minimum: int, maximum: int, path: KeyPath) -> int:
     if not minimum <= value <= maximum:
         raise ConfigInvalid(f"{value} is out of range", hint=f"write {minimum} to {maximum}", path=path)
     return value
+
+
+def _number(value: object, minimum: float, maximum: float, path: KeyPath) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ConfigInvalid(f"{shown(value)} is not a number", hint=f"write {minimum:g} to {maximum:g}", path=path)
+    # What is not a number lies within no bounds.
+    if not minimum <= value <= maximum:
+        raise ConfigInvalid(f"{value} is out of range", hint=f"write {minimum:g} to {maximum:g}", path=path)
+    return float(value)
 
 
 def _choice(value: object, words: tuple[str, ...], path: KeyPath) -> str:
@@ -257,6 +272,8 @@ def _fits(shape: Shape, value: object) -> bool:
             return isinstance(value, bool)
         case CountShape():
             return isinstance(value, int)
+        case NumberShape():
+            return isinstance(value, int | float)
         case EitherShape(shapes):
             return any(_fits(each, value) for each in shapes)
 

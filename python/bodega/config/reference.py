@@ -38,6 +38,7 @@ from bodega.distributions.shapes import (
     MapShape,
     NameShape,
     NounShape,
+    NumberShape,
     OriginShape,
     Shape,
     SizeShape,
@@ -177,6 +178,8 @@ def _shape(shape: Shape) -> str:
             return "size"
         case CountShape(minimum, maximum):
             return f"{minimum} to {maximum}" if maximum < 2**31 - 1 else f"{minimum} or more"
+        case NumberShape(minimum, maximum):
+            return f"number, {minimum:g} to {maximum:g}"
         case FlagShape():
             return "true or false"
         case ChoiceShape(words):

@@ -18,6 +18,7 @@ from bodega.distributions.shapes import (
     MapShape,
     NameShape,
     NounShape,
+    NumberShape,
     OriginShape,
     Shape,
     SizeShape,
@@ -98,6 +99,8 @@ def _shape(shape: Shape, nouns: dict[str, Json]) -> Json:
             return _quantity(r"^\s*(0+(\.0+)?|\d+(\.\d+)?\s*[kKmMgGtTpPeE]?[iI]?[bB])\s*$")
         case CountShape(minimum, maximum):
             return {"type": "integer", "minimum": minimum, "maximum": maximum}
+        case NumberShape(minimum, maximum):
+            return {"type": "number", "minimum": minimum, "maximum": maximum}
         case FlagShape():
             return {"type": "boolean"}
         case ChoiceShape(words):

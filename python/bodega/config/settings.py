@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from bodega.config.edge_settings import EdgeSettings
 from bodega.config.read import documented_fields, read_shape
-from bodega.distributions.shapes import CountShape, FlagShape, ListShape, Shape, about_field
+from bodega.distributions.shapes import CountShape, FlagShape, ListShape, NumberShape, Shape, about_field
 from bodega.errors import ConfigInvalid, Problem
 
 if TYPE_CHECKING:
@@ -94,10 +94,12 @@ def _from_text(shape: Shape, text: str | tuple[str, ...]) -> object:
     match shape:
         case ListShape():
             parts = text.split(",") if isinstance(text, str) else [part for each in text for part in each.split(",")]
-            return [part.strip() for part in parts if part.strip()]
+            return [_from_text(shape.of, part.strip()) for part in parts if part.strip()]
         case CountShape() if isinstance(text, str):
             stripped = text.strip()
             return int(stripped) if stripped.isascii() and stripped.isdecimal() and len(stripped) < 20 else text
+        case NumberShape() if isinstance(text, str):
+            return _number(text)
         case FlagShape() if isinstance(text, str):
             return {
                 "1": True,
@@ -111,3 +113,10 @@ def _from_text(shape: Shape, text: str | tuple[str, ...]) -> object:
             }.get(text.strip().lower(), text)
         case _:
             return text
+
+
+def _number(text: str) -> float | str:
+    try:
+        return float(text)
+    except ValueError:
+        return text

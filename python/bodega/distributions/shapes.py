@@ -44,6 +44,14 @@ class CountShape:
 
 
 @dataclass(frozen=True, slots=True)
+class NumberShape:
+    """A number within bounds, with or without decimals."""
+
+    minimum: float
+    maximum: float
+
+
+@dataclass(frozen=True, slots=True)
 class FlagShape:
     """True or false."""
 
@@ -104,6 +112,7 @@ Shape: TypeAlias = (
     | DurationShape
     | SizeShape
     | CountShape
+    | NumberShape
     | FlagShape
     | ChoiceShape
     | ListShape

@@ -18,7 +18,7 @@ from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
 from bodega.edge.activation import notify, take_activated
-from bodega.edge.agent import Agent, ControlLink
+from bodega.edge.agent import Agent, ControlLink, Kept
 from bodega.edge.certificate_follower import CertificateFollower
 from bodega.edge.handover import HandoverServer, Predecessor
 from bodega.edge.listeners import Listeners
@@ -69,21 +69,17 @@ Event: TypeAlias = Literal["reload", "stop", "handed over", "drained"]
 class Foreground:
     """Runs an edge until a signal or a successor ends it."""
 
-    def __init__(
-        self, source: Source, say: Say, take_over: int | None = None, control: tuple[str, str] | None = None
-    ) -> None:
+    def __init__(self, source: Source, say: Say, take_over: int | None = None) -> None:
         """Keep what is to be run.
 
         Args:
             source: Where the configuration comes from.
             say: Is told what happens, in sentences.
             take_over: The process whose listeners are taken over.
-            control: The URL of a control process that is followed, and a token for it.
         """
         self._source = source
         self._say = say
         self._take_over = take_over
-        self._control = control
         self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
 
     def run(self, started: Callable[[RunningEdge, Loaded], None]) -> None:
@@ -99,13 +95,10 @@ class Foreground:
         """
         loaded = self._source.load()
         with self._signals():
-            running = self._start(loaded)
-            handover = self._offer_handover(running)
-            agent = self._agent(running, loaded.settings)
+            running, agent = self._start(loaded)
+            handover = self._offer_handover(running, agent)
             try:
                 started(running, loaded)
-                if agent is not None:
-                    agent.start()
                 notify("READY=1", os.environ)
                 threading.Thread(target=self._probe, args=(loaded.declarations,), daemon=True).start()
                 kept = self._serve(running, loaded)
@@ -118,18 +111,29 @@ class Foreground:
                     handover.close()
                 running.stop()
 
-    def _start(self, loaded: Loaded) -> RunningEdge:
+    def _start(self, loaded: Loaded) -> tuple[RunningEdge, Agent | None]:
         settings = self._with_admin(loaded.settings)
-        if self._take_over is not None:
-            path = handover_socket(os.environ, self._take_over)
-            with Predecessor(path, self._take_over) as predecessor:
-                running = self._serve_on(predecessor.listeners, settings, loaded)
+        link = ControlLink.from_settings(settings, os.environ)
+        if self._take_over is None:
+            running = self._listen(take_activated(os.environ), settings, loaded, hold=link is not None)
+            return running, self._serve_level(running, settings, link)
+        path = handover_socket(os.environ, self._take_over)
+        with Predecessor(path, self._take_over) as predecessor:
+            running = self._listen(predecessor.listeners, settings, loaded, hold=link is not None)
+            # The old process is the edge of this name until it has let go.
+            agent = self._serve_level(running, settings, link, introduces=False)
+            try:
                 predecessor.serving()
-            return running
-        return self._serve_on(take_activated(os.environ), settings, loaded)
+            except EdgeError:
+                if agent is not None:
+                    agent.stop()
+                raise
+        if agent is not None:
+            agent.introduce(predecessor.follows)
+        return running, agent
 
-    def _serve_on(self, inherited: Listeners, settings: EdgeSettings, loaded: Loaded) -> RunningEdge:
-        running = RunningEdge(settings, loaded.declarations, os.environ, inherited)
+    def _listen(self, inherited: Listeners, settings: EdgeSettings, loaded: Loaded, *, hold: bool) -> RunningEdge:
+        running = RunningEdge(settings, loaded.declarations, os.environ, inherited, hold=hold)
         if inherited and settings.tls is not None and not inherited.tls:
             self._say(
                 "warning",
@@ -138,21 +142,33 @@ class Foreground:
             )
         return running
 
-    def _agent(self, running: RunningEdge, settings: EdgeSettings) -> Agent | None:
-        if self._control is None:
+    def _serve_level(
+        self, running: RunningEdge, settings: EdgeSettings, link: ControlLink | None, *, introduces: bool = True
+    ) -> Agent | None:
+        """Let it serve; what it missed while it was away is applied first, if it follows anybody."""
+        if link is None:
             return None
-        url, token = self._control
-        return Agent(running, ControlLink(url, token, settings.name, settings.region), self._say)
+        kept = None if settings.disk is None else Kept.beside(settings.disk)
+        agent = Agent(running, link, self._say, kept, introduces=introduces)
+        agent.start()
+        # A signal that comes meanwhile is handled once it serves, and nobody is let in.
+        agent.catch_up(is_over=lambda: not self._events.empty())
+        if self._events.empty():
+            running.serve()
+        return agent
 
     def _with_admin(self, settings: EdgeSettings) -> EdgeSettings:
         if settings.admin is not None:
             return settings
         return replace(settings, admin=admin_socket(os.environ))
 
-    def _offer_handover(self, running: RunningEdge) -> HandoverServer | None:
+    def _offer_handover(self, running: RunningEdge, agent: Agent | None) -> HandoverServer | None:
+        follows, let_go = (None, _nothing) if agent is None else (agent.instance, agent.stop)
         try:
             path = handover_socket(os.environ, os.getpid())
-            return HandoverServer(path, running.listeners, lambda: self._events.put("handed over"))
+            return HandoverServer(
+                path, running.listeners, lambda: self._events.put("handed over"), follows=follows, let_go=let_go
+            )
         except (OSError, EdgeError) as error:
             self._say("warning", f"`--take-over` will not work on this process: {error}")
             return None
@@ -183,8 +199,8 @@ class Foreground:
                 return True
 
     def _reload(self, running: RunningEdge, before: Loaded) -> Loaded:
-        if self._control is not None:
-            self._say("warning", f"not reloaded: the configuration is published by {self._control[0]}")
+        if before.settings.control is not None:
+            self._say("warning", f"not reloaded: the configuration is published by {before.settings.control}")
             return before
         try:
             loaded = self._source.load()
@@ -235,3 +251,7 @@ class Foreground:
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+
+def _nothing() -> None:
+    """Do nothing."""

@@ -7,6 +7,9 @@ The old process waits at a Unix socket that only its user can reach. The exchang
     new → old   {"bodega": 1, "ready": true}        once it serves
     old → new   {"draining": true}                  then finishes what is under way and ends
 
+An old process that follows a control process says with the listeners by what it is known there, `"follows": "..."`. It
+stops following before it says that it drains, and the new one is the edge of that name from then on.
+
 A successor that does not know of TLS gets none of those: it would speak HTTP there.
 If the new process goes away before it is ready, the old one goes on as if nothing had been.
 """
@@ -38,17 +41,29 @@ _LONGEST_LINE = 4096
 class HandoverServer:
     """The old process's side: waits for a successor, on a thread of its own."""
 
-    def __init__(self, path: Path, listeners: Callable[[], Listeners], handed_over: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        listeners: Callable[[], Listeners],
+        handed_over: Callable[[], None],
+        *,
+        follows: str | None = None,
+        let_go: Callable[[], None] = lambda: None,
+    ) -> None:
         """Listen.
 
         Args:
             path: Where; replaced if somebody left it behind.
             listeners: Returns what is handed over.
             handed_over: Called once a successor serves, on the server's thread.
+            follows: What a control process knows this process by.
+            let_go: Called before a successor that serves is answered: what only one of the two may do ends here.
         """
         self._path = path
         self._listeners = listeners
         self._handed_over = handed_over
+        self._follows = follows
+        self._let_go = let_go
         path.unlink(missing_ok=True)
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._socket.bind(str(path))
@@ -88,12 +103,14 @@ class HandoverServer:
         knows = asked.get("knows")
         tls = listeners.tls if isinstance(knows, list) and "tls" in knows else ()
         descriptors = [*listeners.plain, *tls]
-        _send(successor, {"count": len(descriptors), "tls": len(tls)})
+        follows = {} if self._follows is None else {"follows": self._follows}
+        _send(successor, {"count": len(descriptors), "tls": len(tls), **follows})
         for start in range(0, len(descriptors), _GROUP):
             socket.send_fds(successor, [b"."], descriptors[start : start + _GROUP])
         successor.settimeout(_READY_SECONDS)
         if _receive(successor).get("ready") is not True:
             return False
+        self._let_go()
         _send(successor, {"draining": True})
         return True
 
@@ -117,7 +134,10 @@ class Predecessor:
         try:
             self._socket.connect(str(path))
             _send(self._socket, {"bodega": 1, "want": "listeners", "knows": ["tls"]})
-            self.listeners = _receive_listeners(self._socket)
+            answer = _receive(self._socket)
+            follows = answer.get("follows")
+            self.follows = follows if isinstance(follows, str) else None
+            self.listeners = _receive_listeners(self._socket, answer)
         except (OSError, ValueError, KeyError) as error:
             self._socket.close()
             raise HandoverFailed(
@@ -165,8 +185,7 @@ def _receive(peer: socket.socket) -> dict[str, Any]:
     return message
 
 
-def _receive_listeners(peer: socket.socket) -> Listeners:
-    answer = _receive(peer)
+def _receive_listeners(peer: socket.socket, answer: dict[str, Any]) -> Listeners:
     # A predecessor that does not know of TLS has no such listeners.
     count, n_tls = int(answer["count"]), int(answer.get("tls", 0))
     descriptors: list[int] = []

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bodega.certificates import check_authorities
-from bodega.config import DiskTier
+from bodega.config import ControlSettings, DiskTier
 from bodega.distributions.shapes import DurationShape, SizeShape, about_field
 from bodega.edge.certificates import certificate_entries
 from bodega.units import parse_duration, parse_size
@@ -21,12 +21,13 @@ if TYPE_CHECKING:
     from bodega.config import EdgeSettings
 
 
-def native_options(settings: EdgeSettings, certificates: Sequence[CertificateFiles] = ()) -> str:
+def native_options(settings: EdgeSettings, certificates: Sequence[CertificateFiles] = (), *, hold: bool = False) -> str:
     """Write settings as the JSON that `NativeEdge` takes.
 
     Args:
         settings: Checked settings; ``"off"`` and what is not given become null.
         certificates: What `settings.tls` names, as it was found; the first is the default.
+        hold: Leave clients in the system's queue until the edge is told to serve.
 
     Raises:
         ConfigInvalid: If the file of authorities for client certificates cannot be used.
@@ -34,7 +35,11 @@ def native_options(settings: EdgeSettings, certificates: Sequence[CertificateFil
     if settings.tls_client_ca is not None:
         check_authorities(settings.tls_client_ca)
     options: dict[str, object] = {}
+    # What only whoever follows the control process asks for.
+    of_the_fleet = {described.name for described in fields(ControlSettings)}
     for described in fields(settings):
+        if described.name in of_the_fleet:
+            continue
         value = getattr(settings, described.name)
         about = about_field(described)
         assert about is not None, "every setting is described"
@@ -54,6 +59,8 @@ def native_options(settings: EdgeSettings, certificates: Sequence[CertificateFil
     for name in ("admin", "access_log"):
         if options[name] == "off":
             options[name] = None
+    if hold:
+        options["hold"] = True
     return json.dumps(options)
 
 

@@ -55,6 +55,8 @@ class RunningEdge:
         declarations: Declarations,
         environment: Mapping[str, str],
         inherited: Listeners = NO_LISTENERS,
+        *,
+        hold: bool = False,
     ) -> None:
         """Compile the declarations, listen and serve.
 
@@ -63,6 +65,7 @@ class RunningEdge:
             declarations: What is served.
             environment: Where buckets find region and endpoint.
             inherited: Listening sockets to serve on in place of those that the settings name; they are given away.
+            hold: Leave clients in the system's queue until `serve` is called.
 
         Raises:
             ConfigInvalid: If a certificate cannot be used.
@@ -79,7 +82,7 @@ class RunningEdge:
         declarations = self._own(declarations)
         self._snapshot = snapshot = compile_snapshot(declarations, 1, self._environment)
         self._declarations = declarations
-        options = native_options(settings, self._find_certificates(declarations))
+        options = native_options(settings, self._find_certificates(declarations), hold=hold)
         admin = None if settings.admin == "off" else settings.admin
         try:
             self._native = _native.NativeEdge(options, snapshot.document, inherited.plain, inherited.tls)
@@ -326,6 +329,14 @@ class RunningEdge:
             EdgeClosed: If the edge is not running here.
         """
         self._core().set_link(is_cut, behind, problem, revision)
+
+    def serve(self) -> None:
+        """Accept clients, where they were held back. May be called again.
+
+        Raises:
+            EdgeClosed: If the edge is not running here.
+        """
+        self._core().serve()
 
     def drain(self, timeout_seconds: float, *, keep_listeners: bool = False) -> bool:
         """Stop accepting and finish what is under way.

@@ -5,94 +5,29 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
 from tests.integration.control.conftest import ControlProcess
-from tests.integration.edge.conftest import EdgeCommand, Origin, command, origin, wait_until
+from tests.integration.control.edges import (
+    Follow,
+    command,
+    edges,
+    follow,
+    get,
+    is_hit,
+    level,
+    origin,
+    publish,
+    serves,
+    start_again,
+    token,
+)
+from tests.integration.edge.conftest import EdgeCommand, Origin, wait_until
 
 from bodega.journal import backup, restore
 
-__all__ = ["command", "origin"]
-
-HOST = {"Host": "shop.test"}
-Follow = Callable[..., EdgeCommand]
-
-
-@pytest.fixture
-def token(control: ControlProcess, tmp_path: Path) -> Path:
-    """A token for edges, in a file."""
-    with control.client() as client:
-        made = client.post("/v1/tokens", json={"name": "edges", "scopes": ["edges"]}).json()
-    path = tmp_path / "edges.token"
-    path.write_text(f"{made['token']}\n")
-    return path
-
-
-@pytest.fixture
-def follow(
-    command: Callable[..., EdgeCommand],
-    control: ControlProcess,
-    token: Path,
-    tmp_path: Path,
-) -> Follow:
-    """Start an edge that follows, with a disk of its own."""
-
-    def start(name: str, *options: str) -> EdgeCommand:
-        disk = f"{tmp_path / name}:64MiB"
-        link = ("--control", control.url, "--control-token-file", str(token), "--name", name)
-        return command("--listen", "127.0.0.1:0", "--admin", "off", "--disk", disk, *link, *options)
-
-    return start
-
-
-def start_again(control: ControlProcess) -> httpx.Client:
-    """Start it where edges look for it."""
-    control.start("--listen", control.url.removeprefix("http://"))
-    return control.client()
-
-
-def publish(client: httpx.Client, origin: Origin, **policy: Any) -> int:
-    text = f"""
-[origins]
-site = "{origin.url}"
-
-[distributions.shop]
-hosts = ["shop.test"]
-behaviors = [{{ origin = "site", policy = "web" }}]
-"""
-    answer = client.post("/v1/configurations", json={"text": text, **policy})
-    assert answer.status_code == 201, answer.text
-    return int(answer.json()["revision"])
-
-
-def get(edge: EdgeCommand, path: str = "/a") -> str:
-    """Ask an edge; how it answered."""
-    answer = httpx.get(f"{edge.url}{path}", headers=HOST, trust_env=False)
-    return f"{answer.status_code} {answer.headers.get('cache-status', '')}"
-
-
-def is_hit(edge: EdgeCommand, path: str = "/a") -> bool:
-    return "; hit" in get(edge, path)
-
-
-def serves(edge: EdgeCommand) -> Callable[[], bool]:
-    return lambda: get(edge).startswith("200")
-
-
-def edges(client: httpx.Client) -> dict[str, dict[str, Any]]:
-    return {each["name"]: each for each in client.get("/v1/edges").json()}
-
-
-def level(client: httpx.Client, *names: str) -> Callable[[], bool]:
-    """Whether edges are here and have applied everything."""
-
-    def are_level() -> bool:
-        known = edges(client)
-        return all(name in known and known[name]["is_here"] and known[name]["behind"] == 0 for name in names)
-
-    return are_level
+__all__ = ["command", "follow", "origin", "token"]
 
 
 def test_a_configuration_and_purges_reach_all_of_them(

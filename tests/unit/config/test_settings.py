@@ -28,7 +28,7 @@ def test_variables_lie_over_what_was_there() -> None:
         "BODEGA_THREADS": "3",
         "BODEGA_LISTEN": "127.0.0.1:1, [::1]:2",
         "BODEGA_REGION": "",
-        "BODEGA_CONTROL": "not a setting of an edge",
+        "BODEGA_TOKEN": "not a setting of an edge",
     }
     assert settings_from(environment=environment, base=EdgeSettings(region="eu")) == EdgeSettings(
         region="eu", memory="2GB", threads=3, listen=("127.0.0.1:1", "[::1]:2")
@@ -262,6 +262,75 @@ def test_a_contradiction_is_named_by_where_its_setting_was_written(
     with pytest.raises(ConfigInvalid) as caught:
         settings_from(parse_config(f"[edge]\n{text}\n"), environment, options)
     assert str(caught.value).startswith(message)
+
+
+CONTROL = "https://control.example.com"
+
+
+def test_whom_to_follow_is_set_like_everything_else() -> None:
+    options: dict[str, str | tuple[str, ...]] = {
+        "control": f"{CONTROL}/",
+        "place": ("-33.9,151.2",),
+        "capacity": "2.5",
+        "follow": "poll",
+        "control_insecure": "true",
+    }
+    settings = settings_from(options=options, environment={"BODEGA_KIND": "shield", "BODEGA_CATCH_UP_WAIT": "0s"})
+    assert (settings.control, settings.place, settings.capacity) == (CONTROL, (-33.9, 151.2), 2.5)
+    assert (settings.follow, settings.kind, settings.control_insecure) == ("poll", "shield", True)
+    assert settings.catch_up_wait == "0s"
+    from_file = parse_config(f"[edge]\ncontrol = '{CONTROL}'\nplace = [35.7, 139]\ncapacity = 3\n").settings()
+    assert (from_file.control, from_file.place, from_file.capacity) == (CONTROL, (35.7, 139.0), 3.0)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "control = 'control.example.com'",
+            'edge.control: "control.example.com" is no URL of a control process; write',
+        ),
+        ("control = 'ftp://x'", 'edge.control: "ftp://x" is no URL of a control process'),
+        ("control = 'https://x/v1'", 'edge.control: "https://x/v1" is no URL of a control process'),
+        ("control = 'https://x:port'", 'edge.control: "https://x:port" is no URL of a control process'),
+        ("control = 'https://'", 'edge.control: "https://" is no URL of a control process'),
+        ("control = 'http://10.0.0.1:9280'", "edge.control: plain HTTP to 10.0.0.1 would show the token"),
+        ("control = 'http://[2001:db8::1]:9280'", "edge.control: plain HTTP to 2001:db8::1 would show the token"),
+        (f"control = '{CONTROL}'\nname = 'Tokyo_1'", 'edge.name: "Tokyo_1" is no name of an edge in a fleet'),
+        ("control_token_file = ''", "edge.control_token_file: an empty path names no file"),
+        ("follow = 'pull'", 'edge.follow: "pull" is not "stream" or "poll"'),
+        ("poll_every = '10ms'", 'edge.poll_every: 10ms is out of range; write "1s" to "1h"'),
+        ("catch_up_wait = '1h'", 'edge.catch_up_wait: 1h is out of range; write "0s" to "1m"'),
+        ("kind = 'tiny'", 'edge.kind: "tiny" is not'),
+        ("place = [91, 0]", "edge.place: 91.0 is out of range; write latitude and longitude"),
+        ("place = [0, 181]", "edge.place[1]: 181 is out of range"),
+        ("place = [1]", "edge.place: a place has two numbers, and here are 1"),
+        ("place = ['a', 'b']", 'edge.place[0]: "a" is not a number'),
+        ("place = [nan, 0]", "edge.place[0]: nan is out of range"),
+        ("capacity = 0", "edge.capacity: 0 is out of range"),
+        ("capacity = true", "edge.capacity: true is not a number"),
+    ],
+)
+def test_what_is_wrong_about_whom_to_follow_is_explained_with_its_line(text: str, message: str) -> None:
+    with pytest.raises(ConfigInvalid) as caught:
+        parse_config(f"[edge]\n{text}\n").settings()
+    assert f": {message}" in str(caught.value)
+    assert caught.value.line in (2, 3)
+
+
+def test_a_password_in_the_url_of_a_control_process_is_refused_and_not_shown() -> None:
+    with pytest.raises(ConfigInvalid, match="the token goes into a file") as caught:
+        EdgeSettings(control="https://edge:hunter2@control.example.com")
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.3.0.1", "localhost", "control.localhost", "[::1]"])
+def test_plain_http_within_this_machine_needs_not_be_asked_for(host: str) -> None:
+    assert EdgeSettings(control=f"http://{host}:9280").control == f"http://{host}:9280"
+
+
+def test_plain_http_beyond_it_has_to_be_asked_for() -> None:
+    assert EdgeSettings(control="http://10.0.0.1:9280", control_insecure=True).control == "http://10.0.0.1:9280"
 
 
 @pytest.mark.parametrize("admin", ["off", "127.0.0.1:0", "[::1]:9180", "unix:/run/x.sock"])

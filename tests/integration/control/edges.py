@@ -1,0 +1,116 @@
+"""Edges that follow a control process, and what tests ask both of them."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from tests.integration.control.conftest import SECONDS, ControlProcess
+from tests.integration.edge.conftest import EdgeCommand, Origin, command, origin
+
+__all__ = ["command", "follow", "origin", "token"]
+
+HOST = {"Host": "shop.test"}
+Follow = Callable[..., EdgeCommand]
+
+
+@pytest.fixture
+def token(control: ControlProcess, tmp_path: Path) -> Path:
+    """A token for edges, in a file."""
+    with control.client() as client:
+        made = client.post("/v1/tokens", json={"name": "edges", "scopes": ["edges"]}).json()
+    path = tmp_path / "edges.token"
+    path.write_text(f"{made['token']}\n")
+    return path
+
+
+@pytest.fixture
+def follow(
+    command: Callable[..., EdgeCommand],
+    control: ControlProcess,
+    token: Path,
+    tmp_path: Path,
+) -> Follow:
+    """Start an edge that follows, with a disk of its own; `url` is how it reaches the control process."""
+
+    def start(name: str, *options: str, url: str | None = None, **more: Any) -> EdgeCommand:
+        disk = f"{tmp_path / name}:64MiB"
+        link = ("--control", url or control.url, "--control-token-file", str(token), "--name", name)
+        usual = ("--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--disk", disk)
+        return command(*usual, *link, *options, **more)
+
+    return start
+
+
+def start_again(control: ControlProcess) -> httpx.Client:
+    """Start it where edges look for it."""
+    control.start("--listen", control.url.removeprefix("http://"))
+    return control.client()
+
+
+def publish(client: httpx.Client, origin: Origin, policy: str = '"web"') -> int:
+    """Publish one site; return the revision."""
+    text = f"""
+[origins]
+site = "{origin.url}"
+
+[distributions.shop]
+hosts = ["shop.test"]
+behaviors = [{{ origin = "site", policy = {policy} }}]
+"""
+    answer = client.post("/v1/configurations", json={"text": text})
+    assert answer.status_code == 201, answer.text
+    return int(answer.json()["revision"])
+
+
+def get(edge: EdgeCommand, path: str = "/a") -> str:
+    """Ask an edge; how it answered."""
+    answer = httpx.get(f"{edge.url}{path}", headers=HOST, trust_env=False)
+    return f"{answer.status_code} {answer.headers.get('cache-status', '')}"
+
+
+def is_hit(edge: EdgeCommand, path: str = "/a") -> bool:
+    return "; hit" in get(edge, path)
+
+
+def serves(edge: EdgeCommand) -> Callable[[], bool]:
+    return lambda: get(edge).startswith("200")
+
+
+def edges(client: httpx.Client) -> dict[str, dict[str, Any]]:
+    return {each["name"]: each for each in client.get("/v1/edges").json()}
+
+
+def level(client: httpx.Client, *names: str) -> Callable[[], bool]:
+    """Whether edges are here and have applied everything."""
+
+    def are_level() -> bool:
+        known = edges(client)
+        return all(name in known and known[name]["is_here"] and known[name]["behind"] == 0 for name in names)
+
+    return are_level
+
+
+def purge(client: httpx.Client, *selectors: str) -> dict[str, Any]:
+    """Purge everywhere; what was answered once it is in the journal."""
+    answer = client.post("/v1/invalidations", json={"selectors": selectors or ["https://shop.test/a"]})
+    assert answer.status_code == 202, answer.text
+    said: dict[str, Any] = answer.json()
+    return said
+
+
+def following(edge: EdgeCommand) -> dict[str, Any]:
+    """What an edge says of whom it follows."""
+    answer = httpx.get(f"{edge.said['admin']}/stats", trust_env=False).json()
+    found: dict[str, Any] = answer["following"]
+    return found
+
+
+def stop(edge: EdgeCommand, number: int = signal.SIGTERM) -> None:
+    """End an edge by a signal, and wait for its end."""
+    edge.process.send_signal(number)
+    edge.process.wait(SECONDS)
