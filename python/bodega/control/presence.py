@@ -24,6 +24,7 @@ class Present:
     heard_ms: int
     every_seconds: float = HEARD_EVERY_SECONDS
     heartbeat: Heartbeat | None = None
+    position: int | None = None
 
 
 class Presence:
@@ -60,10 +61,19 @@ class Presence:
         instance: str,
         heartbeat: Heartbeat | None = None,
         *,
+        position: int | None = None,
         every_seconds: float = HEARD_EVERY_SECONDS,
     ) -> None:
-        """An edge is here, and says how often it is heard of: one that asks now and then is not away in between."""
-        self._edges[edge] = Present(instance, self._clock(), self._wall_ms(), every_seconds, heartbeat)
+        """An edge is here, and says how often it is heard of: one that asks now and then is not away in between.
+
+        Args:
+            edge: Its name.
+            instance: Its process.
+            heartbeat: What it says.
+            position: How far it has applied this journal, and no other.
+            every_seconds: How often it is heard of.
+        """
+        self._edges[edge] = Present(instance, self._clock(), self._wall_ms(), every_seconds, heartbeat, position)
 
     def forget(self, edge: str) -> None:
         """An edge no longer belongs here."""
@@ -81,6 +91,4 @@ class Presence:
     def position(self, edge: str) -> int | None:
         """How far it is, as far as it said."""
         present = self._edges.get(edge)
-        if present is None or present.heartbeat is None or present.heartbeat.at is None:
-            return None
-        return present.heartbeat.at.position
+        return None if present is None else present.position

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import errno
 import os
+import resource
 import signal
 import socket
 import sys
@@ -16,9 +17,11 @@ from typing import TYPE_CHECKING
 
 import structlog
 import uvicorn
+import uvloop
 
 from bodega.control.api.application import application
 from bodega.control.service import Control
+from bodega.control.stream import SLOW_SECONDS
 from bodega.errors import AddressInUse, AddressInvalid, BodegaError, ConfigInvalid
 from bodega.journal import SqliteJournal
 from bodega.runtime import recorded
@@ -84,11 +87,13 @@ def run_control(settings: ControlSettings, started: Callable[[Started], None], *
             hint="listen on 127.0.0.1 behind a proxy that speaks TLS, or say `--insecure`",
             path=("--listen",),
         )
+    _raise_open_files()
     listener = _listen(settings)
     try:
         journal = SqliteJournal(settings.journal)
         try:
-            asyncio.run(_serve(settings, journal, listener, started, version))
+            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                runner.run(_serve(settings, journal, listener, started, version))
         finally:
             journal.close()
     finally:
@@ -121,6 +126,9 @@ async def _serve(
         application(control, version),
         access_log=False,
         log_level="warning",
+        http="httptools",
+        proxy_headers=False,
+        server_header=False,
         # Bodies of heartbeats are small and many: what the kernel has need not be asked for twice.
         timeout_keep_alive=75,
         timeout_graceful_shutdown=_DRAIN_SECONDS,
@@ -154,7 +162,7 @@ class _Server(uvicorn.Server):
         self._control = control
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        await self._control.end()
+        self._control.end()
         await super().shutdown(sockets)
 
     @contextlib.contextmanager
@@ -176,6 +184,8 @@ def _listen(settings: ControlSettings) -> socket.socket:
     except OSError as error:
         raise AddressInvalid(f"{where} cannot be listened on: {error.strerror}", address=where) from error
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    # tcp(7): connections inherit it. What was sent to somebody who is there no more is not kept for minutes.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(1000 * SLOW_SECONDS))
     try:
         listener.bind(address)
         listener.listen(1024)
@@ -185,6 +195,13 @@ def _listen(settings: ControlSettings) -> socket.socket:
             raise AddressInUse(f"{where} is taken", address=where, hint="use another port by `--listen`") from error
         raise AddressInvalid(f"{where} cannot be listened on: {error.strerror}", address=where) from error
     return listener
+
+
+def _raise_open_files() -> None:
+    # Every edge has two connections; what the system allows is enough for a fleet, what shells set is not.
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def _is_loopback(host: str) -> bool:

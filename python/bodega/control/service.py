@@ -6,26 +6,30 @@ import asyncio
 import contextlib
 import secrets
 import time
-from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from bodega.control import pace
+from bodega.control.places import Places
 from bodega.control.presence import Presence
 from bodega.control.progress import Progress
 from bodega.control.state import State
+from bodega.control.stream import Stream
 from bodega.control.tokens import make_token
-from bodega.protocol.batch import Batch, encode_batch, encode_place
+from bodega.protocol.api import Heard
 from bodega.protocol.events import InvalidationRequested, TokenCreated
 
 if TYPE_CHECKING:
     from bodega.control.limits import Bucket
-    from bodega.journal import Journal, NewEvent, Place
+    from bodega.journal import Event, Journal, NewEvent
+    from bodega.protocol.api import Heartbeat
     from bodega.protocol.events import Scope
 
-HEARTBEAT_SECONDS = 1.0
-_RECENT_BATCHES = 256
-_MOST_IN_A_BATCH = 1000
+_MOST_AT_ONCE = 1000
 _CHECKPOINT_EVERY = 5_000
+_LOOK_AGAIN_SECONDS = 1.0
+_COST_OF_A_LOOK_SECONDS = 20e-6
 
 
 class Control:
@@ -39,24 +43,24 @@ class Control:
     def __init__(self, journal: Journal, wall_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000) -> None:
         """Bring the state up to the journal's head."""
         self.journal = journal
-        self.identity = journal.head()
-        """Journal and epoch, which stay as they are while this process has it."""
         self.wall_ms = wall_ms
         self.presence = Presence(wall_ms=wall_ms)
         self.progress = Progress()
+        self.places = Places(journal)
         newest = journal.newest_checkpoint()
         self.state = State() if newest is None else State.from_checkpoint(newest.state)
         self._checkpoint_at = self.state.position
-        self._recent: OrderedDict[int, Batch] = OrderedDict()
-        self._changed = asyncio.Condition()
-        self._acknowledged = asyncio.Condition()
+        self.place = journal.head()
+        """Where the state is; journal and epoch stay as they are while this process has it."""
+        self._acknowledged = asyncio.Event()
+        self._telling: asyncio.TimerHandle | None = None
         self._advancing = asyncio.Lock()
-        self._is_ending = False
         self.publishing = asyncio.Lock()
         """Held by who looks at the newest revision and appends the next."""
         self.buckets: dict[str, Bucket] = {}
         """What each token may still ask for."""
         self._fold()
+        self.stream = Stream(journal, self.place)
 
     async def run(self) -> None:
         """Follow the journal until called off."""
@@ -69,12 +73,14 @@ class Control:
                 loop.call_soon_threadsafe(woken.set)
 
         end = self.journal.on_append(wake)
+        heartbeats = asyncio.create_task(self.stream.run())
         try:
             while True:
                 await self.advance()
                 await woken.wait()
                 woken.clear()
         finally:
+            heartbeats.cancel()
             end()
 
     async def append(self, *events: NewEvent) -> list[int]:
@@ -88,79 +94,60 @@ class Control:
         return [each.position for each in appended]
 
     async def advance(self) -> None:
-        """Take what has been appended into the state, and wake whoever follows."""
+        """Take what has been appended into the state, and send it to whoever follows."""
         async with self._advancing:
-            if self._fold():
-                async with self._changed:
-                    self._changed.notify_all()
+            if events := self._fold():
+                self.stream.publish(events, self.place)
 
-    def _fold(self) -> bool:
-        began = self.state.position
-        while events := self.journal.read(self.state.position, n=_MOST_IN_A_BATCH):
-            head = self.journal.head()
+    def _fold(self) -> list[Event]:
+        found: list[Event] = []
+        while events := self.journal.read(self.state.position, n=_MOST_AT_ONCE):
             for event in events:
                 self.state.apply(event)
                 if event.type == InvalidationRequested.type:
-                    self.progress.begin(event.position)
-            batch = encode_batch(head, events)
-            self._recent[batch.after] = batch
-            while len(self._recent) > _RECENT_BATCHES:
-                self._recent.popitem(last=False)
+                    # By its own time: it may be from before this process.
+                    age_ms = max(0, self.wall_ms() - event.time_ms)
+                    self.progress.begin(event.position, seconds_ago=age_ms / 1000)
+            last = events[-1]
+            self.place = replace(self.place, position=last.position, chain=last.chain)
+            found += events
+            if len(events) < _MOST_AT_ONCE:
+                break
         if self.state.position - self._checkpoint_at >= _CHECKPOINT_EVERY:
             self.journal.checkpoint(self.state.position, self.state.checkpoint())
             self._checkpoint_at = self.state.position
-        return self.state.position > began
+        return found
 
-    async def follow(self, place: Place | None) -> AsyncIterator[bytes]:
-        """Yield lines for a follower, without an end: where it stands, then batches, with a heartbeat between them.
-
-        Args:
-            place: Where it is; ``None`` if it has never followed: it begins at the head.
-        """
-        head = self.journal.head()
-        why = None if place is None else self.journal.parted(place)
-        if place is None or why is not None:
-            kind = "hello" if why is None else "parted"
-            yield encode_place(kind, head, **({} if why is None else {"why": why}))
-            at = head.position
-        else:
-            yield encode_place("hello", head)
-            at = place.position
-        while not self._is_ending:
-            batch = self._batch_after(at)
-            if batch is not None:
-                yield batch.line
-                at = batch.last
-            elif not await self.changes(at, HEARTBEAT_SECONDS) and not self._is_ending:
-                yield encode_place("heartbeat", self.journal.head())
-
-    def _batch_after(self, after: int) -> Batch | None:
-        if after >= self.state.position:
-            return None
-        if after in self._recent:
-            return self._recent[after]
-        # Somebody who was away: batches of others do not begin where it is.
-        events = self.journal.read(after, n=_MOST_IN_A_BATCH)
-        return encode_batch(self.journal.head(), events) if events else None
-
-    async def changes(self, after: int, timeout_seconds: float) -> bool:
-        """Wait until the state is beyond a position; false if that took too long."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(timeout_seconds), self._changed:
-                await self._changed.wait_for(lambda: self.state.position > after or self._is_ending)
-        return self.state.position > after
-
-    async def end(self) -> None:
+    def end(self) -> None:
         """Let go of all who follow, so that the process can end: they come again."""
-        self._is_ending = True
-        async with self._changed:
-            self._changed.notify_all()
+        self.stream.end()
 
-    async def acknowledged(self, edge: str, position: int) -> None:
-        """An edge has applied everything up to a position."""
-        if self.progress.reach(edge, position):
-            async with self._acknowledged:
-                self._acknowledged.notify_all()
+    def hear(self, edge: str, said: Heartbeat) -> Heard:
+        """An edge of the fleet, which no other process pretends to be, says that it is here, and how far."""
+        position = self.places.position(said.at)
+        self.presence.hear(edge, said.instance, said, position=position, every_seconds=said.heard_every_seconds)
+        if position is not None and self.progress.reach(edge, position):
+            self._tell()
+        n_edges = len(self.state.edges)
+        return Heard(
+            position=self.state.position,
+            drained=self.state.edges[edge].drained,
+            journal=self.place.journal,
+            epoch=self.place.epoch,
+            acknowledge_within_ms=pace.acknowledge_within_ms(n_edges),
+            heartbeat_seconds=pace.heartbeat_seconds(n_edges),
+        )
+
+    def _tell(self) -> None:
+        if self._telling is None:
+            # Whoever waits looks at every edge: once for many that speak at the same time.
+            seconds = _COST_OF_A_LOOK_SECONDS * len(self.state.edges)
+            self._telling = asyncio.get_running_loop().call_later(seconds, self._told)
+
+    def _told(self) -> None:
+        self._telling = None
+        self._acknowledged.set()
+        self._acknowledged = asyncio.Event()
 
     async def until(self, is_so: Callable[[], bool], timeout_seconds: float) -> bool:
         """Wait until something about edges is so; false if that took too long."""
@@ -171,7 +158,7 @@ class Control:
                 return False
             # An edge that leaves says nothing: looked at again a second later at the latest.
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(min(left, HEARTBEAT_SECONDS)), self._acknowledged:
+                async with asyncio.timeout(min(left, _LOOK_AGAIN_SECONDS)):
                     await self._acknowledged.wait()
         return True
 

@@ -24,6 +24,7 @@ NO_CHAIN = bytes(16)
 """The chain before the first event."""
 
 _MAX_KEY_LENGTH = 200
+_QUOTED = json.encoder.encode_basestring_ascii
 _TYPE = re.compile(r"[a-z]+(?:_[a-z]+)*(?:\.[a-z]+(?:_[a-z]+)*)+")
 
 
@@ -112,8 +113,9 @@ class Event:
 
     def chained(self, before: bytes) -> bytes:
         """Return what its chain has to be after `before`, the chain of the event before it."""
-        said = [self.position, self.time_ms, self.type, self.version, self.unless_known, self.by, self.text]
-        return _hash(before, json.dumps(said))
+        # What `json.dumps` of these as a list returns, in a third of the time: every event that is read pays for it.
+        texts = ", ".join(map(_QUOTED, (self.unless_known, self.by, self.text)))
+        return _hash(before, f"[{self.position}, {self.time_ms}, {_QUOTED(self.type)}, {self.version}, {texts}]")
 
     def to_dict(self) -> dict[str, Any]:
         """Return it for programs."""

@@ -151,6 +151,10 @@ class Heard(_Body):
     drained: bool
     journal: str = Field(default="", description="Of which journal that position is.")
     epoch: str = Field(default="", description="The epoch in force.")
+    acknowledge_within_ms: int = Field(
+        default=0, description="How soon to say what was applied, at a moment of its own choice within; 0: at once."
+    )
+    heartbeat_seconds: float = Field(default=1.0, description="How often to say that it is here.")
 
 
 class Edge(_Body):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from bodega.journal import Event, Place
 
 CONTENT_TYPE = "application/x-ndjson"
+MOST_CHARACTERS = 3 << 20
+"""The longest batch. Edges take 16 MiB and 10,000 events, and a character has up to four bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,34 +22,41 @@ class Batch:
 
     Attributes:
         after: The position before its first event.
-        last: That of its last.
+        place: Of its last.
         line: The line, with its end.
     """
 
     after: int
-    last: int
+    place: Place
     line: bytes
+
+    @property
+    def last(self) -> int:
+        """The position of its last event."""
+        return self.place.position
 
 
 def encode_batch(head: Place, events: Sequence[Event]) -> Batch:
-    """Encode at least one event.
+    """Encode at least one event, and as many as go into `MOST_CHARACTERS`.
 
     Args:
         head: Of the journal, for identity and epoch.
         events: Consecutive ones. Configurations are named, and fetched apart: who follows gets the one for it only.
     """
-    first, last = events[0], events[-1]
-    line = _line(
-        {
-            "kind": "batch",
-            "journal": head.journal,
-            "epoch": head.epoch,
-            "after": first.position - 1,
-            "events": [_event(event) for event in events],
-            "chain": last.chain.hex(),
-        }
+    encoded: list[str] = []
+    n_characters = 0
+    for event in events:
+        text = _event(event)
+        n_characters += len(text)
+        if encoded and n_characters > MOST_CHARACTERS:
+            break
+        encoded.append(text)
+    after, last = events[0].position - 1, events[len(encoded) - 1]
+    line = (
+        f'{{"kind":"batch","journal":"{head.journal}","epoch":"{head.epoch}","after":{after},'
+        f'"events":[{",".join(encoded)}],"chain":"{last.chain.hex()}"}}\n'
     )
-    return Batch(first.position - 1, last.position, line)
+    return Batch(after, replace(head, position=last.position, chain=last.chain), line.encode())
 
 
 def encode_place(kind: str, place: Place, **more: object) -> bytes:
@@ -64,22 +73,22 @@ def shown_data(event: Event) -> dict[str, Any]:
     return data
 
 
-def _event(event: Event) -> dict[str, object]:
-    data = shown_data(event)
-    if event.type == "configuration.published":
-        data.pop("text", None)
-    return {
-        "position": event.position,
-        "time_ms": event.time_ms,
-        "type": event.type,
-        "version": event.version,
-        "unless_known": event.unless_known,
-        "by": event.by,
-        "data": data,
-        # Whoever has to stop in the midst, for a configuration, says where it is by this.
-        "chain": event.chain.hex(),
-    }
+def _event(event: Event) -> str:
+    data = event.text
+    if event.type in ("configuration.published", "token.created"):
+        shown = shown_data(event)
+        shown.pop("text", None)
+        data = _dump(shown)
+    # What it says is JSON already: it is put in as it is. The chain of each is for whoever has to stop in the midst.
+    return (
+        f'{{"position":{event.position},"time_ms":{event.time_ms},"type":"{event.type}","version":{event.version},'
+        f'"unless_known":"{event.unless_known}","by":{_dump(event.by)},"data":{data},"chain":"{event.chain.hex()}"}}'
+    )
+
+
+def _dump(said: object) -> str:
+    return json.dumps(said, ensure_ascii=False, separators=(",", ":"))
 
 
 def _line(said: dict[str, object]) -> bytes:
-    return json.dumps(said, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+    return _dump(said).encode() + b"\n"

@@ -116,10 +116,19 @@ def beat(
     client: httpx.Client, edge: str, position: int | None = None, *, instance: str = "instance-1"
 ) -> httpx.Response:
     """Let an edge say how far it is."""
-    at = None
-    if position is not None:
-        at = {"journal": "0" * 32, "epoch": "0" * 16, "position": position, "chain": "0" * 32}
+    at = None if position is None else place(client, position)
     return client.post(f"/v1/edges/{edge}/heartbeat", json={"instance": instance, "at": at})
+
+
+def place(client: httpx.Client, position: int) -> dict[str, Any]:
+    """Return a place of the journal's history, as whoever has followed so far has it."""
+    [head] = lines(client, 1)
+    at = {name: head[name] for name in ("journal", "epoch", "position", "chain")}
+    if position in (0, at["position"]):
+        return {**at, "position": position, "chain": at["chain"] if position else "0" * 32}
+    _, batch = lines(client, 2, {**at, "position": 0, "chain": "0" * 32})
+    [chain] = [event["chain"] for event in batch["events"] if event["position"] == position]
+    return {**at, "position": position, "chain": chain}
 
 
 def lines(client: httpx.Client, n: int, place: dict[str, Any] | None = None) -> list[dict[str, Any]]:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
-from tests.integration.control.conftest import SECONDS, ControlProcess, beat, register
+from tests.integration.control.conftest import SECONDS, ControlProcess, beat, place, register
 
-from bodega.journal import check
+from bodega.journal import backup, check, restore
 from bodega.runtime import ControlRecord, control_records
 
 
@@ -157,3 +159,60 @@ def test_without_a_folder_to_be_found_in_it_serves(tmp_path: Path) -> None:
         assert "is open to others" in control.errors()
     finally:
         control.end()
+
+
+def test_a_heartbeat_is_answered_alike_on_the_short_way_and_on_the_long_one(control: ControlProcess) -> None:
+    with control.client() as client:
+        register(client, "tokyo-1")
+        reader = client.post("/v1/tokens", json={"name": "reader", "scopes": ["read"]}).json()["token"]
+        at = place(client, 2)
+        good = {"instance": "instance-1", "at": at, "of_later": 1}
+        cases: list[tuple[int, str, dict[str, Any], str | None]] = [
+            (200, "tokyo-1", good, control.token),
+            (401, "tokyo-1", good, None),
+            (401, "tokyo-1", good, f"{control.token}x"),
+            (403, "tokyo-1", good, reader),
+            (404, "paris-1", good, control.token),
+            (409, "tokyo-1", {**good, "instance": "instance-2"}, control.token),
+            (422, "tokyo-1", {**good, "hit_rate": 2}, control.token),
+            (422, "tokyo-1", {"at": at}, control.token),
+        ]
+        for status, edge, said, token in cases:
+            short, long = (
+                httpx.post(
+                    f"{control.url}/v1/edges/{edge}/heartbeat",
+                    content=json.dumps(said),
+                    headers={
+                        "Content-Type": content_type,
+                        **({} if token is None else {"Authorization": f"Bearer {token}"}),
+                    },
+                    trust_env=False,
+                )
+                for content_type in ("application/json", "application/json; charset=utf-8")
+            )
+            assert short.status_code == long.status_code == status
+            assert short.json() == long.json()
+        [edge] = client.get("/v1/edges").json()
+        assert edge["position"] == 2
+
+
+def test_who_is_further_in_another_history_has_not_applied_this_one(control: ControlProcess, tmp_path: Path) -> None:
+    with control.client() as client:
+        register(client, "tokyo-1")
+        backup(control.journal, tmp_path / "backup.db")
+        client.post("/v1/invalidations", json={"selectors": ["tag:a"]})
+        client.post("/v1/invalidations", json={"selectors": ["tag:b"]})
+        lost = place(client, 4)
+    control.end()
+    restore(tmp_path / "backup.db", control.journal)
+    control.start()
+    with control.client() as client:
+        purge = client.post("/v1/invalidations", json={"selectors": ["tag:c"]}).json()
+        assert purge["position"] == 3
+        said = {"instance": "instance-1", "at": lost}
+        assert client.post("/v1/edges/tokyo-1/heartbeat", json=said).status_code == 200
+        report = client.get(f"/v1/invalidations/{purge['id']}").json()
+        assert (report["waiting"], report["applied"], report["is_complete"]) == (["tokyo-1"], {}, False)
+        beat(client, "tokyo-1", 3)
+        report = client.get(f"/v1/invalidations/{purge['id']}").json()
+        assert (list(report["applied"]), report["is_complete"]) == (["tokyo-1"], True)

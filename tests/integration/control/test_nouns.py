@@ -213,6 +213,7 @@ behaviors = [{ origin = "https://press.example.com" }]
 def test_how_far_one_has_come(client: httpx.Client) -> None:
     for edge in ("tokyo-1", "paris-1"):
         register(client, edge)
+    for edge in ("tokyo-1", "paris-1"):
         beat(client, edge, 3)
     asked = client.post("/v1/invalidations", json={"selectors": ["tag:a", "https://shop.example.com/x"], "soft": True})
     assert asked.status_code == 202

@@ -44,6 +44,32 @@ def test_an_edge_that_begins_anew_is_not_counted_twice() -> None:
     assert progress.reached(4) == {"tokyo-1": 0.0}
 
 
+def test_an_invalidation_from_before_the_process_counts_from_its_own_time() -> None:
+    clock = Clock()
+    progress = Progress(clock)
+    progress.begin(4, seconds_ago=2.0)
+    progress.reach("tokyo-1", 4)
+    assert progress.reached(4) == pytest.approx({"tokyo-1": 2000.0})
+
+
+def test_what_is_kept_is_bounded_and_says_nothing_rather_than_a_wrong_time() -> None:
+    clock = Clock()
+    progress = Progress(clock)
+    for position in range(1, 60_000):
+        progress.begin(position)
+        clock.seconds += 0.5
+        progress.reach("tokyo-1", position)
+        clock.seconds += 0.5
+    assert progress.reached(59_999) == pytest.approx({"tokyo-1": 500.0})
+    assert progress.reached(55_000) == pytest.approx({"tokyo-1": 500.0})
+    assert progress.reached(1) == {}
+    # An edge that is heard of for the first time has reached what is old, too, just now.
+    progress.reach("paris-1", 59_999)
+    assert progress.reached(59_999)["paris-1"] == pytest.approx(1000.0)
+    progress.forget("paris-1")
+    assert list(progress.reached(59_999)) == ["tokyo-1"]
+
+
 def test_three_heartbeats_missed_is_away() -> None:
     clock = Clock()
     presence = Presence(clock, wall_ms=lambda: 5)

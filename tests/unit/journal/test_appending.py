@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import json
 import threading
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tests.unit.journal.conftest import START_MS, fill, purge
 
 from bodega.errors import AppendRefused, JournalError
-from bodega.journal import Appended, Journal, NewEvent, SqliteJournal
+from bodega.journal import Appended, Event, Journal, NewEvent, SqliteJournal
+from bodega.journal.event import NO_CHAIN
 
 
 def test_positions_begin_with_one_and_leave_nothing_out(journal: Journal) -> None:
@@ -159,3 +164,10 @@ def test_closing_writes_what_was_asked_for(reopen: Callable[[], Journal]) -> Non
     journal = reopen()
     assert [future.result()[0].position for future in waiting] == list(range(1, 201))
     assert journal.head().position == 200
+
+
+@given(by=st.text(), text=st.text(), position=st.integers(1), time_ms=st.integers(0))
+def test_a_chain_is_over_what_json_says_of_the_event(by: str, text: str, position: int, time_ms: int) -> None:
+    event = Event(position, time_ms, "a.b", 1, "purge", by, text, NO_CHAIN)
+    said = json.dumps([position, time_ms, "a.b", 1, "purge", by, text])
+    assert event.chained(b"x" * 16) == hashlib.blake2b(b"x" * 16 + said.encode(), digest_size=16).digest()

@@ -13,6 +13,7 @@ from fastapi.responses import JSONResponse
 from bodega.control.api import configurations, edges, invalidations, journal, tokens
 from bodega.control.api.access import ControlHere
 from bodega.control.api.refusals import RESPONSES, answer_refusals
+from bodega.control.api.short_way import ShortWay
 from bodega.control.limits import MAX_BODY_BYTES
 from bodega.protocol.api import Health, Refused
 
@@ -57,6 +58,7 @@ def application(control: Control, version: str) -> FastAPI:
         return Health(status="ok", position=here.state.position, n_edges=len(here.state.edges), n_here=n_here)
 
     app.add_middleware(_BodyLimit)
+    app.add_middleware(ShortWay, control=control)
     return app
 
 

@@ -86,20 +86,11 @@ async def register(edge: _Edge, asked: Register, by: EdgeItself, control: Contro
 
 @router.post("/{edge}/heartbeat")
 async def heartbeat(edge: _Edge, said: Heartbeat, _: EdgeItself, control: ControlHere) -> Heard:
-    """Say that one is here, and how far."""
-    kept = control.state.edges.get(edge)
-    if kept is None:
+    """Say that one is here, and how far. `short_way` answers all of them that can be answered well."""
+    if edge not in control.state.edges:
         raise Refusal(404, f'"{edge}" does not belong to the fleet', hint="register it first")
     _refuse_other(control, edge, said.instance)
-    control.presence.hear(edge, said.instance, said, every_seconds=said.heard_every_seconds)
-    if said.at is not None:
-        await control.acknowledged(edge, said.at.position)
-    return Heard(
-        position=control.state.position,
-        drained=kept.drained,
-        journal=control.identity.journal,
-        epoch=control.identity.epoch,
-    )
+    return control.hear(edge, said)
 
 
 @router.get("/{edge}/configuration")
@@ -138,6 +129,7 @@ async def remove(edge: _Edge, by: Administrator, control: ControlHere) -> None:
         await _revoke(control, own, by.name)
     await control.append(EdgeRemoved(edge=edge).event(by=by.name))
     control.presence.forget(edge)
+    control.progress.forget(edge)
 
 
 async def _revoke(control: Control, token_ids: list[str], by: str) -> None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from fastapi import APIRouter, Query
-from fastapi.responses import Response, StreamingResponse
+from fastapi.responses import Response
 
 from bodega.control.api.access import ControlHere, EdgeItself, Reader
 from bodega.control.api.refusals import Refusal
@@ -13,6 +13,11 @@ from bodega.errors import EventsGone
 from bodega.journal import Place
 from bodega.protocol.api import Journaled
 from bodega.protocol.batch import CONTENT_TYPE, shown_data
+
+if TYPE_CHECKING:
+    from starlette.types import Receive, Scope, Send
+
+    from bodega.control.service import Control
 
 router = APIRouter(prefix="/v1/journal", tags=["journal"])
 
@@ -47,7 +52,24 @@ async def list_events(
     ]
 
 
-@router.get("/stream", response_class=StreamingResponse)
+class _Followed(Response):
+    """An answer without an end: the stream writes it."""
+
+    media_type = CONTENT_TYPE
+
+    def __init__(self, control: Control, place: Place | None) -> None:
+        # Proxies are asked to pass lines on as they come.
+        super().__init__(headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
+        del self.headers["Content-Length"]
+        self._control = control
+        self._place = place
+
+    async def __call__(self, _: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        await self._control.stream.follow(self._place, receive, send)
+
+
+@router.get("/stream", response_class=_Followed)
 async def stream(
     _: EdgeItself,
     control: ControlHere,
@@ -64,6 +86,4 @@ async def stream(
     place = None
     if journal is not None and epoch is not None and chain is not None:
         place = Place(journal, epoch, position, bytes.fromhex(chain))
-    # Proxies are asked to pass lines on as they come.
-    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    return StreamingResponse(control.follow(place), media_type=CONTENT_TYPE, headers=headers)
+    return _Followed(control, place)
