@@ -165,6 +165,7 @@ def test_a_heartbeat_is_answered_alike_on_the_short_way_and_on_the_long_one(cont
     with control.client() as client:
         register(client, "tokyo-1")
         reader = client.post("/v1/tokens", json={"name": "reader", "scopes": ["read"]}).json()["token"]
+        made = client.post("/v1/tokens", json={"name": "paris-1", "scopes": ["edges"], "edge": "paris-1"})
         at = place(client, 2)
         good = {"instance": "instance-1", "at": at, "of_later": 1}
         cases: list[tuple[int, str, dict[str, Any], str | None]] = [
@@ -172,6 +173,7 @@ def test_a_heartbeat_is_answered_alike_on_the_short_way_and_on_the_long_one(cont
             (401, "tokyo-1", good, None),
             (401, "tokyo-1", good, f"{control.token}x"),
             (403, "tokyo-1", good, reader),
+            (403, "tokyo-1", good, made.json()["token"]),
             (404, "paris-1", good, control.token),
             (409, "tokyo-1", {**good, "instance": "instance-2"}, control.token),
             (422, "tokyo-1", {**good, "hit_rate": 2}, control.token),

@@ -54,7 +54,7 @@ class ShortWay:
         if len(presented) != 1 or not presented[0].startswith(b"Bearer "):
             return None
         token = known_token(control.state, presented[0][len("Bearer ") :].decode("latin-1"), control.wall_ms())
-        if token is None or not allows(token, "edges") or edge not in control.state.edges:
+        if token is None or not allows(token, "edges", edge) or edge not in control.state.edges:
             return None
         try:
             said = Heartbeat.model_validate_json(body)
