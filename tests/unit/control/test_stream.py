@@ -136,6 +136,22 @@ async def test_one_that_was_away_is_sent_what_it_missed_while_more_comes(control
     await line.leave()
 
 
+async def test_one_that_begins_is_told_of_all_that_was_acknowledged(
+    control: Control, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = Line(control)
+    await until(lambda: control.stream.n_level == 1)
+    # As after a batch that was dear: the next one waits.
+    monkeypatch.setattr(control.stream._pace, "wait_seconds", lambda _: 3600.0)
+    await purge(control, 3)
+    line = Line(control)
+    await until(lambda: control.stream.n_level == 2)
+    assert other.positions == []
+    assert line.said[0]["position"] == 3
+    await line.leave()
+    await other.leave()
+
+
 async def test_many_that_come_from_one_place_are_read_for_once(
     control: Control, monkeypatch: pytest.MonkeyPatch
 ) -> None:
