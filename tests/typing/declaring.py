@@ -43,6 +43,8 @@ policy = CachePolicy(
     default_ttl=timedelta(hours=1),
     min_ttl=0,
     negative_ttl={404: "10s"},
+    strict="off",
+    refresh_every="10m",
     key=KeyRules(query=Deny(["utm_source"]), cookies=["session"]),
     forward=ForwardRules(query="all", headers=["authorization"]),
     max_object="1GiB",

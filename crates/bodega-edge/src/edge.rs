@@ -15,6 +15,7 @@ use bodega_store::{Invalidations, Memory};
 use parking_lot::Mutex;
 
 use crate::collapse::Collapse;
+use crate::early::EarlyRefreshes;
 use crate::fetch::Fetch;
 use crate::fillers::Fillers;
 use crate::flights::Flights;
@@ -78,6 +79,7 @@ pub struct Edge {
     pub snapshot: ArcSwap<Snapshot>,
     pub(crate) collapse: Collapse,
     pub(crate) flights: Arc<Flights>,
+    pub(crate) early: EarlyRefreshes,
     /// Held while the list of a URL's variants is rewritten.
     pub(crate) variants: Mutex<()>,
     /// Held while a journal's events are applied.
@@ -108,6 +110,7 @@ impl Edge {
             snapshot: ArcSwap::from_pointee(snapshot),
             collapse: Collapse::new(),
             flights: Arc::default(),
+            early: EarlyRefreshes::new(),
             variants: Mutex::new(()),
             following: Mutex::new(()),
             clock,

@@ -7,6 +7,7 @@
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use bodega_semantics::partial::Run;
 use bodega_semantics::{Fields, Key, Outcome, Reason, Timestamp};
@@ -23,6 +24,8 @@ pub struct Fill {
     pub(crate) note: Arc<[u8]>,
     /// The sequence number when the request to the origin began.
     pub(crate) stamp: u64,
+    /// When that was, by the steady clock.
+    pub(crate) began: Duration,
     /// The key of the variant that the answer turned out to be, where it is not `key`.
     pub(crate) variant: OnceLock<Key>,
     state: Mutex<State>,
@@ -108,11 +111,12 @@ pub(crate) enum Look {
 }
 
 impl Fill {
-    pub(crate) fn new(key: Key, note: Arc<[u8]>, stamp: u64) -> Self {
+    pub(crate) fn new(key: Key, note: Arc<[u8]>, stamp: u64, began: Duration) -> Self {
         Self {
             key,
             note,
             stamp,
+            began,
             variant: OnceLock::new(),
             state: Mutex::new(State {
                 resolved: None,

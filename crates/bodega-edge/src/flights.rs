@@ -94,13 +94,15 @@ impl Drop for Landing {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use bodega_semantics::Key;
     use bodega_store::SliceWriter;
 
     use super::*;
 
     fn fill() -> Arc<Fill> {
-        Arc::new(Fill::new(Key(1), Arc::from(&b""[..]), 0))
+        Arc::new(Fill::new(Key(1), Arc::from(&b""[..]), 0, Duration::ZERO))
     }
 
     fn push_whole_slice(fill: &Fill, number: u32) {

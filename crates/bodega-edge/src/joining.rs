@@ -38,16 +38,17 @@ pub(crate) fn enter(journey: &mut Journey) -> Option<(Arc<Fill>, bool)> {
     let behavior = pending.behavior.as_ref()?;
     let Action::Origin(origin) = &behavior.action else { return None };
     let edge = &worker.edge;
-    let stamp = edge.invalidations.sequence();
+    let (stamp, began) = (edge.invalidations.sequence(), edge.steady());
     // A request that begins after a purge never joins a fill that began before it.
     let now = worker.now();
     let may_join = |fill: &Fill| {
         edge.invalidations.allows_to_join(fill.stamp, Note(&fill.note))
             && fill.is_joinable(now)
+            && edge.may_join_unasked(&behavior.policy, fill.began)
             && !(pending.insists && fill.has_head())
     };
     let key = plan.as_ref().map_or(pending.key, |plan| plan.key);
-    match edge.collapse.enter(key, may_join, || Fill::new(key, Arc::clone(&pending.note), stamp)) {
+    match edge.collapse.enter(key, may_join, || Fill::new(key, Arc::clone(&pending.note), stamp, began)) {
         Entered::Join(fill) => {
             fill.count_joined();
             Some((fill, false))
@@ -72,7 +73,8 @@ pub(crate) fn enter(journey: &mut Journey) -> Option<(Arc<Fill>, bool)> {
             let previous = previous.filter(|entry| edge.may_use(entry));
             if let Some(previous) = &previous {
                 upstream::add_validators(&mut fetch, previous);
-                fetch.has_fallback = reuse::may_serve_on_error(&previous.terms, now);
+                fetch.has_fallback =
+                    reuse::may_serve_on_error(&previous.terms, now) && edge.may_use_unasked(&behavior.policy);
             }
             let offered = match pending.reason {
                 Reason::VaryMiss if previous.is_none() && plan.is_none() && !pending.user_fields => {
@@ -91,6 +93,7 @@ pub(crate) fn enter(journey: &mut Journey) -> Option<(Arc<Fill>, bool)> {
                 primary: pending.primary,
                 facts: RequestFacts::get(pending.user_fields),
                 asks_whether: !offered.is_empty() || previous.as_ref().is_some_and(lead::has_validator),
+                is_early: pending.reason == Reason::EarlyRefresh && previous.is_some(),
                 previous,
                 offered,
                 plan,
@@ -108,12 +111,20 @@ fn stored_meanwhile(journey: &Journey) -> Option<Entry> {
     if pending.entry.is_some() || pending.user_fields || pending.insists {
         return None;
     }
+    if !worker.edge.may_use_unasked(&pending.behavior.as_ref()?.policy) {
+        return None;
+    }
     let entry = worker.edge.usable(worker.edge.memory.peek(pending.key)?)?;
     let answers = entry.kind == Kind::Answer
         && entry.revision == pending.snapshot.revision
         && entry.terms.expires > worker.now()
         && !entry.terms.always_validate;
     answers.then_some(entry)
+}
+
+fn may_use_unasked(journey: &Journey) -> bool {
+    let behavior = journey.pending.behavior.as_ref();
+    behavior.is_none_or(|behavior| journey.worker.edge.may_use_unasked(&behavior.policy))
 }
 
 /// The key of this request's own variant, if a 304 has made of the entry that of another.
@@ -184,6 +195,10 @@ pub(crate) async fn follow(journey: &mut Journey, fill: &Arc<Fill>, leads: bool)
                     journey.pending.reason = Reason::UserRequest;
                     return Joined::Alone;
                 }
+                // What another behavior or an earlier configuration lets stand in this one may not.
+                if outcome != Outcome::Revalidated && !may_use_unasked(journey) {
+                    return Joined::Alone;
+                }
                 if let Some(own_key) = other_variant(journey, &entry) {
                     journey.pending.key = own_key;
                     journey.pending.reason = Reason::VaryMiss;
@@ -191,8 +206,8 @@ pub(crate) async fn follow(journey: &mut Journey, fill: &Arc<Fill>, leads: bool)
                 }
             }
             // What was stored need not have expired: this client would not have it unasked.
-            let asked_for = outcome == Outcome::Revalidated && journey.pending.reason == Reason::RequestDirective;
-            let reason = if asked_for { Reason::RequestDirective } else { reason };
+            let asked_for = matches!(journey.pending.reason, Reason::RequestDirective | Reason::NotLevel);
+            let reason = if outcome == Outcome::Revalidated && asked_for { journey.pending.reason } else { reason };
             journey.found =
                 Found::Entry { entry, outcome, reason, fwd_status, stored: false, collapsed: !leads, withheld: None };
             Joined::Found

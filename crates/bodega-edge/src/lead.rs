@@ -39,6 +39,8 @@ pub(crate) struct Lead {
     pub(crate) facts: RequestFacts,
     /// What is stored already and is being validated.
     pub(crate) previous: Option<Entry>,
+    /// That is fresh, and asked about ahead of time: it stays if the origin fails.
+    pub(crate) is_early: bool,
     /// Answers to other requests for the URL, any of which the origin may find to be the one.
     pub(crate) offered: Vec<Entry>,
     /// Whether the request has conditions.
@@ -97,6 +99,9 @@ pub(crate) async fn run(mut lead: Lead, mut fetch: FetchRequest, last: &mut Opti
                 }
             }
         }
+        if lead.is_early && (answer.status >= 500 || matches!(answer.status, 408 | 429)) {
+            return lead.keep_previous(answer);
+        }
         if matches!(answer.status, 500 | 502 | 503 | 504)
             && let Some(entry) = lead.stand_in(response_time)
         {
@@ -119,14 +124,33 @@ pub(crate) async fn run(mut lead: Lead, mut fetch: FetchRequest, last: &mut Opti
 impl Lead {
     pub(crate) fn fail(self, error: FetchError, now: Timestamp) {
         self.leave();
+        self.note_early_failure();
         match self.stand_in(now) {
             Some(entry) => self.resolve_entry(entry, Outcome::Stale, Reason::IfError, None, true),
             None => self.fill.resolve(Resolved::Failed(error)),
         }
     }
 
+    /// An origin that fails ahead of time has changed nothing. Who waits for it all the same asks for itself.
+    fn keep_previous(self, answer: FetchAnswer) {
+        self.leave();
+        self.note_early_failure();
+        self.fill.resolve_private(answer);
+        self.fill.end(Ok(()));
+    }
+
+    fn note_early_failure(&self) {
+        let edge = &self.worker.edge;
+        if self.is_early {
+            edge.early.failed(self.fill.key, edge.steady());
+        }
+    }
+
     /// What is stored, if it may answer in place of an origin that failed: not what has been forgotten meanwhile.
     fn stand_in(&self, now: Timestamp) -> Option<Entry> {
+        if !self.worker.edge.may_use_unasked(&self.behavior.policy) {
+            return None;
+        }
         let previous = self.previous.as_ref().filter(|previous| reuse::may_serve_on_error(&previous.terms, now))?;
         let entry = self.worker.edge.usable(previous.clone())?;
         reuse::may_serve_on_error(&entry.terms, now).then_some(entry)

@@ -13,6 +13,7 @@ mod collapse;
 mod debug;
 pub mod disk_reader;
 mod disk_wait;
+mod early;
 pub mod edge;
 pub mod exchange;
 pub mod explain;

@@ -7,6 +7,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use bodega_semantics::Policy;
 use parking_lot::Mutex;
 
 use crate::edge::Edge;
@@ -49,7 +50,7 @@ impl Link {
 
     /// Whether the edge lacks nothing that the control process had acknowledged `within` before `now`.
     #[inline]
-    pub fn is_level(&self, within: Duration, now: impl FnOnce() -> Duration) -> bool {
+    pub(crate) fn is_level(&self, within: Duration, now: impl FnOnce() -> Duration) -> bool {
         match self.level_as_of.load(Ordering::Acquire) {
             ALONE => true,
             NEVER => false,
@@ -117,6 +118,19 @@ impl Edge {
     /// The edge has applied everything that was acknowledged `age` ago.
     pub fn level(&self, age: Duration) {
         self.link.level(self.steady().saturating_sub(age));
+    }
+
+    /// Whether what is stored may be used before its origin has confirmed it, as far as this policy goes: not where the
+    /// edge may have missed for too long what has been invalidated.
+    #[inline]
+    pub(crate) fn may_use_unasked(&self, policy: &Policy) -> bool {
+        policy.strict.is_none_or(|within| self.link.is_level(within, || self.steady()))
+    }
+
+    /// The same for who would read along with a fill that began at `began`: it shows what the origin had then, whatever
+    /// has been invalidated since.
+    pub(crate) fn may_join_unasked(&self, policy: &Policy, began: Duration) -> bool {
+        self.may_use_unasked(policy) || policy.strict.is_none_or(|within| self.steady().saturating_sub(began) <= within)
     }
 
     /// How it is between the edge and the control process, for people and metrics.

@@ -61,7 +61,7 @@ pub(crate) async fn keep(
     let pending = &journey.pending;
     // After the invalidation that this very request has caused.
     let stamp = worker.edge.invalidations.sequence();
-    let fill = Arc::new(Fill::new(pending.key, Arc::clone(&pending.note), stamp));
+    let fill = Arc::new(Fill::new(pending.key, Arc::clone(&pending.note), stamp, worker.edge.steady()));
     let lead = Lead {
         worker: Arc::clone(&worker),
         fill: Arc::clone(&fill),
@@ -75,6 +75,7 @@ pub(crate) async fn keep(
             pending.user_fields || upstream::passes_user_fields(&behavior.policy, &journey.request),
         ),
         previous: None,
+        is_early: false,
         offered: Vec::new(),
         asks_whether: false,
         plan: None,

@@ -197,7 +197,8 @@ impl FillReader {
                     self.alone = Alone::Reads(rest);
                     // It needs nothing of what the fill holds any more.
                     self.fill.remove_reader(&self.mark);
-                    self.fill = Arc::new(Fill::new(self.fill.key, Arc::clone(&self.fill.note), self.fill.stamp));
+                    let Fill { key, stamp, began, .. } = *self.fill;
+                    self.fill = Arc::new(Fill::new(key, Arc::clone(&self.fill.note), stamp, began));
                 }
                 // The fill goes on for it.
                 Rest::Disk(rest) => self.alone = Alone::OnDisk(rest),

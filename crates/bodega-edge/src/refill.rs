@@ -68,7 +68,8 @@ impl Refill {
         }
         let has_room = room.is_some();
         let (flight, landing) = edge.flights.enter(self.body.object(), slice, |is_free| {
-            let fill = Fill::new(self.entry.key, self.entry.note().0.into(), edge.invalidations.sequence());
+            let stamp = edge.invalidations.sequence();
+            let fill = Fill::new(self.entry.key, self.entry.note().0.into(), stamp, edge.steady());
             let flight = Flight { fill: Arc::new(fill), start: u64::from(slice) * SLICE_BYTES as u64 };
             let mut slices = Vec::new();
             if has_room {

@@ -80,7 +80,9 @@ pub const fn fwd_token(reason: Reason) -> &'static str {
     match reason {
         Reason::UriMiss | Reason::Invalidated => "uri-miss",
         Reason::VaryMiss => "vary-miss",
-        Reason::Expired | Reason::MustRevalidate | Reason::WhileRevalidate | Reason::IfError => "stale",
+        Reason::Expired | Reason::MustRevalidate | Reason::NotLevel | Reason::WhileRevalidate | Reason::IfError => {
+            "stale"
+        }
         Reason::RequestDirective => "request",
         Reason::Method => "method",
         Reason::Range => "partial",

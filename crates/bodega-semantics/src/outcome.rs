@@ -60,6 +60,8 @@ vocabulary! {
         Fresh = "fresh",
         /// The same, and on disk.
         FreshOnDisk = "fresh-on-disk",
+        /// A stored answer was fresh, and old enough to be validated while it is used.
+        EarlyRefresh = "early-refresh",
         /// Nothing was stored under this URL.
         UriMiss = "uri-miss",
         /// Something was stored under this URL, for other request fields.
@@ -68,6 +70,8 @@ vocabulary! {
         Expired = "expired",
         /// The stored answer must be validated before each use.
         MustRevalidate = "must-revalidate",
+        /// The edge may have missed invalidations, and the policy is strict about that.
+        NotLevel = "not-level",
         /// The stored answer had been invalidated.
         Invalidated = "invalidated",
         /// The client asked for a validated answer, and is heeded.

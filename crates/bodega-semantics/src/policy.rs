@@ -29,6 +29,12 @@ pub struct Policy {
     pub stale_while_revalidate: Duration,
     /// Stale window on errors, when the answer names none (RFC 5861 section 4).
     pub stale_if_error: Duration,
+    /// How long an edge that may have missed invalidations goes on using what is stored unasked (`reuse::confirmed`);
+    /// `None`: as long as it is fresh.
+    pub strict: Option<Duration>,
+    /// From which age on what is asked for is validated in the background (`reuse::is_refreshed_early`); `None`: only
+    /// once it has expired.
+    pub refresh_every: Option<Duration>,
     /// What is in the key.
     pub key: KeyRules,
     /// What is sent to the origin although it is not in the key.
@@ -122,6 +128,8 @@ pub(crate) mod tests {
             negative_ttl: vec![],
             stale_while_revalidate: Duration::ZERO,
             stale_if_error: Duration::ZERO,
+            strict: None,
+            refresh_every: None,
             key: KeyRules { query: QueryRule::All, sort_query: false, headers: vec![], cookies: vec![], host: true },
             forward: ForwardRules { query: QueryRule::None, headers: vec![], all_headers: false, cookies: vec![] },
             check_content_type: true,

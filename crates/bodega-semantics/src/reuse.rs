@@ -2,6 +2,8 @@
 //!
 //! Owns no time and no storage. Invalidation is checked before, by stamp.
 
+use std::time::Duration;
+
 use crate::cache_control::{CacheControl, Qualified};
 use crate::outcome::Reason;
 use crate::storable::{RequestFacts, Terms};
@@ -62,6 +64,24 @@ pub fn decide(terms: &Terms, facts: &RequestFacts, heeded: Option<&CacheControl>
     Reuse::Revalidate(Reason::Expired)
 }
 
+/// The same where invalidations may have been missed: nothing is used before the origin has confirmed it.
+#[must_use]
+pub const fn confirmed(decided: Reuse) -> Reuse {
+    match decided {
+        Reuse::Fresh { .. } | Reuse::Stale { .. } | Reuse::StaleWhileRevalidate { .. } => {
+            Reuse::Revalidate(Reason::NotLevel)
+        }
+        Reuse::Revalidate(_) | Reuse::NotFor(_) => decided,
+    }
+}
+
+/// Whether a fresh answer is old enough to be validated while it is used.
+#[inline]
+#[must_use]
+pub fn is_refreshed_early(terms: &Terms, every: Option<Duration>, now: Timestamp) -> bool {
+    every.is_some_and(|every| now.since(terms.born) >= every)
+}
+
 /// Whether an answer that has expired may stand in for an origin that fails (RFC 5861 section 4). With
 /// `must-revalidate` never (RFC 9111 section 5.2.2.2).
 #[must_use]
@@ -90,8 +110,6 @@ fn satisfies(terms: &Terms, control: &CacheControl, now: Timestamp) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     const BORN: Timestamp = Timestamp::from_seconds(1000);
@@ -139,6 +157,32 @@ mod tests {
         for (name, terms, user, now, expected) in table {
             let facts = RequestFacts::get(user);
             assert_eq!(decide(&terms, &facts, None, Timestamp::from_seconds(now)), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn what_may_have_been_invalidated_is_used_only_once_it_is_confirmed() {
+        const ASKED: Reuse = Reuse::Revalidate(Reason::NotLevel);
+        let (age_seconds, ttl_seconds) = (1, 59);
+        for (decided, expected) in [
+            (Reuse::Fresh { age_seconds, ttl_seconds }, ASKED),
+            (Reuse::Stale { age_seconds }, ASKED),
+            (Reuse::StaleWhileRevalidate { age_seconds }, ASKED),
+            (Reuse::Revalidate(Reason::Expired), Reuse::Revalidate(Reason::Expired)),
+            (Reuse::NotFor(Reason::UserRequest), Reuse::NotFor(Reason::UserRequest)),
+        ] {
+            assert_eq!(confirmed(decided), expected, "{decided:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_old_enough_is_refreshed_early() {
+        let every = Some(Duration::from_secs(10));
+        for (every, now, expected) in
+            [(None, 1059, false), (every, 1009, false), (every, 1010, true), (every, 900, false)]
+        {
+            let now = Timestamp::from_seconds(now);
+            assert_eq!(is_refreshed_early(&terms(|_| {}), every, now), expected, "{every:?} {now:?}");
         }
     }
 

@@ -151,6 +151,8 @@ prop_compose! {
             negative_ttl: negative.into_iter().map(|(status, ttl)| (status, Duration::from_secs(ttl))).collect(),
             stale_while_revalidate: Duration::from_secs(swr),
             stale_if_error: Duration::from_secs(sie),
+            strict: None,
+            refresh_every: None,
             key: rules(),
             forward: ForwardRules { query: QueryRule::None, headers: vec![], all_headers: false, cookies: vec![] },
             check_content_type: true,

@@ -145,6 +145,8 @@ pub(crate) struct PolicyText {
     pub(crate) negative_ttl_seconds: BTreeMap<String, f64>,
     pub(crate) stale_while_revalidate_seconds: f64,
     pub(crate) stale_if_error_seconds: f64,
+    pub(crate) strict_seconds: Option<f64>,
+    pub(crate) refresh_every_seconds: Option<f64>,
     pub(crate) key: KeyText,
     pub(crate) forward: ForwardText,
     pub(crate) check_content_type: bool,

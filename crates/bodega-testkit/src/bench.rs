@@ -316,6 +316,7 @@ pub fn snapshot_json_for(
         "min_ttl_seconds": 0, "default_ttl_seconds": 86400, "max_ttl_seconds": 31_536_000,
         "negative_ttl_seconds": {},
         "stale_while_revalidate_seconds": 0, "stale_if_error_seconds": 0,
+        "strict_seconds": null, "refresh_every_seconds": null,
         "key": {"query": {"kind": "all", "names": [], "sorted": false}, "headers": [], "cookies": [], "host": true},
         "forward": {"query": {"kind": "none", "names": []}, "headers": [], "all_headers": false, "cookies": []},
         "check_content_type": true, "tags": [], "strip_tags": true, "max_object_bytes": null

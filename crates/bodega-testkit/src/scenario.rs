@@ -8,7 +8,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use bodega_edge::interim::Interim;
-use bodega_edge::invalidate::Force;
+use bodega_edge::invalidate::{Force, Selector};
 use bodega_semantics::{Fields, Head, Reason};
 use bodega_snapshot::Snapshot;
 use bytes::Bytes;
@@ -31,6 +31,9 @@ struct Scenario {
     modes: Option<Vec<Mode>>,
     /// The hosts that are served; all of them if left out.
     hosts: Option<Vec<String>>,
+    /// The edge follows a control process, and was never level with it.
+    #[serde(default)]
+    follows: bool,
     /// Other fields of the distribution.
     #[serde(default)]
     distribution: Option<toml::Value>,
@@ -167,6 +170,8 @@ struct ClientStep {
     invalidate: Option<String>,
     /// Made stale first.
     soften: Option<String>,
+    /// The edge was level with the control process so many seconds ago.
+    level_seconds_ago: Option<f64>,
     /// So many at the same moment.
     #[serde(default = "one")]
     at_once: usize,
@@ -335,6 +340,9 @@ async fn play(scenario: Scenario, mode: Option<Mode>, front: &mut dyn Front) -> 
     }
     Snapshot::from_json(&config.snapshot()).map_err(|error| format!("the configuration: {error}"))?;
     let bench = front.bench(&config.snapshot());
+    if scenario.follows {
+        bench.worker.edge.set_following(Some("https://control.example"));
+    }
     let mut expected: Vec<ExpectAsked> = Vec::new();
     for step in &scenario.origin {
         for _ in 0..step.times {
@@ -416,10 +424,13 @@ fn prepare(bench: &Bench, config: &mut Config, step: &ClientStep) -> Result<(), 
         let snapshot = Snapshot::from_json(&config.snapshot()).map_err(|error| format!("reload: {error}"))?;
         bench.worker.edge.snapshot.store(std::sync::Arc::new(snapshot));
     }
+    if let Some(seconds) = step.level_seconds_ago {
+        bench.worker.edge.level(Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())?);
+    }
     for (selector, force) in [(&step.invalidate, Force::Hard), (&step.soften, Force::Soft)] {
         if let Some(selector) = selector {
-            let edge = &bench.worker.edge;
-            edge.invalidate_written(std::slice::from_ref(selector), force).map_err(|error| error.to_string())?;
+            let selector = Selector::parse(selector).map_err(|error| error.to_string())?;
+            bench.worker.edge.invalidate(&[selector], force).map_err(|error| error.to_string())?;
         }
     }
     Ok(())

@@ -23,6 +23,7 @@ from bodega.distributions import (
     resolve_policy,
 )
 from bodega.errors import KeyPath, Problem
+from bodega.units import format_duration
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -87,6 +88,13 @@ def _behavior(declarations: Declarations, behavior: Behavior, path: KeyPath) -> 
         yield Problem(
             f"the policy keeps answers to GET, and this behavior takes {', '.join(behavior.methods)}",
             'write policy = "none"',
+            (*path, "policy"),
+        )
+    refresh_every, longest = policy.refresh_every_seconds, policy.max_ttl_seconds
+    if policy.store and refresh_every is not None and refresh_every >= longest:
+        yield Problem(
+            f"nothing is as old as `refresh_every` before it expires: `max_ttl` is {format_duration(round(longest))}",
+            "shorten it, or leave it out",
             (*path, "policy"),
         )
     if isinstance(behavior.policy, CachePolicy) and not policy.store and _says_more_than_none(behavior.policy):

@@ -27,6 +27,7 @@ from bodega.distributions.shapes import (
     about,
 )
 from bodega.errors import ConfigInvalid
+from bodega.units import parse_duration
 
 if TYPE_CHECKING:
     from bodega.units import Duration, Size
@@ -34,6 +35,10 @@ if TYPE_CHECKING:
 # Room is left for what answers name themselves: they may have 64.
 _MOST_TAGS = 32
 _LONGEST_TAG = 256
+_LEAST = (
+    ("strict", "3s", 'an edge hears of its control process every second, and one that was late is no cut: write "3s"'),
+    ("refresh_every", "1s", 'write "1s", or a shorter max_ttl'),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +59,10 @@ class CachePolicy:
         negative_ttl: Freshness by status for answers that say nothing.
         stale_while_revalidate: How long after expiry the old answer is given while a new one is fetched.
         stale_if_error: How long after expiry the old answer is given when the origin fails.
+        strict: At an edge that follows a control process: how long what is stored is used unasked although the edge may
+            have missed invalidations; ``"off"``: for as long as it is fresh.
+        refresh_every: What is asked for again is validated in the background once it is older than this, before it
+            expires; ``"off"``: only once it has expired.
         key: What tells two answers apart.
         forward: What is sent to the origin although it is not in the key.
         check_content_type: Whether a page under the name of another kind of file is not stored.
@@ -130,6 +139,28 @@ class CachePolicy:
             default="inherited",
         ),
     )
+    strict: Duration | Literal["off"] | None = field(
+        default=None,
+        metadata=about(
+            DurationShape(words=("off",)),
+            "For an edge that follows a control process: how long it may use what is stored, unasked, after it last "
+            "knew that it had applied all that was purged. Cut off for longer, or before it has heard of the control "
+            "process at all, it asks the origin about each answer first, and gives nothing stale. So nothing that was "
+            "purged is given later than this after the purge was acknowledged, cut or not. At least 3s, since edges "
+            'and control process hear of each other every second. "off": what is stored is given while it is fresh.',
+            default="inherited",
+        ),
+    )
+    refresh_every: Duration | Literal["off"] | None = field(
+        default=None,
+        metadata=about(
+            DurationShape(words=("off",)),
+            "What is asked for again is validated in the background once it is older than this, before it expires; the "
+            "client that asked gets what is stored at once. If the origin fails, that stays until it expires. At least "
+            '1s. "off": validated only once it has expired.',
+            default="inherited",
+        ),
+    )
     key: KeyRules | None = field(
         default=None,
         metadata=about(
@@ -194,6 +225,10 @@ class CachePolicy:
             written = getattr(self, name)
             if written is not None and not (name == "default_ttl" and written == "heuristic"):
                 checks.duration(written, name)
+        for name, least, why in _LEAST:
+            written = getattr(self, name)
+            if written not in (None, "off") and checks.duration(written, name) < parse_duration(least):
+                raise ConfigInvalid(f"{name} is shorter than {least}", hint=why, path=(name,))
         if self.check_content_type is not None:
             checks.flag(self.check_content_type, "check_content_type")
         if self.tags is not None:

@@ -46,6 +46,8 @@ class ResolvedPolicy:
         heuristic_only: No default: a tenth of the age since ``Last-Modified``, or nothing.
         forward_all_headers: Every header but ``Cookie`` reaches the origin.
         negative_ttl_seconds: By status, sorted.
+        strict_seconds: How long an edge that may have missed invalidations uses what is stored; None: while fresh.
+        refresh_every_seconds: From which age what is asked for is validated in the background; None: once it expired.
         check_content_type: What contradicts the extension of its path is not stored.
         tags: Tags that answers get beside those they name.
         strip_tags: Clients do not get the fields that name tags.
@@ -61,6 +63,8 @@ class ResolvedPolicy:
     negative_ttl_seconds: tuple[tuple[int, float], ...]
     stale_while_revalidate_seconds: float
     stale_if_error_seconds: float
+    strict_seconds: float | None
+    refresh_every_seconds: float | None
     key_query: ResolvedQuery
     key_sorted: bool
     key_headers: tuple[str, ...]
@@ -90,6 +94,8 @@ _WEB = ResolvedPolicy(
     negative_ttl_seconds=((404, 10), (405, 10), (410, 10), (414, 10), (501, 10)),
     stale_while_revalidate_seconds=0,
     stale_if_error_seconds=3600,
+    strict_seconds=None,
+    refresh_every_seconds=None,
     key_query=_ALL,
     key_sorted=False,
     key_headers=(),
@@ -230,6 +236,8 @@ def _overlay(base: ResolvedPolicy, policy: CachePolicy) -> ResolvedPolicy:
             policy.stale_while_revalidate, "stale_while_revalidate", base.stale_while_revalidate_seconds
         ),
         stale_if_error_seconds=_seconds(policy.stale_if_error, "stale_if_error", base.stale_if_error_seconds),
+        strict_seconds=_seconds_or_off(policy.strict, "strict", base.strict_seconds),
+        refresh_every_seconds=_seconds_or_off(policy.refresh_every, "refresh_every", base.refresh_every_seconds),
         key_query=_query(key.query, base.key_query),
         key_sorted=base.key_sorted if key.sort is None else key.sort,
         key_headers=_names(key.headers, base.key_headers),
@@ -262,6 +270,12 @@ def _negative(base: ResolvedPolicy, policy: CachePolicy, default_ttl: float) -> 
 
 def _seconds(written: object, name: str, inherited: float) -> float:
     return inherited if written is None else checks.duration(written, name)
+
+
+def _seconds_or_off(written: object, name: str, inherited: float | None) -> float | None:
+    if written is None:
+        return inherited
+    return None if written == "off" else checks.duration(written, name)
 
 
 def _names(written: object, inherited: tuple[str, ...]) -> tuple[str, ...]:

@@ -243,6 +243,10 @@ def _policy(policy: ResolvedPolicy) -> Json:
         "negative_ttl_seconds": {str(status): _number(seconds) for status, seconds in policy.negative_ttl_seconds},
         "stale_while_revalidate_seconds": _number(policy.stale_while_revalidate_seconds),
         "stale_if_error_seconds": _number(policy.stale_if_error_seconds),
+        "strict_seconds": None if policy.strict_seconds is None else _number(policy.strict_seconds),
+        "refresh_every_seconds": None
+        if policy.refresh_every_seconds is None
+        else _number(policy.refresh_every_seconds),
         "key": {
             "query": {
                 "kind": policy.key_query.kind,

@@ -52,6 +52,13 @@ def test_what_reaches_the_origin_outside_the_key_is_pointed_out(
         assert found[0].startswith(f"behaviors[0].policy: {said} reaches the origin but is not in the key")
 
 
+def test_a_refresh_that_never_comes_before_the_end_is_pointed_out() -> None:
+    late = CachePolicy(refresh_every="1h", max_ttl="1h")
+    [said] = advice_on(Behavior(origin=SITE, policy=late))
+    assert said == "behaviors[0].policy: nothing is as old as `refresh_every` before it expires: `max_ttl` is 1h"
+    assert advice_on(Behavior(origin=SITE, policy=CachePolicy(refresh_every="59m", max_ttl="1h"))) == []
+
+
 @pytest.mark.parametrize("policy", ["web", "immutable", "api", "none"])
 def test_presets_give_no_reason_for_advice(policy: str) -> None:
     assert advice_on(Behavior(origin=SITE, policy=policy)) == []

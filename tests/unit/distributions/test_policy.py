@@ -30,6 +30,11 @@ from bodega.errors import ConfigInvalid
         ({"tags": ["a" * 257]}, ("tags", 0)),
         ({"tags": ["a"] * 33}, ("tags",)),
         ({"strip_tags": "no"}, ("strip_tags",)),
+        ({"strict": "2999ms"}, ("strict",)),
+        ({"strict": 5}, ("strict",)),
+        ({"strict": "none"}, ("strict",)),
+        ({"refresh_every": "999ms"}, ("refresh_every",)),
+        ({"refresh_every": "0"}, ("refresh_every",)),
     ],
 )
 def test_a_policy_that_cannot_be_meant_is_refused(fields: dict[str, object], path: tuple[str, ...]) -> None:

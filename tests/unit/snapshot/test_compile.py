@@ -39,6 +39,8 @@ images = { url = "s3://shop-images", endpoint = "https://s3.example.com", region
 [policies.pages]
 default_ttl = "1h"
 negative_ttl = { 404 = "1500ms" }
+strict = "5s"
+refresh_every = "10m"
 key = { query = { deny = ["utm_source"] }, sort = true, headers = ["x-a"], cookies = ["c"] }
 forward = { headers = ["authorization"] }
 max_object = "1MiB"
@@ -136,6 +138,8 @@ add_prefix = "/b"
                 "negative_ttl_seconds": {"404": 10, "405": 10, "410": 10, "414": 10, "501": 10},
                 "stale_while_revalidate_seconds": 86_400,
                 "stale_if_error_seconds": 604_800,
+                "strict_seconds": None,
+                "refresh_every_seconds": None,
                 "key": {
                     "query": {"kind": "all", "names": [], "sorted": False},
                     "headers": [],
@@ -158,6 +162,8 @@ add_prefix = "/b"
                 "negative_ttl_seconds": {"404": 1.5},
                 "stale_while_revalidate_seconds": 0,
                 "stale_if_error_seconds": 3600,
+                "strict_seconds": 5,
+                "refresh_every_seconds": 600,
                 "key": {
                     "query": {"kind": "deny", "names": ["utm_source"], "sorted": True},
                     "headers": ["x-a"],

@@ -90,6 +90,8 @@ policies = made(
     negative_ttl=st.dictionaries(st.integers(190, 610), durations, max_size=3),
     stale_while_revalidate=durations,
     stale_if_error=durations,
+    strict=durations | st.just("off"),
+    refresh_every=durations | st.just("off"),
     key=made(KeyRules, query=queries, sort=st.booleans(), headers=names, cookies=names, host=st.booleans()),
     forward=made(ForwardRules, query=queries, headers=names, cookies=names),
     max_object=st.sampled_from(["0", "1B", "1GiB", "8EB"]),

@@ -18,7 +18,8 @@ pub(crate) fn run(exchange: &mut Exchange<'_>) -> Step {
     let (Some(entry), Some(hit), Some(behavior)) = (exchange.entry.take(), exchange.hit, exchange.behavior) else {
         return exchange.refuse(Reason::Internal);
     };
-    if hit.reason == Reason::WhileRevalidate {
+    if matches!(hit.reason, Reason::WhileRevalidate | Reason::EarlyRefresh) {
+        exchange.reason = hit.reason;
         refresh_in_background(exchange, &entry);
     }
     let hsts = exchange.hsts();
@@ -69,7 +70,8 @@ pub(crate) fn run(exchange: &mut Exchange<'_>) -> Step {
     Step::Finish
 }
 
-/// Validates while the client is answered with what is stored (RFC 5861 section 3); one question for all.
+/// Validates while the client is answered with what is stored (RFC 5861 section 3, and `refresh_every`); one question
+/// for all.
 fn refresh_in_background(exchange: &Exchange<'_>, entry: &Entry) {
     if exchange.worker.edge.collapse.under_way(exchange.key).is_some() {
         return;

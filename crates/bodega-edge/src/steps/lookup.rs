@@ -100,12 +100,25 @@ fn reuse(exchange: &mut Exchange<'_>, entry: Entry) -> Step {
         method: bodega_semantics::storable::Method::of(exchange.request.method),
         has_user_fields: exchange.user_fields,
     };
-    let decided = reuse::decide(&entry.terms, &facts, exchange.directives.as_ref(), exchange.now);
+    let Some(behavior) = exchange.behavior else { return exchange.refuse(Reason::Internal) };
+    let (edge, policy) = (&exchange.worker.edge, &behavior.policy);
+    let mut decided = reuse::decide(&entry.terms, &facts, exchange.directives.as_ref(), exchange.now);
+    if !edge.may_use_unasked(policy) {
+        decided = reuse::confirmed(decided);
+    }
+    let is_early = matches!(decided, Reuse::Fresh { .. })
+        && entry.kind == Kind::Answer
+        && reuse::is_refreshed_early(&entry.terms, policy.refresh_every, exchange.now)
+        && policy.refresh_every.is_some_and(|every| edge.early.begin(entry.key, every, edge.steady()));
     exchange.entry = Some(entry);
     match decided {
         Reuse::Fresh { age_seconds, ttl_seconds } => {
             let is_on_disk = exchange.from_disk || exchange.entry.as_ref().is_some_and(Entry::is_on_disk);
-            let reason = if is_on_disk { Reason::FreshOnDisk } else { Reason::Fresh };
+            let reason = match (is_early, is_on_disk) {
+                (true, _) => Reason::EarlyRefresh,
+                (false, true) => Reason::FreshOnDisk,
+                (false, false) => Reason::Fresh,
+            };
             exchange.hit = Some(HitFacts { age_seconds, ttl_seconds, outcome: Outcome::Hit, reason });
             Step::Hit
         }

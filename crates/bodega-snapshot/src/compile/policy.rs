@@ -1,5 +1,7 @@
 //! A policy of the document.
 
+use std::time::Duration;
+
 use bodega_semantics::Policy;
 use bodega_semantics::fields::is_token_byte;
 use bodega_semantics::policy::{ForwardRules, KeyRules, Mode, QueryRule};
@@ -45,6 +47,11 @@ pub(super) fn compile(place: &str, name: String, text: PolicyText) -> Result<Pol
         negative_ttl,
         stale_while_revalidate: seconds("stale_while_revalidate_seconds", text.stale_while_revalidate_seconds)?,
         stale_if_error: seconds("stale_if_error_seconds", text.stale_if_error_seconds)?,
+        strict: text.strict_seconds.map(|value| at_least(3.0, &at("strict_seconds"), value)).transpose()?,
+        refresh_every: text
+            .refresh_every_seconds
+            .map(|value| at_least(1.0, &at("refresh_every_seconds"), value))
+            .transpose()?,
         key: KeyRules {
             query: query(&at("key.query"), text.key.query.kind, text.key.query.names)?,
             sort_query: text.key.query.sorted,
@@ -64,6 +71,13 @@ pub(super) fn compile(place: &str, name: String, text: PolicyText) -> Result<Pol
         max_object_bytes: text.max_object_bytes,
         name,
     })
+}
+
+fn at_least(least: f64, place: &str, seconds: f64) -> Result<Duration, SnapshotError> {
+    if seconds < least {
+        return wrong(place, format!("{seconds} is less than {least} seconds"));
+    }
+    duration(place, seconds)
 }
 
 fn tags(place: &str, texts: &[String]) -> Result<Vec<TagRule>, SnapshotError> {
