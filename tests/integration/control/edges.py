@@ -37,11 +37,10 @@ def follow(
 ) -> Follow:
     """Start an edge that follows, with a disk of its own; `url` is how it reaches the control process."""
 
-    def start(name: str, *options: str, url: str | None = None, **more: Any) -> EdgeCommand:
-        disk = f"{tmp_path / name}:64MiB"
+    def start(name: str, *options: str, url: str | None = None, has_disk: bool = True, **more: Any) -> EdgeCommand:
+        disk = ("--disk", f"{tmp_path / name}:64MiB") if has_disk else ()
         link = ("--control", url or control.url, "--control-token-file", str(token), "--name", name)
-        usual = ("--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--disk", disk)
-        return command(*usual, *link, *options, **more)
+        return command("--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", *disk, *link, *options, **more)
 
     return start
 

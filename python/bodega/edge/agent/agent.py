@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 HEARTBEAT_SECONDS = 1.0
 _MOST_HEARTBEAT_SECONDS = 60.0
-_MOST_ACKNOWLEDGE_SECONDS = 10.0
+_MOST_ACKNOWLEDGE_MS = 10_000.0
 _LEAST_WAIT_SECONDS = 0.1
 _MOST_WAIT_SECONDS = 5.0
 _REFUSED_WAIT_SECONDS = 5.0
@@ -309,7 +309,8 @@ class Agent:
                 self._introduce()
                 self._report()
             except ControlRefused as error:
-                self._tell("heartbeat", f"{self._link.url} does not take what this edge says: {error}")
+                what = explain(error, self._link.url)[1]
+                self._tell("heartbeat", f"{self._link.url} does not take what this edge says: {what}")
             except Exception:  # noqa: BLE001, S112 - whatever comes from elsewhere, an edge goes on.
                 # The other thread notices that nobody is there, and says so.
                 continue
@@ -360,7 +361,7 @@ class Agent:
         self._heartbeat_seconds = _within(
             heard.get("heartbeat_seconds", HEARTBEAT_SECONDS), HEARTBEAT_SECONDS, _MOST_HEARTBEAT_SECONDS
         )
-        self._acknowledge_seconds = _within(heard.get("acknowledge_within_ms", 0) / 1000, 0, _MOST_ACKNOWLEDGE_SECONDS)
+        self._acknowledge_seconds = _within(heard.get("acknowledge_within_ms", 0), 0, _MOST_ACKNOWLEDGE_MS) / 1000
 
     def _heartbeat(self) -> dict[str, Any]:
         place = self._edge.place
@@ -421,5 +422,8 @@ def _position(said: Mapping[str, Any]) -> int:
     return position
 
 
-def _within(number: float, least: float, most: float) -> float:
-    return min(max(float(number), least), most)
+def _within(number: object, least: float, most: float) -> float:
+    """Return a number that was told, as far as it is one and makes sense."""
+    if not isinstance(number, int | float) or not number >= least:
+        return least
+    return float(min(number, most))
