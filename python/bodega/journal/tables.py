@@ -216,6 +216,9 @@ def parted(connection: sqlite3.Connection, place: Place) -> str | None:
     later = history[names.index(place.epoch) + 1 :]
     if any(epoch.after < place.position for epoch in later):
         return "a later epoch begins before that position"
+    if later:
+        # Wherever it is: what was acknowledged after the backup, and never reached it, is in no journal any more.
+        return "a backup was restored since: what was appended after it is lost"
     if place.position < base(connection)[0]:
         return "the events after that position have been compacted away"
     chain = chain_at(connection, place.position)

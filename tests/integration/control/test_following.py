@@ -124,6 +124,33 @@ def test_of_another_journal_nothing_is_used_unconfirmed(
     assert is_hit(edge)
 
 
+def test_what_was_lost_with_a_restore_before_it_came_is_not_served_unconfirmed(
+    control: ControlProcess,
+    origin: Origin,
+    follow: Follow,
+    tmp_path: Path,
+) -> None:
+    """The purge was acknowledged, the edge never heard of it, and the journal that is left does not know of it."""
+    origin.headers["Cache-Control"] = "max-age=3600"
+    with control.client() as client:
+        publish(client, origin)
+        edge = follow("tokyo-1")
+        wait_until(level(client, "tokyo-1"))
+        get(edge)
+        assert is_hit(edge)
+        backup(control.journal, tmp_path / "early.db")
+        edge.process.send_signal(signal.SIGKILL)
+        edge.process.wait(30)
+        client.post("/v1/invalidations", json={"selectors": ["https://shop.test/a"]})
+    control.end()
+    restore(tmp_path / "early.db", control.journal)
+    with start_again(control) as client:
+        edge = follow("tokyo-1")
+        wait_until(level(client, "tokyo-1"))
+        assert not is_hit(edge)
+        assert is_hit(edge)
+
+
 def test_a_configuration_that_an_edge_cannot_use_holds_up_no_purge(
     client: httpx.Client,
     origin: Origin,
