@@ -7,17 +7,23 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from bodega.cli.audit import audit
 from bodega.cli.cache import cache
 from bodega.cli.check import check
 from bodega.cli.control import control
 from bodega.cli.edge import edge
+from bodega.cli.edges import edges
+from bodega.cli.fleet_options import with_any_fleet, with_fleet
 from bodega.cli.init import init
 from bodega.cli.journal import journal
 from bodega.cli.key import key
 from bodega.cli.output import fail
+from bodega.cli.publish import publish
 from bodega.cli.purge import purge
+from bodega.cli.revisions import revisions
 from bodega.cli.settings_options import with_settings
 from bodega.cli.status import status
+from bodega.cli.tokens import tokens
 from bodega.cli.up import up
 from bodega.cli.version import version
 from bodega.errors import BodegaError, ConfigInvalid, SelectorInvalid, SnapshotInvalid
@@ -54,10 +60,15 @@ def application() -> typer.Typer:
     app.command("init")(init)
     app.command("check")(check)
     app.command("key")(key)
-    app.command("purge")(purge)
-    app.command("invalidate", hidden=True)(purge)
+    app.command("purge")(with_any_fleet(purge))
+    app.command("invalidate", hidden=True)(with_any_fleet(purge))
     app.add_typer(cache(), name="cache")
     app.add_typer(journal(), name="journal")
+    app.add_typer(edges(), name="edges")
+    app.command("publish")(with_fleet(publish))
+    app.add_typer(revisions(), name="revisions")
+    app.add_typer(tokens(), name="tokens")
+    app.command("audit")(with_fleet(audit))
     app.command("status")(status)
     app.command("version")(version)
     return app

@@ -6,7 +6,9 @@ import json
 import sys
 from typing import TYPE_CHECKING, Any
 
+from rich import box
 from rich.console import Console
+from rich.table import Table
 from rich.text import Text
 
 from bodega.errors import ConfigInvalid
@@ -53,6 +55,21 @@ def print_lines(text: str) -> None:
     """Print a result for people."""
     sys.stdout.write(text.rstrip("\n") + "\n")
     sys.stdout.flush()
+
+
+def table(*columns: str) -> Table:
+    """Return a table with columns of these names; those with `>` before them hold numbers."""
+    made = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for column in columns:
+        is_number = column.startswith(">")
+        made.add_column(column.removeprefix(">"), justify="right" if is_number else "left", overflow="fold")
+    return made
+
+
+def print_table(made: Table) -> None:
+    """Print a table: as wide as the terminal, or where there is none as wide as it is."""
+    console = Console(highlight=False)
+    console.print(made, width=None if console.is_terminal else 1000)
 
 
 def problem_as_json(problem: Problem) -> dict[str, Any]:

@@ -34,12 +34,13 @@ class Purge:
     Attributes:
         id: What it is asked about by; where there were more than 1,000 selectors, that of the last part.
         ids: Those of all parts, in order: edges apply them in order.
+        latest: How far it had come when it was last asked about.
     """
 
     def __init__(self, connection: Connection, begun: PurgeProgress, ids: tuple[str, ...] = ()) -> None:
         """Keep what was answered."""
         self._connection = connection
-        self._progress = begun
+        self.latest = begun
         self.id = begun.id
         self.ids = ids or (begun.id,)
 
@@ -85,7 +86,7 @@ class Purge:
 
     def __repr__(self) -> str:
         """Say which one it is."""
-        return f"<Purge {self.id} at {self._progress.position}>"
+        return f"<Purge {self.id} at {self.latest.position}>"
 
     async def _awaited(self) -> PurgeProgress:
         while not (progress := await asyncio.to_thread(self._look, _SLICE_SECONDS)).is_complete:
@@ -102,15 +103,15 @@ class Purge:
 
     def _look(self, wait_seconds: float) -> PurgeProgress:
         path = f"/v1/invalidations/{quote(self.id, safe='')}?wait={wait_seconds:.3f}"
-        self._progress = read(PurgeProgress, self._connection.ask("GET", path, again=True, wait=wait_seconds))
-        return self._progress
+        self.latest = read(PurgeProgress, self._connection.ask("GET", path, again=True, wait=wait_seconds))
+        return self.latest
 
     def _unfinished(self, timeout: object) -> PurgeUnfinished:
-        waiting = self._progress.waiting
+        waiting = self.latest.waiting
         more = f" and {len(waiting) - _MOST_NAMED} more" if len(waiting) > _MOST_NAMED else ""
         written = f"{timeout:g} s" if isinstance(timeout, int | float) else str(timeout)
         return PurgeUnfinished(
-            f"{len(waiting)} of {self._progress.n_edges} edges had not applied it after {written}: "
+            f"{len(waiting)} of {self.latest.n_edges} edges had not applied it after {written}: "
             f"{', '.join(waiting[:_MOST_NAMED])}{more}",
             purge_id=self.id,
             waiting=waiting,

@@ -5,6 +5,6 @@ A vocabulary of its own: it knows neither edges nor how they forget. Start at `s
 
 from __future__ import annotations
 
-from bodega.invalidation.selector import Selector, parse_selector
+from bodega.invalidation.selector import Selector, parse_selector, reaches_a_whole_site
 
-__all__ = ["Selector", "parse_selector"]
+__all__ = ["Selector", "parse_selector", "reaches_a_whole_site"]

@@ -63,6 +63,22 @@ def parse_selector(written: str) -> Selector:
             return Selector("url", parts._replace(path=parts.path or "/", fragment="").geturl())
 
 
+def reaches_a_whole_site(text: str) -> bool:
+    """Whether a selector, as it is sent, names everything of a site or of all: more than most people mean."""
+    kind, _, rest = text.partition(":")
+    match kind:
+        case "all":
+            return True
+        case "tag":
+            return not rest.strip("*")
+        case "prefix":
+            return urlsplit(rest).path in ("", "/")
+        case "glob":
+            host, slash, path = rest.removeprefix("https://").removeprefix("http://").partition("/")
+            return not path.strip("*") if slash and path else not slash and not host.strip("*")
+    return False
+
+
 def _prefix(text: str, url: str) -> str:
     if not url.startswith(("http://", "https://")):
         raise SelectorInvalid(

@@ -113,11 +113,11 @@ def register(client: httpx.Client, edge: str, *, instance: str = "instance-1", *
 
 
 def beat(
-    client: httpx.Client, edge: str, position: int | None = None, *, instance: str = "instance-1"
+    client: httpx.Client, edge: str, position: int | None = None, *, instance: str = "instance-1", **more: Any
 ) -> httpx.Response:
     """Let an edge say how far it is."""
     at = None if position is None else place(client, position)
-    return client.post(f"/v1/edges/{edge}/heartbeat", json={"instance": instance, "at": at})
+    return client.post(f"/v1/edges/{edge}/heartbeat", json={"instance": instance, "at": at, **more})
 
 
 def place(client: httpx.Client, position: int) -> dict[str, Any]:

@@ -141,7 +141,7 @@ def test_running_edges_are_found_asked_and_made_to_forget(origin: Origin, comman
     edges = [command("--origin", origin.url, "--listen", ":0", "--name", name) for name in ("one", "two")]
     for edge in edges:
         fetch(f"{edge.url}/a")
-    purged = bodega(tmp_path, "purge", "all")
+    purged = bodega(tmp_path, "purge", "all", "--yes")
     assert (purged.returncode, purged.stdout) == (0, "forgotten on 2 edges: everything\n")
     # What was forgotten may have been cleared away already, and is then a miss like any other.
     assert "; fwd=" in fetch(f"{edges[0].url}/a")[1]

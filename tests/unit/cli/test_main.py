@@ -15,6 +15,8 @@ from bodega.config.read import documented_fields
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("BODEGA_RUNTIME_DIR", str(tmp_path / "run"))
+    monkeypatch.delenv("BODEGA_CONTROL", raising=False)
+    monkeypatch.delenv("BODEGA_TOKEN", raising=False)
     monkeypatch.setenv("COLUMNS", "200")
     return tmp_path
 
@@ -75,7 +77,7 @@ def test_every_setting_is_an_option_that_the_help_explains(capsys: pytest.Captur
     assert "BODEGA_MEMORY" in said.replace("\n", "")
 
 
-@pytest.mark.parametrize("command", ["edge", "check", "init", "purge", "status", "version"])
+@pytest.mark.parametrize("command", ["edge", "check", "init", "purge", "publish", "audit", "status", "version"])
 def test_the_help_of_each_command_teaches(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(command, "--help") == 0
     assert len(capsys.readouterr().out) > 200
@@ -167,6 +169,41 @@ def test_without_a_running_edge_it_is_said_how_to_name_one(
 ) -> None:
     assert run(*arguments) == 1
     assert "--edge 127.0.0.1:9180" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["edges"], ["edges", "invite", "a"], ["publish", "-"], ["tokens", "ls"], ["revisions", "ls"], ["audit"]],
+)
+def test_without_a_control_process_it_is_said_how_to_name_one(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(*arguments) == 1
+    assert "BODEGA_CONTROL" in capsys.readouterr().err
+
+
+def test_a_token_on_the_command_line_is_warned_of(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("edges", "ls", "--control", "http://control.example.com", "--token", "bdg_x") == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert "warning: a token on the command line is seen by others" in said
+    assert "plain HTTP to control.example.com would show the token" in said
+    assert "bdg_x" not in said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["purge"], "nothing is named that could be forgotten"),
+        (["purge", "--from", "nowhere.txt"], "nowhere.txt"),
+        (["purge", "tag:a", "--timeout", "30"], "--timeout"),
+        (["purge", "--status", "x", "tag:a"], "has its selectors"),
+        (["purge", "status", "x"], "only a control process knows"),
+        (["tokens", "make", "ci"], "BODEGA_CONTROL"),
+    ],
+)
+def test_what_cannot_be_meant_is_explained(arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(*arguments) in (1, 2)
+    assert said in " ".join(capsys.readouterr().err.split())
 
 
 def test_an_edge_that_does_not_answer_is_named(capsys: pytest.CaptureFixture[str]) -> None:

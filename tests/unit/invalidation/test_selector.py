@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bodega.errors import SelectorInvalid
-from bodega.invalidation import Selector, parse_selector
+from bodega.invalidation import Selector, parse_selector, reaches_a_whole_site
 
 
 @pytest.mark.parametrize(
@@ -61,3 +61,28 @@ def test_any_text_is_read_or_refused_but_never_breaks(text: str) -> None:
         parse_selector(text)
     except SelectorInvalid:
         return
+
+
+@pytest.mark.parametrize(
+    ("selector", "is_wide"),
+    [
+        ("all", True),
+        ("tag:*", True),
+        ("tag:**", True),
+        ("glob:*", True),
+        ("glob:*/*", True),
+        ("glob:shop.example.com/*", True),
+        ("prefix:https://shop.example.com/", True),
+        ("prefix:https://shop.example.com", True),
+        ("tag:a*", False),
+        ("tag:all", False),
+        ("glob:*/", False),
+        ("glob:*.example.com", False),
+        ("glob:shop.example.com/*.webp", False),
+        ("prefix:https://shop.example.com/a", False),
+        ("distribution:shop", False),
+        ("https://shop.example.com/", False),
+    ],
+)
+def test_what_reaches_a_whole_site_is_known(selector: str, is_wide: bool) -> None:
+    assert reaches_a_whole_site(parse_selector(selector).text) == is_wide

@@ -122,7 +122,7 @@ def _longest_strict(text: str) -> float | None:
         for distribution in declarations.distributions
         for behavior in distribution.behaviors
     )
-    found = [strict for policy in policies if (strict := getattr(policy, "strict_seconds", None)) is not None]
+    found = [policy.strict_seconds for policy in policies if policy.strict_seconds is not None]
     return max(found, default=None)
 
 

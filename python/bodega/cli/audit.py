@@ -1,0 +1,55 @@
+"""`bodega audit`: who changed what in a fleet, and when."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from bodega.cli.output import print_json, print_lines
+
+if TYPE_CHECKING:
+    from bodega.client import Fleet
+
+
+def audit(
+    after: Annotated[
+        int | None, typer.Option(min=0, help="Only events after this position.  \\[default: the newest]")
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, max=1_000_000, help="How many at most.")] = 50,
+    kind: Annotated[str, typer.Option("--type", help="Only those whose type begins so: `configuration`.")] = "",
+    by: Annotated[str, typer.Option("--by", help="Of these only those that this token made.")] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="JSON, for programs: one object a line.")] = False,
+    *,
+    fleet: Fleet,
+) -> None:
+    """List who changed what in a fleet, and when: the events of its journal.
+
+    `bodega journal ls` reads the same from the journal's file, where the control process is not to be asked.
+
+        bodega audit
+
+        bodega audit --after 0 --limit 100000 --type configuration --by ci
+    """
+    found = [
+        each for each in fleet.audit(after, limit=limit) if each.type.startswith(kind) and (not by or each.by == by)
+    ]
+    if as_json:
+        for each in found:
+            print_json(asdict(each))
+        return
+    rows = [("position", "when", "what", "by", "data")]
+    for each in found:
+        when = datetime.fromtimestamp(each.time_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+        data = json.dumps(each.data, ensure_ascii=False, separators=(",", ":"))
+        rows.append((f"{each.position:,}", when, each.type, each.by, data))
+    widths = [max(len(row[number]) for row in rows) for number in range(4)]
+    console = Console()
+    for position, when, what, who, data in rows:
+        line = f"{position:>{widths[0]}}  {when:<{widths[1]}}  {what:<{widths[2]}}  {who:<{widths[3]}}  {data}"
+        # A line each where somebody looks; `--json` has the data whole.
+        print_lines(line[: console.width] if console.is_terminal else line)

@@ -1,0 +1,127 @@
+"""The options of every command that talks with a control process.
+
+The command takes what they come to as one value, ``fleet``; this file gives it a signature with the options, which is
+what typer reads.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, get_type_hints
+
+import typer
+
+from bodega.cli.output import say
+from bodega.client import Fleet, find_control
+from bodega.errors import ControlNotFound
+
+_PANEL = "Control process"
+_OPTIONS: dict[str, tuple[Any, typer.models.OptionInfo, Any]] = {
+    "control": (
+        str | None,
+        typer.Option(
+            metavar="URL",
+            envvar="BODEGA_CONTROL",
+            help="Which control process.  \\[default: the one of yours that runs here]",
+            rich_help_panel=_PANEL,
+        ),
+        None,
+    ),
+    "token_file": (
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="A file with the token.  \\[default: the variable BODEGA_TOKEN, else that of the one that runs here]",
+            rich_help_panel=_PANEL,
+        ),
+        None,
+    ),
+    "token": (
+        str | None,
+        typer.Option(metavar="TOKEN", help="The token itself; others on this machine see it.", rich_help_panel=_PANEL),
+        None,
+    ),
+    "control_insecure": (
+        bool,
+        typer.Option(
+            "--control-insecure",
+            envvar="BODEGA_CONTROL_INSECURE",
+            help="Let the token go to another machine by plain HTTP.",
+            rich_help_panel=_PANEL,
+        ),
+        False,
+    ),
+}
+
+
+class Found:
+    """A control process, or why there is none: for a command that can do without."""
+
+    def __init__(self, fleet: Fleet | None, *, is_named: bool) -> None:
+        """Keep what was found.
+
+        Args:
+            fleet: Behind the control process.
+            is_named: Whether an option said which one.
+        """
+        self.fleet = fleet
+        self.is_named = is_named
+
+
+def with_fleet(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command, which has a keyword ``fleet: Fleet``, the options that say which one."""
+
+    def of(found: Found) -> Fleet:
+        if found.fleet is None:
+            raise ControlNotFound(
+                "no control process of yours runs here",
+                hint="name one: `--control URL` or BODEGA_CONTROL; `bodega control` starts one",
+            )
+        return found.fleet
+
+    return _with_options(command, "fleet", of)
+
+
+def with_any_fleet(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command, which has a keyword ``found: Found``, the same options; there may be none."""
+    return _with_options(command, "found", lambda found: found)
+
+
+def _with_options(command: Callable[..., None], name: str, made: Callable[[Found], Any]) -> Callable[..., None]:
+    hints = get_type_hints(command, localns={"Fleet": Fleet, "Found": Found}, include_extras=True)
+    kept = [
+        each.replace(annotation=hints[each.name])
+        for each in inspect.signature(command).parameters.values()
+        if each.name != name
+    ]
+    added = [
+        inspect.Parameter(each, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, option])
+        for each, (kind, option, default) in _OPTIONS.items()
+    ]
+
+    @functools.wraps(command)
+    def run(**values: Any) -> None:
+        with_found = _find(**{each: values.pop(each) for each in _OPTIONS})
+        try:
+            command(**values, **{name: made(with_found)})
+        finally:
+            if with_found.fleet is not None:
+                with_found.fleet.close()
+
+    parameters = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in (*kept, *added)]
+    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    run.__annotations__ = {each.name: each.annotation for each in parameters}
+    # Else typer reads the signature of the command inside.
+    del run.__wrapped__
+    return run
+
+
+def _find(control: str | None, token_file: Path | None, token: str | None, control_insecure: bool) -> Found:
+    if token is not None:
+        say("warning", "a token on the command line is seen by others on this machine: use `--token-file`")
+    address = find_control(os.environ, url=control, token=token, token_file=token_file, insecure=control_insecure)
+    return Found(None if address is None else Fleet(address), is_named=control is not None)
