@@ -24,6 +24,7 @@ FOR_TESTS: Mapping[str, str] = {
     "nghttp": "nghttp2-client",
     "openssl": "openssl",
     "slowhttptest": "slowhttptest",
+    "systemd-analyze": "systemd",
 }
 """Programs that tests start, and the packages that hold them."""
 

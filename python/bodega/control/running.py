@@ -24,7 +24,7 @@ from bodega.control.service import Control
 from bodega.control.stream import SLOW_SECONDS
 from bodega.errors import AddressInUse, AddressInvalid, BodegaError, ConfigInvalid
 from bodega.journal import SqliteJournal
-from bodega.runtime import recorded
+from bodega.runtime import notify, recorded
 
 if TYPE_CHECKING:
     from bodega.journal import Journal
@@ -150,6 +150,7 @@ async def _serve(
         except (BodegaError, OSError) as error:
             # It can be named instead.
             _LOG.warning("not to be found by others of this user", why=str(error))
+        notify("READY=1", os.environ)
         started(Started(url, made_token, control.state.position))
         await server.serve(sockets=[listener])
 

@@ -1,13 +1,8 @@
-"""systemd: listening sockets that it opened, and the message that the service is ready.
-
-`sd_listen_fds(3)` and `sd_notify(3)` without their library.
-"""
+"""systemd: listening sockets that it opened. `sd_listen_fds(3)` without its library."""
 
 from __future__ import annotations
 
-import contextlib
 import os
-import socket
 from collections.abc import MutableMapping
 
 from bodega.edge.listeners import Listeners
@@ -33,13 +28,3 @@ def take_activated(environment: MutableMapping[str, str]) -> Listeners:
     tls = [index for index in range(int(count)) if names.get(index) == "https"]
     plain = [index for index in range(int(count)) if index not in tls]
     return Listeners(tuple(_FIRST + index for index in plain), tuple(_FIRST + index for index in tls))
-
-
-def notify(message: str, environment: MutableMapping[str, str]) -> None:
-    """Tell systemd something, ``READY=1`` or ``STOPPING=1``, where it asked to be told; else do nothing."""
-    target = environment.get("NOTIFY_SOCKET", "")
-    if not target.startswith(("/", "@")):
-        return
-    address = "\0" + target[1:] if target.startswith("@") else target
-    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
-        sender.sendto(message.encode(), address)

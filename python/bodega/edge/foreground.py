@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
-from bodega.edge.activation import notify, take_activated
+from bodega.edge.activation import take_activated
 from bodega.edge.agent import Agent, ControlLink, Kept
 from bodega.edge.certificate_follower import CertificateFollower
 from bodega.edge.handover import HandoverServer, Predecessor
@@ -25,7 +25,7 @@ from bodega.edge.listeners import Listeners
 from bodega.edge.origin_probe import unreachable_origins
 from bodega.edge.running import DRAIN_SECONDS, RunningEdge
 from bodega.errors import BodegaError, EdgeError
-from bodega.runtime import admin_socket, handover_socket
+from bodega.runtime import admin_socket, handover_socket, notify
 
 if TYPE_CHECKING:
     from types import FrameType

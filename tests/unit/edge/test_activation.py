@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from bodega.edge.activation import notify, take_activated
+from bodega.edge.activation import take_activated
 from bodega.edge.listeners import Listeners
+from bodega.runtime import notify
 
 
 def test_sockets_of_the_service_manager_are_taken_once() -> None:
