@@ -15,6 +15,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColum
 
 from bodega.errors import ConfigInvalid
 from bodega.units import UnitInvalid, parse_size
+from bodega.up.control_process import INSTALL
 from bodega.up.demonstration import ANY_PORTS, Demonstration, Options
 from bodega.up.follow import follow
 from bodega.up.model_file import cached_model_path
@@ -113,7 +114,8 @@ def _try(demonstration: Demonstration, console: Console, *, as_json: bool) -> bo
     record = Record(report)
     before = demonstration.origins.sent().bytes_sent
     assert demonstration.authority is not None
-    tell(demonstration.edges, demonstration.origins, demonstration.authority, record)
+    fleet = None if demonstration.control is None else demonstration.control.fleet
+    tell(demonstration.edges, demonstration.origins, demonstration.authority, fleet, record)
     demonstration.check()
     origin_bytes = demonstration.origins.sent().bytes_sent - before
     table = figures(record.by_step, origin_bytes=origin_bytes, distance=demonstration.options.distance)
@@ -135,7 +137,14 @@ def _started(demonstration: Demonstration) -> str:
         for edge in demonstration.edges
     ]
     authority = demonstration.authority
-    return json.dumps({"kind": "started", "edges": edges, "authority": str(authority) if authority else None})
+    control = demonstration.control
+    said = {
+        "kind": "started",
+        "edges": edges,
+        "authority": str(authority) if authority else None,
+        "control": None if control is None else {"url": control.url, "pid": control.program.pid},
+    }
+    return json.dumps(said)
 
 
 def _greet(demonstration: Demonstration, console: Console) -> None:
@@ -166,7 +175,18 @@ def _greet(demonstration: Demonstration, console: Console) -> None:
             soft_wrap=True,
         )
         console.print(f"The model file stays in {cached_model_path()}.", soft_wrap=True)
-    console.print("In another terminal, `bodega status` and `bodega purge` find these edges, too.")
+    if demonstration.control is None:
+        console.print(f"No control process runs: {INSTALL}", highlight=False, markup=False)
+        console.print("In another terminal, `bodega status` and `bodega purge` find these edges, too.")
+    else:
+        console.print(f"\nThe edges follow the control process at {demonstration.control.url}. In another terminal:")
+        for line in (
+            "bodega edges",
+            "bodega purge all --yes --wait",
+            f"bodega publish {demonstration.file}",
+            "bodega status",
+        ):
+            console.print(f"  {line}", highlight=False, soft_wrap=True)
     console.print("Ctrl-C stops everything.\n")
 
 

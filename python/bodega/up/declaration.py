@@ -1,16 +1,25 @@
-"""Writes the `bodega.toml` of the demonstration: what each edge is told about the origins in front of it."""
+"""Writes the `bodega.toml` of the demonstration: one for all three edges, with origins as each region reaches them."""
 
 from __future__ import annotations
 
 from string import Template
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from bodega.up.origins import Upstream
 
 _TEXT = Template("""\
-# Written by `bodega up` for the edge in $title. A good start for one of your own: `bodega init` writes another.
+# Written by `bodega up` for its three edges. A good start for one of your own: `bodega init` writes another.
 
 [origins]
-site   = "$site_url"
-images = { url = "s3://images", endpoint = "$s3_url", region = "us-east-1" }
-models = { url = "s3://models", endpoint = "$s3_url", region = "us-east-1" }
+site   = { regions = { "ap-*" = "$far_site", "eu-*" = "$far_site" }, otherwise = "$near_site" }
+images = { regions = { "ap-*" = "images-far", "eu-*" = "images-far" }, otherwise = "images-near" }
+models = { regions = { "ap-*" = "models-far", "eu-*" = "models-far" }, otherwise = "models-near" }
+
+images-near = { url = "s3://images", endpoint = "$near_s3", region = "us-east-1" }
+images-far  = { url = "s3://images", endpoint = "$far_s3", region = "us-east-1" }
+models-near = { url = "s3://models", endpoint = "$near_s3", region = "us-east-1" }
+models-far  = { url = "s3://models", endpoint = "$far_s3", region = "us-east-1" }
 
 [distributions.store]
 hosts = ["*"]
@@ -24,12 +33,11 @@ behaviors = [                                   # first match wins; the last one
 """)
 
 
-def declaration(*, title: str, site_url: str, s3_url: str) -> str:
-    """Return the declaration of one edge.
+def declaration(near: Upstream, far: Upstream) -> str:
+    """Return what the edges serve.
 
     Args:
-        title: The place it stands for.
-        site_url: The web origin, or the relay in front of it.
-        s3_url: The S3 server, or the relay in front of it.
+        near: The origins as the edge next to them reaches them.
+        far: The same as the others reach them.
     """
-    return _TEXT.substitute(title=title, site_url=site_url, s3_url=s3_url)
+    return _TEXT.substitute(near_site=near.site_url, near_s3=near.s3_url, far_site=far.site_url, far_s3=far.s3_url)

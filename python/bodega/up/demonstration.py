@@ -1,6 +1,6 @@
 """Starts everything that `bodega up` runs, and stops it so that nothing is left behind.
 
-    Origins (this process): web origin, S3 server ── relays ──▶ three EdgeProcess, each with a bodega.toml of its own
+    Origins (this process): web origin, S3 server ── relays ──▶ three EdgeProcess ◀── relay ── ControlProcess
 
 Processes and the temporary directory belong to one exit stack: whatever fails half way is undone.
 """
@@ -20,6 +20,8 @@ from bodega.certificates import development_certificate
 from bodega.config import read_config, settings_from
 from bodega.edge import find_edges
 from bodega.errors import AddressInUse
+from bodega.up import control_process
+from bodega.up.control_process import ControlProcess, start_control
 from bodega.up.declaration import declaration
 from bodega.up.edge_process import EdgeProcess, start_edge
 from bodega.up.model_file import cached_model_path, write_model
@@ -29,6 +31,8 @@ from bodega.up.premises import lay_out
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from bodega.up.places import Place
 
     Progress = Callable[[int, int], None]
 
@@ -50,7 +54,7 @@ class Options:
             all of these are free, else any.
         memory: Memory tier of each edge.
         directory: Where to lay out site and buckets, to be kept; None: a temporary one.
-        distance: Whether two of the edges are far from the origin.
+        distance: Whether two of the edges are far from the origin, and from the control process.
     """
 
     file: Path | None = None
@@ -67,11 +71,15 @@ class Demonstration:
     Attributes:
         edges: In the order of `PLACES`.
         origins: None when the edges run a person's own file.
+        control: What the edges follow; None where it is not installed.
+        file: What the edges serve.
     """
 
     options: Options
     edges: list[EdgeProcess] = field(default_factory=list)
     origins: Origins | None = None
+    control: ControlProcess | None = None
+    file: Path | None = None
     _undo: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
 
     def start(self, model_progress: Progress | None = None) -> None:
@@ -82,10 +90,18 @@ class Demonstration:
         """
         try:
             scratch = Path(self._undo.enter_context(tempfile.TemporaryDirectory(prefix="bodega-up-")))
+            if control_process.is_installed():
+                self.control = start_control(scratch)
+                self._undo.callback(self._stop_control)
             if self.options.file is None:
                 self.origins = self._start_origins(scratch, model_progress)
+            self.file = self._file(scratch)
+            if self.control is not None:
+                self.control.wait_ready()
+                self.control.publish(self.file)
+                self.control.make_edge_token()
             self._undo.callback(self._stop_edges)
-            self._start_edges(scratch)
+            self._start_edges(scratch, self.file)
         except BaseException:
             self.stop()
             raise
@@ -98,13 +114,15 @@ class Demonstration:
         return development_certificate((), os.environ).authority
 
     def check(self) -> None:
-        """Raise if an edge has ended by itself.
+        """Raise if an edge, or the control process, has ended by itself.
 
         Raises:
             EdgeError: With its last lines.
         """
         for edge in self.edges:
-            edge.check()
+            edge.program.check()
+        if self.control is not None:
+            self.control.program.check()
 
     def stop(self) -> None:
         """Stop everything and remove the temporary directory; a second call does nothing."""
@@ -123,35 +141,51 @@ class Demonstration:
         self._undo.callback(origins.stop)
         return origins
 
-    def _start_edges(self, scratch: Path) -> None:
+    def _file(self, scratch: Path) -> Path:
+        if self.origins is None:
+            assert self.options.file is not None
+            return self.options.file.resolve()
+        near = self.origins.near
+        file = scratch / "bodega.toml"
+        file.write_text(declaration(near, self.origins.far() if self.options.distance else near))
+        return file
+
+    def _start_edges(self, scratch: Path, file: Path) -> None:
         ports, tls_ports = _ports(self.options.port_base, len(PLACES))
         tls = [] if self.options.file is not None and _speaks_tls(self.options.file) else ["--tls", "dev"]
+        environment = {} if self.origins is None else self.origins.environment
         for place, port, tls_port in zip(PLACES, ports, tls_ports, strict=True):
-            file, environment = self.options.file, {}
-            if self.origins is not None:
-                upstream = self.origins.far() if place.is_far and self.options.distance else self.origins.near
-                file, environment = scratch / f"{place.name}.toml", self.origins.environment
-                text = declaration(title=place.title, site_url=upstream.site_url, s3_url=upstream.s3_url)
-                file.write_text(text)
-            assert file is not None
             edge = start_edge(
                 place,
-                file.resolve(),
+                file,
                 address=f"127.0.0.1:{port}",
                 tls_address=f"127.0.0.1:{tls_port}",
                 log=scratch / f"{place.name}.log",
-                options=["--memory", self.options.memory, *tls],
+                options=["--memory", self.options.memory, *tls, *self._following(place)],
                 environment=environment,
             )
             self.edges.append(edge)
         for edge in self.edges:
             edge.wait_ready()
 
+    def _following(self, place: Place) -> list[str]:
+        if self.control is None:
+            return []
+        url = self.control.url
+        if place.is_far and self.options.distance and self.origins is not None:
+            url = self.origins.far_away(url)
+        return ["--control", url, "--control-token-file", str(self.control.edge_token)]
+
+    def _stop_control(self) -> None:
+        assert self.control is not None
+        self.control.program.ask_to_stop()
+        self.control.program.wait_stopped(_STOP_SECONDS)
+
     def _stop_edges(self) -> None:
         for edge in self.edges:
-            edge.ask_to_stop()
+            edge.program.ask_to_stop()
         for edge in self.edges:
-            edge.wait_stopped(_STOP_SECONDS)
+            edge.program.wait_stopped(_STOP_SECONDS)
         # One that was killed has left its sockets; looking for edges removes those of processes that are gone.
         find_edges(os.environ)
 

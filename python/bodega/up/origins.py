@@ -9,6 +9,7 @@ import json
 import secrets
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from bodega.errors import BodegaError
 from bodega.up.places import ONE_WAY_DELAY_MS
@@ -82,11 +83,15 @@ class Origins:
 
     def far(self) -> Upstream:
         """Start a pair of relays and return their addresses: the origins, from far away."""
+        return Upstream(self.far_away(self._site.url), self.far_away(self._s3.url))
+
+    def far_away(self, url: str) -> str:
+        """Start a relay before another server, and return its address: that server, from far away."""
         from bodega._native import DemoRelay
 
-        pair = [DemoRelay(server.address, ONE_WAY_DELAY_MS, ANY_PORT) for server in (self._site, self._s3)]
-        self._relays += pair
-        return Upstream(*(relay.url for relay in pair))
+        relay = DemoRelay(urlsplit(url).netloc, ONE_WAY_DELAY_MS, ANY_PORT)
+        self._relays.append(relay)
+        return relay.url
 
     def set_down(self, down: bool) -> None:
         """Make the web origin break every connection, or answer again."""

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bodega.errors import AddressInUse, EdgeError
-from bodega.up import demonstration
+from bodega.up import control_process, demonstration
 from bodega.up.demonstration import ANY_PORTS, Demonstration, Options
 
 
@@ -41,6 +41,7 @@ def test_what_fails_half_way_leaves_nothing_behind(tmp_path: Path, monkeypatch: 
     scratch.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(scratch))
     monkeypatch.setattr(demonstration, "start_edge", fail)
+    monkeypatch.setattr(control_process, "is_installed", lambda: False)
     started = Demonstration(Options(file=file, port_base=ANY_PORTS))
     with pytest.raises(EdgeError):
         started.start()

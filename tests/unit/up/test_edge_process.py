@@ -11,6 +11,7 @@ import pytest
 from bodega.errors import EdgeError
 from bodega.up.edge_process import EdgeProcess, start_edge
 from bodega.up.places import PLACES
+from bodega.up.program import Program
 
 
 def running(tmp_path: Path, script: str) -> EdgeProcess:
@@ -20,7 +21,8 @@ def running(tmp_path: Path, script: str) -> EdgeProcess:
     assert process.stdout is not None
     process.stdout.readline()
     process.stdout.close()
-    return EdgeProcess(PLACES[0], "127.0.0.1:8080", "127.0.0.1:8443", process, log)
+    program = Program("the edge in Tokyo", process, log)
+    return EdgeProcess(PLACES[0], "127.0.0.1:8080", "127.0.0.1:8443", program)
 
 
 def test_an_edge_that_dies_says_its_last_lines(tmp_path: Path) -> None:
@@ -37,17 +39,17 @@ def test_an_edge_that_is_killed_says_by_which_signal(tmp_path: Path) -> None:
 
 def test_an_edge_that_was_asked_to_stop_is_no_error(tmp_path: Path) -> None:
     edge = running(tmp_path, "print(flush=True); import time; time.sleep(60)")
-    edge.ask_to_stop()
-    edge.wait_stopped(10)
-    edge.check()
+    edge.program.ask_to_stop()
+    edge.program.wait_stopped(10)
+    edge.program.check()
 
 
 def test_an_edge_that_does_not_stop_is_killed(tmp_path: Path) -> None:
     script = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(flush=True); time.sleep(60)"
     edge = running(tmp_path, script)
-    edge.ask_to_stop()
+    edge.program.ask_to_stop()
     began = time.monotonic()
-    edge.wait_stopped(0.2)
+    edge.program.wait_stopped(0.2)
     assert time.monotonic() - began < 10
 
 
@@ -65,7 +67,7 @@ def test_the_process_is_given_place_addresses_and_options(tmp_path: Path, monkey
         options=["--memory", "64MB"],
         environment={"AWS_ACCESS_KEY_ID": "demo"},
     )
-    edge.wait_stopped(10)
+    edge.program.wait_stopped(10)
     expected = (
         "--listen 127.0.0.1:8081 --listen-tls 127.0.0.1:8444 --name london --region eu-west-2 --memory 64MB key demo"
     )

@@ -1,0 +1,98 @@
+"""The control process of the demonstration: `bodega control`, with a token of its own making, and what it publishes."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+from bodega.client import Fleet, connect
+from bodega.config import read_config, to_text
+from bodega.errors import EdgeError
+from bodega.runtime import control_records
+from bodega.up.program import Program, start_program
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+INSTALL = 'pip install "bodega[control]"'
+_READY_SECONDS = 30.0
+_POLL_SECONDS = 0.02
+
+
+def is_installed() -> bool:
+    """Whether what a control process needs is here: it is an extra."""
+    return all(find_spec(name) is not None for name in ("fastapi", "structlog", "tomli_w", "uvicorn"))
+
+
+@dataclass(slots=True)
+class ControlProcess:
+    """A running control process.
+
+    Attributes:
+        program: Its process.
+        edge_token: A file with a token for edges.
+        _folder: Where journal and tokens are.
+    """
+
+    program: Program
+    edge_token: Path
+    _folder: Path
+    _fleet: Fleet | None = field(default=None)
+
+    @property
+    def fleet(self) -> Fleet:
+        """A client of it, once it is ready."""
+        assert self._fleet is not None
+        return self._fleet
+
+    @property
+    def url(self) -> str:
+        """Where it is."""
+        return self.fleet.url
+
+    def wait_ready(self) -> None:
+        """Wait until it answers.
+
+        Raises:
+            EdgeError: If it ends instead, or takes longer than 30 seconds.
+        """
+        deadline = time.monotonic() + _READY_SECONDS
+        while self._fleet is None:
+            self.program.check()
+            if time.monotonic() > deadline:
+                raise EdgeError(f"{self.program.what} was not ready within {_READY_SECONDS:.0f} s{self.program.said()}")
+            for record in control_records(os.environ):
+                if record.pid == self.program.pid:
+                    self._fleet = connect(record.url, token_file=record.token_file)
+            time.sleep(_POLL_SECONDS)
+
+    def publish(self, file: Path) -> None:
+        """Let all edges serve what a file declares, without what it says of a machine.
+
+        Raises:
+            ConfigInvalid: If it cannot be used.
+        """
+        config = read_config(file)
+        text = to_text(config.declarations) if config.given else file.read_text()
+        self.fleet.configurations.publish(text, comment=f"bodega up {file.name}")
+
+    def make_edge_token(self) -> None:
+        """Write a token for the edges."""
+        made = self.fleet.tokens.make("edges", scopes=["edges"])
+        descriptor = os.open(self.edge_token, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(made.token)
+
+
+def start_control(folder: Path) -> ControlProcess:
+    """Start one on a free port without waiting for it.
+
+    Args:
+        folder: For its journal and tokens.
+    """
+    arguments = ["control", "--journal", str(folder / "journal.db"), "--listen", "127.0.0.1:0"]
+    program = start_program("the control process", arguments, log=folder / "control.log")
+    return ControlProcess(program, folder / "edges.token", folder)
