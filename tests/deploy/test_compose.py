@@ -65,11 +65,11 @@ def test_its_services_work_together(compose: dict[str, Any], tmp_path: Path) -> 
     url = f"http://127.0.0.1:{ports[8080]}/hello"
     try:
         containers.start()
-        wait_until(lambda: _get(url) == b"hello from the edge\n", 60)
+        wait_until(lambda: _get(url) == b"hello from the edge\n", timeout_seconds=60)
         text = (beside / "site.toml").read_text()
         (beside / "site.toml").write_text(text.replace("hello from the edge", "hello again"))
         containers.run("publish")
-        wait_until(lambda: _get(url) == b"hello again\n", 60)
+        wait_until(lambda: _get(url) == b"hello again\n", timeout_seconds=60)
     finally:
         statuses = containers.stop()
     assert statuses == {"control": 0, "publish": 0, "token": 0, "edge": 0}

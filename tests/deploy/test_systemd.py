@@ -77,7 +77,7 @@ def test_what_they_start_serves_and_ends(tmp_path: Path, stack: ExitStack) -> No
     edge = Service(Unit(UNITS / "bodega-edge.service"), tmp_path, listener)
     stack.callback(edge.stop, signal.SIGKILL)
     edge.start()
-    wait_until(lambda: _get(listener) == b"/a", 30)
+    wait_until(lambda: _get(listener) == b"/a", timeout_seconds=30)
     [seen] = _ask(url, token, "/v1/edges")
     assert (seen["name"], seen["region"], seen["is_here"]) == ("tokyo-1", "ap-northeast-1", True)
 

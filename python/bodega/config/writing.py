@@ -7,6 +7,8 @@ from dataclasses import MISSING, dataclass, field, is_dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+import tomli_w
+
 from bodega.config.read import documented_fields
 from bodega.distributions import S3, Declarations, Distribution
 from bodega.distributions.shapes import ListShape, MapShape, NameShape, Shape, about_field
@@ -21,13 +23,7 @@ def to_document(declarations: Declarations) -> dict[str, Any]:
 
 
 def to_text(declarations: Declarations) -> str:
-    """Return declarations as the text of a `bodega.toml`.
-
-    Raises:
-        ImportError: If the extra `control` is not installed.
-    """
-    import tomli_w
-
+    """Return declarations as the text of a `bodega.toml`."""
     return tomli_w.dumps(to_document(declarations))
 
 

@@ -24,7 +24,7 @@ _POLL_SECONDS = 0.02
 
 def is_installed() -> bool:
     """Whether what a control process needs is here: it is an extra."""
-    return all(find_spec(name) is not None for name in ("fastapi", "structlog", "tomli_w", "uvicorn"))
+    return all(find_spec(name) is not None for name in ("fastapi", "structlog", "uvicorn"))
 
 
 @dataclass(slots=True)

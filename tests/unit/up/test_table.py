@@ -13,6 +13,7 @@ from rich.console import Console
 from bodega.edge import AdminClient, EdgeStats
 from bodega.up.edge_process import EdgeProcess
 from bodega.up.places import PLACES
+from bodega.up.program import Program
 from bodega.up.table import Row, Watch, json_line, live_table, plain_line, saved, share
 
 STATS = EdgeStats.from_json(
@@ -42,9 +43,8 @@ STATS = EdgeStats.from_json(
 def edge(tmp_path: Path) -> EdgeProcess:
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
-    return EdgeProcess(
-        PLACES[0], "127.0.0.1:8080", "127.0.0.1:8443", ended, tmp_path / "log", AdminClient("127.0.0.1:1")
-    )
+    program = Program("the edge in Tokyo", ended, tmp_path / "log")
+    return EdgeProcess(PLACES[0], "127.0.0.1:8080", "127.0.0.1:8443", program, AdminClient("127.0.0.1:1"))
 
 
 def test_a_row_is_shown_in_three_forms(edge: EdgeProcess) -> None:
