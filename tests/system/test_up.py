@@ -16,6 +16,8 @@ from urllib.request import urlopen
 
 import pytest
 
+from bodega import connect
+
 STEPS = ["cold", "warm", "https", "changed", "invalidated", "private", "film", "model", "crowd", "down"]
 
 
@@ -115,3 +117,35 @@ def test_a_file_of_ones_own_runs_on_three_edges(tmp_path: Path, cache: Path) -> 
         process.communicate()
     assert process.returncode == 0
     assert list(scratch.iterdir()) == []
+
+
+@pytest.mark.timeout(120)
+def test_a_purge_reaches_all_edges_through_their_control_process(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(cache / "runtime"))
+    with bodega("up", "--json", scratch=tmp_path, cache=cache) as process:
+        started = told(process)
+        # Found as a person's own commands find it: nothing is named.
+        fleet = connect()
+        assert fleet.url == started["control"]["url"]
+        assert {each.name for each in fleet.edges.list()} == {"tokyo", "london", "virginia"}
+        for edge in started["edges"]:
+            for _ in range(2):
+                status = cache_status(edge["url"])
+            assert "; hit" in status
+        done = fleet.invalidate(selectors=["all"]).wait(timeout="30s")
+        assert set(done.applied) == {"tokyo", "london", "virginia"}
+        # Tokyo and London are 75 ms away from the control process, too, and say so: there and back.
+        assert min(done.applied["tokyo"], done.applied["london"]) >= 150
+        assert not any("; hit" in cache_status(edge["url"]) for edge in started["edges"])
+        process.send_signal(signal.SIGTERM)
+        process.communicate()
+    assert process.returncode == 0
+    assert not is_alive(started["control"]["pid"])
+    assert list(tmp_path.iterdir()) == []
+
+
+def cache_status(url: str) -> str:
+    with urlopen(url) as answer:
+        return str(answer.headers["Cache-Status"])

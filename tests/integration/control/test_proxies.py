@@ -14,7 +14,7 @@ import httpx
 import pytest
 from tests.certificates import Authority
 from tests.integration.control.conftest import ControlProcess
-from tests.integration.control.test_following import get, is_hit, level, publish, serves, token
+from tests.integration.control.edges import get, is_hit, level, publish, serves, token
 from tests.integration.edge.conftest import EdgeCommand, Origin, command, origin, wait_until
 
 __all__ = ["command", "origin", "token"]
