@@ -127,14 +127,13 @@ def test_a_purge_reaches_all_edges_through_their_control_process(
     with bodega("up", "--json", scratch=tmp_path, cache=cache) as process:
         started = told(process)
         # Found as a person's own commands find it: nothing is named.
-        fleet = connect()
-        assert fleet.url == started["control"]["url"]
-        assert {each.name for each in fleet.edges.list()} == {"tokyo", "london", "virginia"}
-        for edge in started["edges"]:
-            for _ in range(2):
-                status = cache_status(edge["url"])
-            assert "; hit" in status
-        done = fleet.invalidate(selectors=["all"]).wait(timeout="30s")
+        with connect() as fleet:
+            assert fleet.url == started["control"]["url"]
+            assert {each.name for each in fleet.edges.list()} == {"tokyo", "london", "virginia"}
+            for edge in started["edges"]:
+                assert "; stored" in cache_status(edge["url"])
+                assert "; hit" in cache_status(edge["url"])
+            done = fleet.invalidate(selectors=["all"]).wait(timeout="30s")
         assert set(done.applied) == {"tokyo", "london", "virginia"}
         # Tokyo and London are 75 ms away from the control process, too, and say so: there and back.
         assert min(done.applied["tokyo"], done.applied["london"]) >= 150

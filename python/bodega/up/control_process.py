@@ -15,11 +15,13 @@ from bodega.runtime import control_records
 from bodega.up.program import Program, start_program
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
 INSTALL = 'pip install "bodega[control]"'
 _READY_SECONDS = 30.0
 _POLL_SECONDS = 0.02
+_STOP_SECONDS = 10.0
 
 
 def is_installed() -> bool:
@@ -78,6 +80,31 @@ class ControlProcess:
         config = read_config(file)
         text = to_text(config.declarations) if config.given else file.read_text()
         self.fleet.configurations.publish(text, comment=f"bodega up {file.name}")
+
+    def wait_level(self, edges: Sequence[str]) -> None:
+        """Wait until edges follow and have applied everything.
+
+        Raises:
+            EdgeError: If that takes longer than 30 seconds.
+        """
+        deadline = time.monotonic() + _READY_SECONDS
+        while missing := set(edges) - {
+            each.name for each in self.fleet.edges.list() if each.is_here and each.behind == 0
+        }:
+            self.program.check()
+            if time.monotonic() > deadline:
+                raise EdgeError(f"{', '.join(sorted(missing))} did not follow {self.url}{self.program.said()}")
+            time.sleep(_POLL_SECONDS)
+
+    def stop(self) -> None:
+        """Stop it."""
+        if self._fleet is not None:
+            self._fleet.close()
+        self.program.ask_to_stop()
+        self.program.wait_stopped(_STOP_SECONDS)
+
+    def _level(self) -> set[str]:
+        return {each.name for each in self.fleet.edges.list() if each.is_here and each.behind == 0}
 
     def make_edge_token(self) -> None:
         """Write a token for the edges."""

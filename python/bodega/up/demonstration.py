@@ -167,6 +167,8 @@ class Demonstration:
             self.edges.append(edge)
         for edge in self.edges:
             edge.wait_ready()
+        if self.control is not None:
+            self.control.wait_level([place.name for place in PLACES])
 
     def _following(self, place: Place) -> list[str]:
         if self.control is None:
@@ -178,8 +180,7 @@ class Demonstration:
 
     def _stop_control(self) -> None:
         assert self.control is not None
-        self.control.program.ask_to_stop()
-        self.control.program.wait_stopped(_STOP_SECONDS)
+        self.control.stop()
 
     def _stop_edges(self) -> None:
         for edge in self.edges:
