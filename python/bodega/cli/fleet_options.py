@@ -35,7 +35,8 @@ _OPTIONS: dict[str, tuple[Any, typer.models.OptionInfo, Any]] = {
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="A file with the token.  \\[default: the variable BODEGA_TOKEN, else that of the one that runs here]",
+            help="A file with the token.  \\[default: BODEGA_TOKEN holds it, BODEGA_CONTROL_TOKEN_FILE names one, else "
+            "that of the one that runs here]",
             rich_help_panel=_PANEL,
         ),
         None,

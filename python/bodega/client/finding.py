@@ -41,7 +41,7 @@ def find_control(
     """Find a control process; None if nothing names one, and none of this user runs here.
 
     Args:
-        environment: Where ``BODEGA_CONTROL`` and ``BODEGA_TOKEN`` are looked for.
+        environment: Where ``BODEGA_CONTROL``, ``BODEGA_TOKEN`` and ``BODEGA_CONTROL_TOKEN_FILE`` are looked for.
         url: Its address, if it is known.
         token: The token itself.
         token_file: A file that holds it.
@@ -94,8 +94,10 @@ def _checked(written: str) -> str:
 def _token(
     environment: Mapping[str, str], token: str | None, file: str | Path | None, record: ControlRecord | None
 ) -> str | None:
-    if token is None and file is None and environment.get("BODEGA_TOKEN"):
-        return _usable(environment["BODEGA_TOKEN"], "BODEGA_TOKEN")
+    if token is None and file is None:
+        if environment.get("BODEGA_TOKEN"):
+            return _usable(environment["BODEGA_TOKEN"], "BODEGA_TOKEN")
+        file = environment.get("BODEGA_CONTROL_TOKEN_FILE") or None
     if token is not None:
         return _usable(token, "the token")
     if file is None and record is not None:

@@ -203,7 +203,8 @@ def connect(
 
     Args:
         url: Where it is; by default what ``BODEGA_CONTROL`` names, else the one of this user that runs here.
-        token: By default `token_file`, else ``BODEGA_TOKEN``, else that of the process that runs here.
+        token: By default `token_file`, else ``BODEGA_TOKEN``, else what is in the file that
+            ``BODEGA_CONTROL_TOKEN_FILE`` names, else that of the process that runs here.
         token_file: A file with the token.
         insecure: Whether the token may go to another machine by plain HTTP.
         timeout: How long an answer may take.
