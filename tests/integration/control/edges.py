@@ -15,6 +15,7 @@ from tests.integration.edge.conftest import EdgeCommand, Origin, command, origin
 __all__ = ["command", "follow", "origin", "token"]
 
 HOST = {"Host": "shop.test"}
+STRICT_SECONDS = 3
 Follow = Callable[..., EdgeCommand]
 
 
@@ -51,15 +52,22 @@ def start_again(control: ControlProcess) -> httpx.Client:
     return control.client()
 
 
-def publish(client: httpx.Client, origin: Origin, policy: str = '"web"') -> int:
-    """Publish one site; return the revision."""
+def publish(client: httpx.Client, origin: Origin | str) -> int:
+    """Publish one site, which is strict below `/strict/`; return the revision."""
     text = f"""
 [origins]
-site = "{origin.url}"
+site = "{origin if isinstance(origin, str) else origin.url}"
+
+[policies.strict]
+extends = "web"
+strict = "{STRICT_SECONDS}s"
 
 [distributions.shop]
 hosts = ["shop.test"]
-behaviors = [{{ origin = "site", policy = {policy} }}]
+behaviors = [
+  {{ path = "/strict/*", origin = "site", policy = "strict" }},
+  {{ origin = "site", policy = "web" }},
+]
 """
     answer = client.post("/v1/configurations", json={"text": text})
     assert answer.status_code == 201, answer.text
