@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import signal
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -121,3 +123,25 @@ def stop(edge: EdgeCommand, number: int = signal.SIGTERM) -> None:
     """End an edge by a signal, and wait for its end."""
     edge.process.send_signal(number)
     edge.process.wait(SECONDS)
+
+
+class Reader:
+    """Asks for one URL again and again: when each request began, and what it got."""
+
+    def __init__(self, edge: EdgeCommand, path: str) -> None:
+        self.got: list[tuple[float, str]] = []
+        self._over = threading.Event()
+        self._url = f"{edge.url}{path}"
+        self._thread = threading.Thread(target=self._read, daemon=True)
+        self._thread.start()
+
+    def end(self) -> list[tuple[float, str]]:
+        self._over.set()
+        self._thread.join(60)
+        return self.got
+
+    def _read(self) -> None:
+        with httpx.Client(trust_env=False, timeout=30) as client:
+            while not self._over.is_set():
+                began = time.monotonic()
+                self.got.append((began, client.get(self._url, headers=HOST).text))

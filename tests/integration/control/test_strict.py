@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 
@@ -12,9 +11,9 @@ import httpx
 import pytest
 from tests.integration.control.conftest import ControlProcess
 from tests.integration.control.edges import (
-    HOST,
     STRICT_SECONDS,
     Follow,
+    Reader,
     command,
     follow,
     following,
@@ -28,7 +27,7 @@ from tests.integration.control.edges import (
     stop,
     token,
 )
-from tests.integration.edge.conftest import EdgeCommand, Origin, wait_until
+from tests.integration.edge.conftest import Origin, wait_until
 
 from bodega.testing import Network
 
@@ -40,28 +39,6 @@ BOTH = ("https://shop.test/a", "https://shop.test/strict/a")
 @pytest.fixture(autouse=True)
 def kept_an_hour(origin: Origin) -> None:
     origin.headers["Cache-Control"] = "max-age=3600, stale-while-revalidate=3600, stale-if-error=3600"
-
-
-class Reader:
-    """Asks for one URL again and again: when each request began, and what it got."""
-
-    def __init__(self, edge: EdgeCommand, path: str) -> None:
-        self.got: list[tuple[float, str]] = []
-        self._over = threading.Event()
-        self._url = f"{edge.url}{path}"
-        self._thread = threading.Thread(target=self._read, daemon=True)
-        self._thread.start()
-
-    def end(self) -> list[tuple[float, str]]:
-        self._over.set()
-        self._thread.join(60)
-        return self.got
-
-    def _read(self) -> None:
-        with httpx.Client(trust_env=False, timeout=30) as client:
-            while not self._over.is_set():
-                began = time.monotonic()
-                self.got.append((began, client.get(self._url, headers=HOST).text))
 
 
 @pytest.mark.parametrize("trouble", ["there", "back", "both", "refused", "killed"])
