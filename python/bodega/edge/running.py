@@ -101,6 +101,11 @@ class RunningEdge:
         return self._finish.alive and os.getpid() == self._pid
 
     @property
+    def declarations(self) -> Declarations:
+        """What is served."""
+        return self._declarations
+
+    @property
     def addresses(self) -> list[str]:
         """What clients connect to: ``http://127.0.0.1:8080``, ``unix:/run/x.sock``, ``https://127.0.0.1:8443``."""
         return list(dict.fromkeys(self._core().addresses()))

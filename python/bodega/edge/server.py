@@ -7,15 +7,18 @@ Several live side by side, each with its own store and metrics.
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import threading
+import weakref
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
 from bodega.config import EdgeSettings, read_config
 from bodega.distributions import Declarations, Distribution
+from bodega.edge.agent import Agent, ControlLink, Kept
 from bodega.edge.metrics import EdgeMetrics
 from bodega.edge.request import Request, header_pairs
 from bodega.edge.running import RunningEdge
@@ -36,6 +39,8 @@ if TYPE_CHECKING:
     from bodega.snapshot import KeyReport
     from bodega.units import Duration, Size
 
+_log = logging.getLogger("bodega")
+
 # A guest is modest: a free port of this machine, one thread, little memory, no admin listener.
 _GUEST = EdgeSettings(listen=("127.0.0.1:0",), threads=1, memory="128MB", admin="off")
 
@@ -48,7 +53,8 @@ class EdgeServer:
         >>> with bodega.EdgeServer("eu-west-1", origin_url="http://127.0.0.1:9000") as edge:  # doctest: +SKIP
         ...     print(edge.url, edge.request("GET", "/").cache_status)
 
-    Exactly one of `origin_url`, `distribution` and `config` says what it serves.
+    Exactly one of `origin_url`, `distribution` and `config` says what it serves; with `control`, at most one, until the
+    control process says it.
 
     Args:
         region: The region that metrics and statistics name.
@@ -65,6 +71,9 @@ class EdgeServer:
         threads: Serving threads; by default 1.
         admin: Address of the admin listener; by default none.
         access_log: A path or ``"-"``; by default none.
+        control: The URL of a control process to follow: it says what is served, and purges. Until what was missed is
+            applied, `start` waits, for `catch_up_wait` at most.
+        control_token: A token for it, of the scope ``edges``; by default the variable ``BODEGA_TOKEN``.
         settings: All other settings; the arguments above lie over it.
 
     Raises:
@@ -88,11 +97,14 @@ class EdgeServer:
         threads: int | None = None,
         admin: str | None = None,
         access_log: str | None = None,
+        control: str | None = None,
+        control_token: str | None = None,
         settings: EdgeSettings | None = None,
     ) -> None:
         """Check everything; nothing runs before `start`."""
         given = [each for each in (origin_url, distribution, config) if each is not None]
-        if len(given) != 1:
+        follows = control is not None or (settings is not None and settings.control is not None)
+        if len(given) > 1 or (not given and not follows):
             raise ConfigInvalid(
                 "an edge serves one of origin_url, distribution and config",
                 hint='for instance EdgeServer(origin_url="https://www.example.com")',
@@ -111,6 +123,7 @@ class EdgeServer:
             threads=threads,
             admin=admin,
             access_log=access_log,
+            control=control,
         )
         self._config = Path(config) if config is not None else None
         if self._config is not None:
@@ -118,7 +131,10 @@ class EdgeServer:
             self._settings, self._declarations = read.settings(base, **over), read.declarations
         else:
             self._settings = replace(base, **over)
-            self._declarations = _of_origin(origin_url, ttl) if origin_url is not None else _declared(distribution)
+            self._declarations = _first(origin_url, ttl, distribution)
+        token = {} if control_token is None else {"BODEGA_TOKEN": control_token}
+        self._link = ControlLink.from_settings(self._settings, {**os.environ, **token})
+        self._agent: Agent | None = None
         self._lock = threading.RLock()
         self._running: RunningEdge | None = None
         self._pid = os.getpid()
@@ -137,7 +153,10 @@ class EdgeServer:
             raise self._forked()
         with self._lock:
             if self._running is None:
-                self._running = RunningEdge(self._settings, self._declarations, os.environ)
+                hold = self._link is not None
+                self._running = RunningEdge(self._settings, self._declarations, os.environ, hold=hold)
+                if self._link is not None:
+                    self._follow(self._running, self._link)
         return self
 
     def stop(self, timeout: Duration = "30s") -> None:
@@ -151,6 +170,9 @@ class EdgeServer:
             return
         with self._lock:
             running, self._running = self._running, None
+            agent, self._agent = self._agent, None
+        if agent is not None:
+            agent.stop()
         if running is not None:
             running.drain(seconds)
             running.stop()
@@ -363,6 +385,8 @@ class EdgeServer:
             SnapshotInvalid: If the native core refuses it; what served before goes on serving.
             EdgeClosed: If it is not running.
         """
+        if self._link is not None:
+            raise ConfigInvalid("the configuration is published by the control process", hint="publish it there")
         source = declared if declared is not None else self._config
         if source is None and self._settings.tls is not None:
             source = self._declarations
@@ -395,7 +419,8 @@ class EdgeServer:
         for name, value in headers:
             if name.lower() == "host":
                 return value.decode("latin-1")
-        hosts = [str(host) for distribution in self._declarations.distributions for host in distribution.hosts]
+        declared = self._edge().declarations
+        hosts = [str(host) for distribution in declared.distributions for host in distribution.hosts]
         # An exact host first; where every host is served, the address is one; and some name for a wildcard.
         exact = next((host for host in hosts if "*" not in host), None)
         if exact is not None:
@@ -403,6 +428,16 @@ class EdgeServer:
         if "*" in hosts or not hosts:
             return urlsplit(self.url).netloc or "localhost"
         return hosts[0].replace("*", "www", 1)
+
+    def _follow(self, running: RunningEdge, link: ControlLink) -> None:
+        kept = None if self._settings.disk is None else Kept.beside(self._settings.disk)
+        # Each start is another edge to the control process.
+        agent = self._agent = Agent(running, link.of_another_process(), _tell, kept)
+        # Its threads hold the edge: whoever forgets this object has both ended.
+        weakref.finalize(self, agent.stop)
+        agent.start()
+        agent.catch_up()
+        running.serve()
 
     def _edge(self) -> RunningEdge:
         if os.getpid() != self._pid:
@@ -417,6 +452,17 @@ class EdgeServer:
             f"this edge belongs to the process that forked this one (pid {self._pid})",
             hint="make an edge of your own after the fork",
         )
+
+
+def _first(origin_url: str | None, ttl: Duration | None, declared: object) -> Declarations:
+    """Return what is served at first."""
+    if origin_url is not None:
+        return _of_origin(origin_url, ttl)
+    return Declarations() if declared is None else _declared(declared)
+
+
+def _tell(kind: Literal["note", "warning"], what: str) -> None:
+    _log.log(logging.WARNING if kind == "warning" else logging.INFO, what)
 
 
 def _of_origin(url: str, ttl: Duration | None) -> Declarations:

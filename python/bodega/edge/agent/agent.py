@@ -60,6 +60,7 @@ class Agent:
         self._link = link
         self._say = say
         self._kept = kept
+        self._pid = os.getpid()
         self._caller = Caller(link)
         self._lease = Lease()
         self._stopping = threading.Event()
@@ -134,7 +135,9 @@ class Agent:
         self._woken.set()
 
     def stop(self) -> None:
-        """End. May be called again."""
+        """End. May be called again, and in a forked process does nothing."""
+        if os.getpid() != self._pid:
+            return  # Forked: the threads are not here, and the connections are the other process's.
         self._stopping.set()
         self._applied.set()
         self._woken.set()

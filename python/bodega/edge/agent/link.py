@@ -10,7 +10,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlencode, urlsplit
@@ -88,6 +88,10 @@ class ControlLink:
             poll_seconds=parse_duration(settings.poll_every),
             catch_up_seconds=parse_duration(settings.catch_up_wait),
         )
+
+    def of_another_process(self) -> ControlLink:
+        """Return the same for a process, or a start, that is another one."""
+        return replace(self, instance=secrets.token_hex(8))
 
 
 def control_token(settings: EdgeSettings, environment: Mapping[str, str]) -> str:
