@@ -4,18 +4,42 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema
 
 from bodega.protocol.events import Kind, Name, Scope
 
 MAX_SELECTORS = 1000
+MAX_POSITION = 2**53
+"""Beyond it not every reader of JSON counts exactly."""
+
+
+def _on_earth(place: tuple[float, float]) -> tuple[float, float]:
+    latitude, longitude = place
+    if abs(latitude) > 90 or abs(longitude) > 180:
+        raise ValueError("a latitude is -90 to 90, a longitude -180 to 180")
+    return place
+
+
+Place: TypeAlias = Annotated[
+    tuple[float, float],
+    AfterValidator(_on_earth),
+    # As a list of two, which more programs that read such documents understand than the form for tuples.
+    WithJsonSchema({"type": "array", "items": {"type": "number"}, "minItems": 2, "maxItems": 2}),
+    Field(strict=False, description="Latitude and longitude in degrees."),
+]
 _Lifetime: TypeAlias = Annotated[
     float | None, Field(gt=0, le=315_360_000, description="At most ten years; by default without an end.")
 ]
 
 
 class _Body(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+    # What is no number would be no JSON either, once it is told to others.
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+
+class _Asked(_Body):
+    # `true` is not taken for 1, nor "yes" for true.
+    model_config = ConfigDict(strict=True)
 
 
 class Problem(_Body):
@@ -36,7 +60,7 @@ class Refused(_Body):
     problems: list[Problem] = []
 
 
-class Invalidate(_Body):
+class Invalidate(_Asked):
     """What is to be forgotten, everywhere."""
 
     selectors: Annotated[list[Annotated[str, Field(max_length=2048)]], Field(min_length=1, max_length=MAX_SELECTORS)]
@@ -68,7 +92,7 @@ class Invalidation(_Body):
     )
 
 
-class Publish(_Body):
+class Publish(_Asked):
     """A whole configuration: the text of `bodega.toml` without `[edge]`."""
 
     text: Annotated[str, Field(max_length=900_000)]
@@ -104,7 +128,7 @@ _HeardEvery: TypeAlias = Annotated[
 
 class _FromEdge(BaseModel):
     # An edge may be a version ahead: what it says beyond this is not understood here, and nothing is lost.
-    model_config = ConfigDict(extra="ignore")
+    model_config = ConfigDict(extra="ignore", allow_inf_nan=False)
 
 
 class Register(_FromEdge):
@@ -113,8 +137,8 @@ class Register(_FromEdge):
     instance: Annotated[str, Field(min_length=8, max_length=64, description="Of this one process.")]
     region: Annotated[str, Field(min_length=1, max_length=64)]
     kind: Kind = "regional"
-    place: tuple[float, float] | None = None
-    capacity: Annotated[float, Field(gt=0, le=1e6)] = 1.0
+    place: Place | None = None
+    capacity: Annotated[float, Field(gt=0, le=1e6, strict=True)] = 1.0
     version: Annotated[str, Field(max_length=64, description="Of bodega.")] = ""
     heard_every_seconds: _HeardEvery = 1.0
     replaces: Annotated[
@@ -128,7 +152,7 @@ class At(_Body):
 
     journal: Annotated[str, Field(pattern="^[0-9a-f]{32}$")]
     epoch: Annotated[str, Field(pattern="^[0-9a-f]{16}$")]
-    position: Annotated[int, Field(ge=0)]
+    position: Annotated[int, Field(ge=0, le=MAX_POSITION)]
     chain: Annotated[str, Field(pattern="^[0-9a-f]{32}$")]
 
 
@@ -163,7 +187,7 @@ class Edge(_Body):
     name: Name
     region: str
     kind: Kind
-    place: tuple[float, float] | None
+    place: Place | None
     capacity: float
     version: str = ""
     drained: bool
@@ -177,13 +201,13 @@ class Edge(_Body):
     last_heard_ms: int | None
 
 
-class Invite(_Body):
+class Invite(_Asked):
     """An edge that is to join."""
 
     name: Name
     region: Annotated[str | None, Field(min_length=1, max_length=64)] = None
     kind: Kind | None = None
-    place: tuple[float, float] | None = None
+    place: Place | None = None
     capacity: Annotated[float | None, Field(gt=0, le=1e6)] = None
     expires_in_seconds: _Lifetime = None
     url: Annotated[
@@ -206,7 +230,7 @@ class Invitation(_Body):
     expires_ms: int | None = None
 
 
-class NewToken(_Body):
+class NewToken(_Asked):
     """A token that is to be made."""
 
     name: Name

@@ -56,15 +56,16 @@ async def show_configuration(revision: int, _: Reader, control: ControlHere) -> 
     return with_text(control, kept_revision(control, revision))
 
 
-@router.get("/{revision}/diff", response_class=PlainTextResponse)
+# Not by `response_class`: FastAPI would describe refusals as plain text, too.
+@router.get("/{revision}/diff", response_model=None, responses={200: {"content": {"text/plain": {}}}})
 async def compare(
     revision: int, _: Reader, control: ControlHere, to: Annotated[int, Query(ge=0, description="0: in force.")] = 0
-) -> str:
+) -> PlainTextResponse:
     """Show what is different in another revision, as `diff -u` would."""
     before, after = kept_revision(control, revision).said, kept_revision(control, to).said
     names = (f"revision {before.revision}", f"revision {after.revision}")
     lines = (before.text.splitlines(keepends=True), after.text.splitlines(keepends=True))
-    return "".join(difflib.unified_diff(*lines, *names))
+    return PlainTextResponse("".join(difflib.unified_diff(*lines, *names)))
 
 
 @router.post("/{revision}/roll-back", status_code=201)

@@ -39,7 +39,7 @@ async def invalidate(asked: Invalidate, by: Purger, control: ControlHere) -> Inv
 
 @router.get("")
 async def list_invalidations(
-    _: Reader, control: ControlHere, limit: Annotated[int, Query(ge=1, le=1000)] = 50
+    _: Reader, control: ControlHere, limit: Annotated[int, Query(ge=1, le=100)] = 50
 ) -> list[Invalidation]:
     """List invalidations, the newest first."""
     newest = list(control.state.invalidations.values())[-limit:]

@@ -11,7 +11,7 @@ from bodega.control.api.access import ControlHere, EdgeItself, Reader
 from bodega.control.api.refusals import Refusal
 from bodega.errors import EventsGone
 from bodega.journal import Place
-from bodega.protocol.api import Journaled
+from bodega.protocol.api import MAX_POSITION, Journaled
 from bodega.protocol.batch import CONTENT_TYPE, shown_data
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ _Epoch = Annotated[str, Query(pattern="^[0-9a-f]{16}$")]
 async def list_events(
     _: Reader,
     control: ControlHere,
-    after: Annotated[int | None, Query(ge=0, description="By default the newest are listed.")] = None,
+    after: Annotated[int | None, Query(ge=0, le=MAX_POSITION, description="By default the newest are listed.")] = None,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
 ) -> list[Journaled]:
     """List events: who changed what, and when."""
@@ -69,13 +69,14 @@ class _Followed(Response):
         await self._control.stream.follow(self._place, receive, send)
 
 
-@router.get("/stream", response_class=_Followed)
+# Not by `response_class`: FastAPI would describe refusals as such streams, too.
+@router.get("/stream", response_model=None, responses={200: {"content": {CONTENT_TYPE: {}}}})
 async def stream(
     _: EdgeItself,
     control: ControlHere,
     journal: _Identity | None = None,
     epoch: _Epoch | None = None,
-    position: Annotated[int, Query(ge=0)] = 0,
+    position: Annotated[int, Query(ge=0, le=MAX_POSITION)] = 0,
     chain: _Identity | None = None,
 ) -> Response:
     """Follow: lines of JSON without an end.

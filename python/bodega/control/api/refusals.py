@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
 
 from bodega.errors import AppendRefused, BodegaError, ConfigInvalid, SelectorInvalid, SnapshotInvalid
 from bodega.protocol.api import Problem, Refused
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 RESPONSES: dict[int | str, dict[str, Any]] = {
     status: {"model": Refused, "description": description}
     for status, description in {
+        400: "The body is no JSON.",
         401: "No token, or none that is known.",
         403: "The token may not do this.",
         404: "There is no such thing.",
@@ -27,6 +29,13 @@ RESPONSES: dict[int | str, dict[str, Any]] = {
         429: "Too many at once; `Retry-After` says when.",
         503: "The journal cannot be written.",
     }.items()
+}
+
+
+_HINTS = {
+    400: "send JSON, as UTF-8",
+    404: "`/openapi.json` describes what there is",
+    405: "`/openapi.json` describes what there is",
 }
 
 
@@ -60,6 +69,13 @@ def answer_refusals(app: FastAPI) -> None:
             for each in error.errors()
         ]
         return _answer(422, Refused(error="the request cannot be read", problems=problems))
+
+    @app.exception_handler(HTTPException)
+    async def without_a_route(_: Request, error: HTTPException) -> JSONResponse:
+        # What the framework refuses: an unknown path or method, a body in which no text can be found.
+        return _answer(
+            error.status_code, Refused(error=str(error.detail), hint=_HINTS.get(error.status_code, "")), error.headers
+        )
 
     @app.exception_handler(BodegaError)
     async def failed(_: Request, error: BodegaError) -> JSONResponse:
