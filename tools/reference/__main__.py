@@ -5,10 +5,10 @@ from __future__ import annotations
 import sys
 
 from bodega.config import generate
-from tools.reference import metrics, outcomes
+from tools.reference import control_api, metrics, outcomes
 from tools.setup.progress import ROOT
 
-PAGES = (metrics, outcomes)
+PAGES = (control_api, metrics, outcomes)
 
 
 def main() -> int:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from bodega.protocol.events import Scope
 
 _LOG = structlog.get_logger("bodega.control")
+_SCOPES: dict[object, Scope] = {}
 _BEARER = HTTPBearer(auto_error=False, description="A token that `bodega tokens make` has printed.")
 
 
@@ -61,7 +62,13 @@ def allowed(scope: Scope) -> Callable[..., Awaitable[TokenCreated]]:
             slow_down(control, token)
         return token
 
+    _SCOPES[check] = scope
     return check
+
+
+def scope_of(dependency: object) -> Scope | None:
+    """Return what scope a dependency asks for, if it asks for one."""
+    return _SCOPES.get(dependency)
 
 
 def slow_down(control: Control, token: TokenCreated) -> None:

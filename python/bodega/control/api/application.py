@@ -7,11 +7,12 @@ import contextlib
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from fastapi.responses import JSONResponse
+from fastapi.routing import APIRoute
 
 from bodega.control.api import configurations, edges, invalidations, journal, tokens
-from bodega.control.api.access import ControlHere
+from bodega.control.api.access import ControlHere, scope_of
 from bodega.control.api.refusals import RESPONSES, answer_refusals
 from bodega.control.api.short_way import ShortWay
 from bodega.control.limits import MAX_BODY_BYTES
@@ -49,6 +50,7 @@ def application(control: Control, version: str) -> FastAPI:
     app.state.control = control
     answer_refusals(app)
     for noun in (invalidations, configurations, edges, tokens, journal):
+        _say_scopes(noun.router)
         app.include_router(noun.router)
 
     @app.get("/health", tags=["health"])
@@ -60,6 +62,17 @@ def application(control: Control, version: str) -> FastAPI:
     app.add_middleware(_BodyLimit)
     app.add_middleware(ShortWay, control=control)
     return app
+
+
+def _say_scopes(router: APIRouter) -> None:
+    """Have the document say which scope each operation needs."""
+    for route in router.routes:
+        if not isinstance(route, APIRoute):
+            continue
+        for scope in filter(None, (scope_of(each.call) for each in route.dependant.dependencies)):
+            said = f"Needs the scope `{scope}`."
+            if said not in route.description:
+                route.description += f"\n\n{said}"
 
 
 class _BodyLimit:
