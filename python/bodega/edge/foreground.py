@@ -163,11 +163,17 @@ class Foreground:
         return replace(settings, admin=admin_socket(os.environ))
 
     def _offer_handover(self, running: RunningEdge, agent: Agent | None) -> HandoverServer | None:
-        follows, let_go = (None, _nothing) if agent is None else (agent.instance, agent.stop)
         try:
             path = handover_socket(os.environ, os.getpid())
+            if agent is None:
+                return HandoverServer(path, running.listeners, lambda: self._events.put("handed over"))
             return HandoverServer(
-                path, running.listeners, lambda: self._events.put("handed over"), follows=follows, let_go=let_go
+                path,
+                running.listeners,
+                lambda: self._events.put("handed over"),
+                follows=agent.instance,
+                let_go=agent.leave,
+                take_back=agent.introduce,
             )
         except (OSError, EdgeError) as error:
             self._say("warning", f"`--take-over` will not work on this process: {error}")
@@ -251,7 +257,3 @@ class Foreground:
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
-
-
-def _nothing() -> None:
-    """Do nothing."""

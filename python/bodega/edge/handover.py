@@ -8,7 +8,7 @@ The old process waits at a Unix socket that only its user can reach. The exchang
     old → new   {"draining": true}                  then finishes what is under way and ends
 
 An old process that follows a control process says with the listeners by what it is known there, `"follows": "..."`. It
-stops following before it says that it drains, and the new one is the edge of that name from then on.
+leaves there before it says that it drains, and the new one is the edge of that name from then on.
 
 A successor that does not know of TLS gets none of those: it would speak HTTP there.
 If the new process goes away before it is ready, the old one goes on as if nothing had been.
@@ -49,6 +49,7 @@ class HandoverServer:
         *,
         follows: str | None = None,
         let_go: Callable[[], None] = lambda: None,
+        take_back: Callable[[], None] = lambda: None,
     ) -> None:
         """Listen.
 
@@ -58,12 +59,14 @@ class HandoverServer:
             handed_over: Called once a successor serves, on the server's thread.
             follows: What a control process knows this process by.
             let_go: Called before a successor that serves is answered: what only one of the two may do ends here.
+            take_back: Called if it could not be answered, after all.
         """
         self._path = path
         self._listeners = listeners
         self._handed_over = handed_over
         self._follows = follows
         self._let_go = let_go
+        self._take_back = take_back
         path.unlink(missing_ok=True)
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._socket.bind(str(path))
@@ -111,7 +114,11 @@ class HandoverServer:
         if _receive(successor).get("ready") is not True:
             return False
         self._let_go()
-        _send(successor, {"draining": True})
+        try:
+            _send(successor, {"draining": True})
+        except OSError:
+            self._take_back()
+            raise
         return True
 
 

@@ -107,8 +107,8 @@ def test_the_second_of_two_edges_with_one_name_is_refused_and_forgets_all_the_sa
     assert not first.has_said("another edge")
 
 
-def test_a_token_that_is_taken_away_is_named_and_another_one_is_not_needed_for_what_is_here(
-    client: httpx.Client, origin: Origin, follow: Follow
+def test_a_token_that_is_taken_away_is_named_and_another_one_is_taken_from_the_same_file(
+    client: httpx.Client, origin: Origin, follow: Follow, token: Path
 ) -> None:
     publish(client, origin)
     edge = follow("tokyo-1")
@@ -120,6 +120,9 @@ def test_a_token_that_is_taken_away_is_named_and_another_one_is_not_needed_for_w
     # Once, and not every few seconds.
     time.sleep(2)
     assert sum("401" in line for line in edge.lines) <= 2
+    another = client.post("/v1/tokens", json={"name": "edges-2", "scopes": ["edges"]}).json()
+    token.write_text(another["token"])
+    wait_until(level(client, "tokyo-1"))
 
 
 def test_one_that_was_taken_out_of_the_fleet_registers_again(

@@ -11,6 +11,7 @@ import pytest
 from bodega.edge.handover import HandoverServer, Predecessor
 from bodega.edge.listeners import Listeners
 from bodega.errors import HandoverFailed
+from bodega.testing import wait_until
 
 
 def listeners(count: int) -> list[socket.socket]:
@@ -117,3 +118,53 @@ def test_a_process_that_hands_nothing_over_is_named(tmp_path: Path) -> None:
     with pytest.raises(HandoverFailed, match="process 812 did not hand over") as caught:
         Predecessor(tmp_path / "nobody.sock", 812)
     assert caught.value.pid == 812
+
+
+def test_what_only_one_may_do_is_left_before_the_successor_is_told(tmp_path: Path) -> None:
+    [held] = listeners(1)
+    happened: list[str] = []
+    server = HandoverServer(
+        tmp_path / "h.sock",
+        lambda: Listeners((held.fileno(),)),
+        lambda: happened.append("handed over"),
+        follows="abc",
+        let_go=lambda: happened.append("let go"),
+        take_back=lambda: happened.append("taken back"),
+    )
+    with Predecessor(tmp_path / "h.sock", 812) as predecessor:
+        assert predecessor.follows == "abc"
+        assert happened == []
+        predecessor.serving()
+        # It was done before the answer came.
+        assert happened[0] == "let go"
+    wait_until(lambda: happened == ["let go", "handed over"])
+    for descriptor in predecessor.listeners.plain:
+        os.close(descriptor)
+    server.close()
+    held.close()
+
+
+def test_a_successor_that_goes_away_after_all_leaves_everything_as_it_was(tmp_path: Path) -> None:
+    [held] = listeners(1)
+    happened: list[str] = []
+    gone = threading.Event()
+    server = HandoverServer(
+        tmp_path / "h.sock",
+        lambda: Listeners((held.fileno(),)),
+        lambda: happened.append("handed over"),
+        let_go=lambda: happened.append(f"let go {gone.wait(30)}"),
+        take_back=lambda: happened.append("taken back"),
+    )
+    predecessor = Predecessor(tmp_path / "h.sock", 812)
+    predecessor._socket.sendall(b'{"bodega": 1, "ready": true}\n')
+    predecessor._socket.close()
+    gone.set()
+    wait_until(lambda: happened == ["let go True", "taken back"])
+    for descriptor in predecessor.listeners.plain:
+        os.close(descriptor)
+    # Another one is served.
+    with Predecessor(tmp_path / "h.sock", 812) as predecessor:
+        for descriptor in predecessor.listeners.plain:
+            os.close(descriptor)
+    server.close()
+    held.close()

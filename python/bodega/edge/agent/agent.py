@@ -8,6 +8,7 @@ What the native core holds of the journal (its place, with a disk across restart
 from __future__ import annotations
 
 import json
+import math
 import os
 import secrets
 import threading
@@ -17,6 +18,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from bodega.config import parse_config
+from bodega.distributions import resolve_policy
 from bodega.edge.agent.explain import explain, is_refusal
 from bodega.edge.agent.kept import Damaged, Kept, KeptConfiguration
 from bodega.edge.agent.lease import Lease
@@ -26,6 +28,7 @@ from bodega.edge.options import n_cores
 from bodega.errors import BodegaError, ControlRefused
 
 if TYPE_CHECKING:
+    from bodega.distributions import Declarations
     from bodega.edge.running import RunningEdge
 
 HEARTBEAT_SECONDS = 1.0
@@ -83,6 +86,7 @@ class Agent:
         self._wait_seconds = _LEAST_WAIT_SECONDS
         self._heartbeat_seconds = HEARTBEAT_SECONDS
         self._acknowledge_seconds = 0.0
+        self._strictest_seconds: float | None = None
         works = [("bodega-follow", self._follow)]
         if link.follow == "stream":
             works.append(("bodega-heartbeat", self._beat))
@@ -127,12 +131,18 @@ class Agent:
         self._say("warning", f"serving cut off from {self._link.url}, by {what}: what was missed is not known yet")
         return False
 
-    def introduce(self, replaces: str | None) -> None:
-        """Say from now on that the edge is here, in place of another process of the same name."""
+    def introduce(self, replaces: str | None = None) -> None:
+        """Say from now on that the edge is here, in place of another process of the same name if there was one."""
         self._replaces = replaces or self._replaces
         self._may_introduce = True
         self._applied.set()
         self._woken.set()
+
+    def leave(self) -> None:
+        """Say no more that the edge is here: another process is, from now on. What comes is applied to the end."""
+        with self._introducing:
+            self._may_introduce = False
+            self._is_introduced = False
 
     def stop(self) -> None:
         """End. May be called again, and in a forked process does nothing."""
@@ -272,12 +282,20 @@ class Agent:
         self._in_force = configuration
         name = f"revision {configuration.revision}"
         try:
-            self._edge.reload(parse_config(configuration.text, name).declarations)
+            declarations = parse_config(configuration.text, name).declarations
+            self._edge.reload(declarations)
         except BodegaError as error:
             self._problem = f"{name} cannot be used here: {error}"[:_LONGEST_PROBLEM]
             self._say("warning", self._problem)
             return
         self._problem = ""
+        self._strictest_seconds = strictest_seconds(declarations)
+        if self._link.follow == "poll" and (self._strictest_seconds or math.inf) < self._link.poll_seconds:
+            self._say(
+                "warning",
+                f"a behavior of {name} is strict within {self._strictest_seconds:g} s, and this edge asks every "
+                f"{self._link.poll_seconds:g} s: in between it confirms whatever it uses",
+            )
         self._say("note", f"{name} of {self._link.url} is in force")
         if self._kept is not None:
             try:
@@ -291,8 +309,10 @@ class Agent:
             if configuration is None:
                 return
             name = f"revision {configuration.revision}, which was kept here,"
-            self._edge.reload(parse_config(configuration.text, name).declarations)
+            declarations = parse_config(configuration.text, name).declarations
+            self._edge.reload(declarations)
             self._in_force = configuration
+            self._strictest_seconds = strictest_seconds(declarations)
         except Damaged as error:
             self._say("warning", f"the last configuration is not used: {error}")
         except BodegaError as error:
@@ -302,7 +322,7 @@ class Agent:
 
     def _beat(self) -> None:
         while not self._stopping.is_set():
-            if self._applied.wait(self._heartbeat_seconds) and self._acknowledge_seconds:
+            if self._applied.wait(self._heard_every_seconds()) and self._acknowledge_seconds:
                 # Spread, so that a fleet does not answer at once; what is applied meanwhile is said along with it.
                 self._stopping.wait(self._acknowledge_seconds * secrets.randbelow(1000) / 1000)
             self._applied.clear()
@@ -312,6 +332,7 @@ class Agent:
                 self._introduce()
                 self._report()
             except ControlRefused as error:
+                self._renew_token(error)
                 what = explain(error, self._link.url)[1]
                 self._tell("heartbeat", f"{self._link.url} does not take what this edge says: {what}")
             except Exception:  # noqa: BLE001, S112 - whatever comes from elsewhere, an edge goes on.
@@ -354,6 +375,8 @@ class Agent:
         try:
             heard = self._caller.ask("POST", f"/v1/edges/{self._link.name}/heartbeat", self._heartbeat())
         except ControlRefused as error:
+            if not self._may_introduce:
+                return  # It has left meanwhile.
             if error.status in (404, 409):
                 # Taken out of the fleet, or somebody else has the name.
                 self._is_introduced = False
@@ -379,7 +402,12 @@ class Agent:
         }
 
     def _heard_every_seconds(self) -> float:
-        return self._link.poll_seconds if self._link.follow == "poll" else self._heartbeat_seconds
+        if self._link.follow == "poll":
+            return self._link.poll_seconds
+        if self._strictest_seconds is None:
+            return self._heartbeat_seconds
+        # What is strict has to be proved level more often than that it must be.
+        return max(HEARTBEAT_SECONDS, min(self._heartbeat_seconds, self._strictest_seconds / 3))
 
     # What the edge is told of it, and people.
 
@@ -397,6 +425,7 @@ class Agent:
             self._say("warning", f"cut off from {self._link.url}, what is here goes on being served: {self._what_cuts}")
         self._show()
         if is_refusal(error):
+            self._renew_token(error)
             self._is_refused.set()
             self._wait_seconds = _REFUSED_WAIT_SECONDS
         elif lasted_seconds > CUT_SECONDS:
@@ -404,6 +433,11 @@ class Agent:
             self._wait_seconds = _LEAST_WAIT_SECONDS
         else:
             self._wait_seconds = min(2 * self._wait_seconds, _MOST_WAIT_SECONDS)
+
+    def _renew_token(self, error: BaseException) -> None:
+        """Take what the token's file holds by now, if the token is no good any more."""
+        if isinstance(error, ControlRefused) and error.status == 401:
+            self._caller.renew_token()
 
     def _tell(self, about: str, what: str) -> None:
         """Warn of something, and again only if it is something else."""
@@ -416,6 +450,16 @@ class Agent:
         behind = None if self._head is None or place is None else max(0, self._head - place.position)
         problem = self._what_cuts or self._problem
         self._edge.set_link(is_cut=self._is_cut, behind=behind, problem=problem, revision=self.revision)
+
+
+def strictest_seconds(declarations: Declarations) -> float | None:
+    """Return the shortest `strict` of all behaviors, if one is."""
+    policies = (
+        resolve_policy(behavior.policy, declarations.policies)
+        for distribution in declarations.distributions
+        for behavior in distribution.behaviors
+    )
+    return min((policy.strict_seconds for policy in policies if policy.strict_seconds is not None), default=None)
 
 
 def _position(said: Mapping[str, Any]) -> int:

@@ -9,7 +9,7 @@ import secrets
 import socket
 import ssl
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -45,6 +45,7 @@ class ControlLink:
         follow: Whether changes come by a stream, or are asked for.
         poll_seconds: How often, then.
         catch_up_seconds: How long it waits for what it missed, before it serves.
+        renew: Returns the token anew, where it is in a file.
         instance: Of this process; nobody else has it.
     """
 
@@ -59,6 +60,7 @@ class ControlLink:
     follow: Literal["stream", "poll"] = "stream"
     poll_seconds: float = 10.0
     catch_up_seconds: float = 5.0
+    renew: Callable[[], str] | None = field(default=None, repr=False)
     instance: str = field(default_factory=lambda: secrets.token_hex(8))
 
     @classmethod
@@ -78,6 +80,7 @@ class ControlLink:
         return cls(
             url=settings.control,
             token=control_token(settings, environment),
+            renew=None if settings.control_token_file is None else lambda: control_token(settings, {}),
             name=settings.name,
             region=settings.region,
             kind=settings.kind,
@@ -126,6 +129,7 @@ class Caller:
     def __init__(self, link: ControlLink) -> None:
         """Ask nothing yet."""
         self._link = link
+        self._token = link.token
         self._kept = threading.local()
         self._open: set[http.client.HTTPConnection] = set()
         self._lock = threading.Lock()
@@ -179,6 +183,12 @@ class Caller:
             yield from read_lines(answer)
         finally:
             self._close(connection)
+
+    def renew_token(self) -> None:
+        """Ask with the token that is in its file by now, if it is in a file and there is one."""
+        if self._link.renew is not None:
+            with contextlib.suppress(ConfigInvalid):
+                self._token = self._link.renew()
 
     def release(self) -> None:
         """Close the connection of this thread: it asks no more."""
@@ -234,7 +244,7 @@ class Caller:
         connection.close()
 
     def _headers(self) -> dict[str, str]:
-        return {"Authorization": f"Bearer {self._link.token}", "Content-Type": "application/json"}
+        return {"Authorization": f"Bearer {self._token}", "Content-Type": "application/json"}
 
 
 def _refused(answer: http.client.HTTPResponse) -> ControlRefused:
