@@ -21,6 +21,7 @@ use crate::fillers::Fillers;
 use crate::flights::Flights;
 use crate::link::Link;
 use crate::metrics::Metrics;
+use crate::pace::Pace;
 
 /// Tells the time. The data plane never asks the system itself, so that tests can move the clock.
 pub trait Clock: Send + Sync {
@@ -51,6 +52,8 @@ pub struct EdgeSettings {
     pub may_purge: Box<dyn Fn(IpAddr) -> bool + Send + Sync>,
     /// How much of a body that is not kept may be in memory at once.
     pub fill_window_bytes: u64,
+    /// How many questions a second an origin gets about what is stored and has to be confirmed.
+    pub confirm_rate: u32,
     /// The secret of all keys.
     pub secret: KeySecret,
     /// Where failures of origins are told: the request's id, the reason, and what happened.
@@ -80,6 +83,7 @@ pub struct Edge {
     pub(crate) collapse: Collapse,
     pub(crate) flights: Arc<Flights>,
     pub(crate) early: EarlyRefreshes,
+    pub(crate) pace: Pace,
     /// Held while the list of a URL's variants is rewritten.
     pub(crate) variants: Mutex<()>,
     /// Held while a journal's events are applied.
@@ -101,6 +105,7 @@ impl Edge {
         clock: Arc<dyn Clock>,
     ) -> Self {
         let via = format!("1.1 {}", settings.name);
+        let pace = Pace::new(settings.confirm_rate);
         let edge = Self {
             settings,
             memory: Arc::new(memory),
@@ -111,6 +116,7 @@ impl Edge {
             collapse: Collapse::new(),
             flights: Arc::default(),
             early: EarlyRefreshes::new(),
+            pace,
             variants: Mutex::new(()),
             following: Mutex::new(()),
             clock,

@@ -104,16 +104,12 @@ impl Edge {
             }
             Selector::Tag(tag) if tag.contains('*') => vec![Target::Tags(tag.as_str().into())],
             Selector::Tag(tag) => vec![Target::Tag(key::tag_mark(secret, tag))],
-            Selector::Model(name) => {
-                let tag = format!("model:{name}");
-                let mut targets = vec![Target::Tag(key::tag_mark(secret, &tag))];
-                if name.contains('*') {
-                    targets = vec![Target::Tags(tag.into())];
-                } else if !name.contains('@') {
-                    targets.push(Target::Tags(format!("{tag}@*").into()));
-                }
-                targets
+            Selector::Model(name) if name.contains('*') => vec![Target::Tags(format!("model:{name}").into())],
+            Selector::Model(name) if name.contains('@') => {
+                vec![Target::Tag(key::tag_mark(secret, &format!("model:{name}")))]
             }
+            // Of any version. It is kept among the tags: their table is large, and so is that of what models answered.
+            Selector::Model(name) => vec![Target::Tag(key::model_mark(secret, name))],
             Selector::Distribution(name) => vec![Target::Distribution(key::distribution_mark(secret, name))],
         }
     }

@@ -13,6 +13,7 @@ use crate::exchange::{Found, Journey};
 use crate::fetch::FetchAnswer;
 use crate::fill::{Fill, Resolved};
 use crate::lead::Lead;
+use crate::partial::Plan;
 use crate::reader::FillReader;
 use crate::upstream::{self, Purpose};
 use crate::{lead, variants};
@@ -93,6 +94,7 @@ pub(crate) fn enter(journey: &mut Journey) -> Option<(Arc<Fill>, bool)> {
                 primary: pending.primary,
                 facts: RequestFacts::get(pending.user_fields),
                 asks_whether: !offered.is_empty() || previous.as_ref().is_some_and(lead::has_validator),
+                is_paced: is_paced(previous.iter().chain(&offered).chain(plan.as_ref().and_then(Plan::held))),
                 is_early: pending.reason == Reason::EarlyRefresh && previous.is_some(),
                 previous,
                 offered,
@@ -120,6 +122,11 @@ fn stored_meanwhile(journey: &Journey) -> Option<Entry> {
         && entry.terms.expires > worker.now()
         && !entry.terms.always_validate;
     answers.then_some(entry)
+}
+
+/// Whether any of what the origin is asked about was stored before the edge parted from its journal.
+fn is_paced<'e>(mut asked_about: impl Iterator<Item = &'e Entry>) -> bool {
+    asked_about.any(|entry| entry.note().is_unconfirmed())
 }
 
 fn may_use_unasked(journey: &Journey) -> bool {

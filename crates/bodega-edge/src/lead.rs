@@ -41,6 +41,8 @@ pub(crate) struct Lead {
     pub(crate) previous: Option<Entry>,
     /// That is fresh, and asked about ahead of time: it stays if the origin fails.
     pub(crate) is_early: bool,
+    /// It is asked about because the edge no longer trusts what it stored.
+    pub(crate) is_paced: bool,
     /// Answers to other requests for the URL, any of which the origin may find to be the one.
     pub(crate) offered: Vec<Entry>,
     /// Whether the request has conditions.
@@ -74,6 +76,11 @@ impl Drop for EndGuard {
 pub(crate) async fn run(mut lead: Lead, mut fetch: FetchRequest, last: &mut Option<FetchFuture>) {
     let worker = Arc::clone(&lead.worker);
     loop {
+        if lead.is_paced
+            && let Err(error) = worker.edge.pace.turn(&lead.origin).await
+        {
+            return lead.fail(error, worker.now());
+        }
         let request_time = worker.now();
         // What the last fetch of this task was made of goes back just before the next one needs the same again. Given
         // back any earlier, entries would be put into it, and holes would grow with the store.

@@ -34,6 +34,7 @@ mod lead;
 pub mod link;
 pub mod lurker;
 pub mod metrics;
+mod pace;
 mod partial;
 mod place;
 mod posted;

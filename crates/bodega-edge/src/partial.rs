@@ -219,6 +219,11 @@ impl Plan {
         matches!(self.ask, Ask::Changed).then(|| self.held.as_ref().map(|held| held.entry.clone())).flatten()
     }
 
+    /// The stored part that is completed or asked about.
+    pub(crate) fn held(&self) -> Option<&Entry> {
+        self.held.as_ref().map(|held| &held.entry)
+    }
+
     /// Whether it is a fill of a part, which answers nobody who asks for the whole.
     pub(crate) fn is_for_part(&self) -> bool {
         self.wanted.is_some() || matches!(self.ask, Ask::Changed)

@@ -76,6 +76,7 @@ pub(crate) async fn keep(
         ),
         previous: None,
         is_early: false,
+        is_paced: false,
         offered: Vec::new(),
         asks_whether: false,
         plan: None,

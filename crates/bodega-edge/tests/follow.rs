@@ -140,6 +140,35 @@ fn what_is_followed_is_what_an_invalidation_by_hand_would_be() {
 }
 
 #[test]
+fn a_model_is_reached_in_every_version_and_takes_no_pattern_rule() {
+    let tags = ["model:m", "model:m@v3", "model:m@v3@eu", "model:m@", "model:mm@v3", "model:mm", "m@v3", "model:M"];
+    for (selector, expected) in [
+        ("model:m", ["gone", "gone", "gone", "gone", "usable", "usable", "usable", "usable"]),
+        ("model:m@v3", ["usable", "gone", "usable", "usable", "usable", "usable", "usable", "usable"]),
+        ("tag:model:m", ["gone", "usable", "usable", "usable", "usable", "usable", "usable", "usable"]),
+        ("tag:model:m@v3", ["usable", "gone", "usable", "usable", "usable", "usable", "usable", "usable"]),
+        ("model:m*", ["gone", "gone", "gone", "gone", "gone", "gone", "usable", "usable"]),
+    ] {
+        let bench = joined();
+        let edge = &bench.worker.edge;
+        let stamp = edge.invalidations.sequence();
+        follow(edge, &batch(&[invalidation(&[selector], "hard")], 0, 1), None).unwrap();
+        let found = tags.map(|tag| verdict(edge, stamp, "example.com/a", &["t", tag]));
+        assert_eq!(found, expected, "{selector}");
+        assert_eq!(edge.invalidations.n_rules(), usize::from(selector.contains('*')), "{selector}");
+    }
+    // However many there are.
+    let bench = joined();
+    let edge = &bench.worker.edge;
+    let selectors: Vec<String> = (0..4 * MAX_RULES).map(|number| format!("model:{number}")).collect();
+    let selectors: Vec<&str> = selectors.iter().map(String::as_str).collect();
+    let followed = follow(edge, &batch(&[invalidation(&selectors, "soft")], 0, 1), None).unwrap();
+    assert_eq!((followed.n_widened, edge.invalidations.n_rules()), (0, 0));
+    assert_eq!(verdict(edge, 1, "example.com/a", &["model:1023@v1"]), "stale");
+    assert_eq!(verdict(edge, 1, "example.com/a", &["model:1024@v1"]), "usable");
+}
+
+#[test]
 fn what_is_no_batch_or_does_not_continue_the_place_changes_nothing() {
     let events: Vec<Value> = (0..6).map(|_| invalidation(&["all"], "hard")).collect();
     let good = batch(&events, 2, 6);
@@ -241,6 +270,63 @@ fn what_is_not_known_is_ignored_or_purged_or_stopped_at_as_it_says() {
         assert_eq!(verdicts[1], "gone", "{event}: what came before");
         assert_eq!([verdicts[0], verdicts[4]], others, "{event}");
     }
+}
+
+#[test]
+fn a_control_process_one_minor_version_apart_is_followed() {
+    // A later one: fields that nobody here knows wherever there may be any, types and versions that nobody knows.
+    let of_tomorrow = |mut event: Value| {
+        event["of_tomorrow"] = json!({"any": [1, "thing", null]});
+        event["data"]["of_tomorrow"] = json!([{}]);
+        event
+    };
+    let newer = |mut event: Value, unless_known: &str| {
+        event["version"] = 2.into();
+        event["unless_known"] = json!(unless_known);
+        of_tomorrow(event)
+    };
+    let events = [
+        of_tomorrow(invalidation(&["tag:t"], "hard")),
+        of_tomorrow(event("model.registered", "ignore", &json!({"name": "fraud"}))),
+        newer(event("edge.joined", "ignore", &json!({})), "ignore"),
+        of_tomorrow(configuration(3)),
+        of_tomorrow(invalidation(&["tag:u"], "soft")),
+        newer(configuration(4), "stop"),
+        newer(invalidation(&["tag:user:2:a"], "hard"), "purge"),
+    ];
+    let bench = joined();
+    let edge = &bench.worker.edge;
+    let sent = |from: usize, to: usize| {
+        let mut batch = of_tomorrow(batch(&events, from, to));
+        batch.as_object_mut().unwrap().remove("data");
+        batch
+    };
+    let followed = follow(edge, &sent(0, 7), Some(3)).unwrap();
+    assert_eq!((followed.place, followed.n_widened), (at(5), 0));
+    let stopped = Stopped::Unknown { position: 6, kind: "configuration.published".to_owned(), version: 2 };
+    assert_eq!(followed.stopped, Some(stopped));
+    assert_eq!(verdicts(edge, 1), ["gone", "stale", "gone", "usable", "usable", "usable"]);
+    // Once whoever follows knows better where to go on, what it cannot read is everything.
+    let stamp = edge.invalidations.sequence();
+    edge.join(at(6), true);
+    let followed = follow(edge, &sent(6, 7), Some(3)).unwrap();
+    assert_eq!((followed.place, followed.n_widened, followed.stopped), (at(7), 1, None));
+    assert_eq!(verdicts(edge, stamp), ["gone"; 6]);
+    let mut place: Value = serde_json::from_str(&place_to_json(at(7))).unwrap();
+    place["of_tomorrow"] = json!([1]);
+    assert_eq!(place_from_json(&place.to_string()), Ok(at(7)));
+
+    // An earlier one: what it did not say is not needed.
+    let bench = joined();
+    let edge = &bench.worker.edge;
+    let mut batch = batch(&[invalidation(&["tag:t"], "hard")], 0, 1);
+    batch.as_object_mut().unwrap().remove("more");
+    for name in ["time_ms", "by", "chain"] {
+        batch["events"][0].as_object_mut().unwrap().remove(name);
+    }
+    batch["events"][0]["data"].as_object_mut().unwrap().remove("force");
+    assert_eq!(follow(edge, &batch, None).unwrap().place, at(1));
+    assert_eq!(verdicts(edge, 1)[..2], ["gone", "usable"]);
 }
 
 #[test]

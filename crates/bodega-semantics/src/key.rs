@@ -96,6 +96,12 @@ pub fn tag_mark(secret: &KeySecret, tag: &str) -> u64 {
     named_mark(secret, b"tag", tag)
 }
 
+/// The identity of a model, of all its versions.
+#[must_use]
+pub fn model_mark(secret: &KeySecret, name: &str) -> u64 {
+    named_mark(secret, b"model", name)
+}
+
 /// The identity of a distribution.
 #[must_use]
 pub fn distribution_mark(secret: &KeySecret, name: &str) -> u64 {

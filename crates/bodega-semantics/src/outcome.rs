@@ -140,6 +140,8 @@ vocabulary! {
         OriginBroken = "origin-broken",
         /// The origin's connections and queue were full.
         OriginBusy = "origin-busy",
+        /// What is stored has to be confirmed, and more of that waits for the origin than may.
+        OriginPaced = "origin-paced",
         /// The origin had failed several times in a row and was not asked.
         OriginDown = "origin-down",
         /// The client went away or did not read.

@@ -148,6 +148,13 @@ fn is_tag(tag: &[u8]) -> bool {
     tag.iter().all(|byte| byte.is_ascii_graphic() && *byte != b',')
 }
 
+/// The model that a tag names: `fraud` of `model:fraud` and of `model:fraud@v3`.
+#[must_use]
+pub fn model_of(tag: &str) -> Option<&str> {
+    let name = tag.strip_prefix("model:")?;
+    Some(name.split_once('@').map_or(name, |(name, _)| name))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -204,6 +211,22 @@ mod tests {
             ("{query.a}", "{host}"),
         ] {
             assert!(TagRule::parse(text).unwrap_err().contains(part), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_tag_names_a_model_whatever_its_version() {
+        for (tag, model) in [
+            ("model:fraud", Some("fraud")),
+            ("model:fraud@v3", Some("fraud")),
+            ("model:fraud@v3@eu", Some("fraud")),
+            ("model:@v3", Some("")),
+            ("model:", Some("")),
+            ("model", None),
+            ("Model:fraud", None),
+            ("a-model:fraud", None),
+        ] {
+            assert_eq!(model_of(tag), model, "{tag}");
         }
     }
 }

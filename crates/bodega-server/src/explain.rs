@@ -39,6 +39,7 @@ pub fn explain_key(snapshot: &Snapshot, https: bool, request: InProcessRequest) 
         may_debug: Box::new(|_| false),
         may_purge: Box::new(|_| false),
         fill_window_bytes: 0,
+        confirm_rate: 1,
         secret: KeySecret([0; 16]),
         report: Box::new(|_, _, _| {}),
     };

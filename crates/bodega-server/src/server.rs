@@ -470,6 +470,7 @@ fn settings(options: &EdgeOptions, https_port: Option<u16>, events: &Events) -> 
         may_debug: Box::new(move |address| is_in(&debuggers, address)),
         may_purge: Box::new(move |address| is_in(&purgers, address)),
         fill_window_bytes: options.fill_window_bytes,
+        confirm_rate: options.confirm_rate,
         secret: KeySecret(secret),
         report: Box::new(move |id, reason, message| {
             events.push(Event { id: id.to_owned(), reason: Some(reason), message: message.to_owned() });

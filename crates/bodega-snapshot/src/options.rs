@@ -77,6 +77,8 @@ pub struct EdgeOptions {
     pub write_timeout: Duration,
     /// How much of a body that is not kept may be in memory at once.
     pub fill_window_bytes: u64,
+    /// How many questions a second an origin gets about what is stored and has to be confirmed.
+    pub confirm_rate: u32,
     /// Whether clients wait in the system's queue until the edge is told to serve.
     pub hold: bool,
 }
@@ -203,6 +205,7 @@ struct Text {
     body_timeout_seconds: f64,
     write_timeout_seconds: f64,
     fill_window_bytes: u64,
+    confirm_rate: u32,
     hold: bool,
 }
 
@@ -245,6 +248,7 @@ impl Default for Text {
             body_timeout_seconds: 30.0,
             write_timeout_seconds: 30.0,
             fill_window_bytes: 16 << 20,
+            confirm_rate: 50,
             hold: false,
         }
     }
@@ -286,15 +290,7 @@ impl EdgeOptions {
         if !(1024..=1 << 20).contains(&text.max_header_bytes) {
             return Err(wrong("max_header", format!("{} bytes is not between 1 KiB and 1 MiB", text.max_header_bytes)));
         }
-        for (place, count) in [
-            ("max_connections", text.max_connections),
-            ("max_connections_per_client", text.max_connections_per_client),
-            ("max_handshakes", text.max_handshakes),
-        ] {
-            if count == 0 {
-                return Err(wrong(place, "0 would refuse every client: at least 1".to_owned()));
-            }
-        }
+        check_counts(&text)?;
         if !matches!(text.access_log_format.as_str(), "json" | "combined") {
             return Err(wrong(
                 "access_log_format",
@@ -353,6 +349,7 @@ impl EdgeOptions {
             max_header_bytes: text.max_header_bytes,
             max_body_bytes: text.max_body_bytes,
             fill_window_bytes: text.fill_window_bytes,
+            confirm_rate: text.confirm_rate,
             hold: text.hold,
         })
     }
@@ -360,6 +357,22 @@ impl EdgeOptions {
 
 fn wrong(place: &str, message: String) -> SnapshotError {
     SnapshotError { place: format!("edge.{place}"), message }
+}
+
+fn check_counts(text: &Text) -> Result<(), SnapshotError> {
+    if !(1..=10_000).contains(&text.confirm_rate) {
+        return Err(wrong("confirm_rate", format!("{} is not between 1 and 10000", text.confirm_rate)));
+    }
+    for (place, count) in [
+        ("max_connections", text.max_connections),
+        ("max_connections_per_client", text.max_connections_per_client),
+        ("max_handshakes", text.max_handshakes),
+    ] {
+        if count == 0 {
+            return Err(wrong(place, "0 would refuse every client: at least 1".to_owned()));
+        }
+    }
+    Ok(())
 }
 
 fn check_disk(disk: &DiskTier) -> Result<(), SnapshotError> {
@@ -456,6 +469,7 @@ mod tests {
             (r#"{"memory_policy": "noop"}"#, "edge.memory_policy", "`shelf`, `lru`, `s3fifo`"),
             (r#"{"idle_timeout_seconds": 0}"#, "edge.idle_timeout", "0.1 s and a day"),
             (r#"{"max_header_bytes": 10}"#, "edge.max_header", "1 KiB"),
+            (r#"{"confirm_rate": 0}"#, "edge.confirm_rate", "between 1 and 10000"),
             (r#"{"max_connections": 0}"#, "edge.max_connections", "at least 1"),
             (r#"{"max_connections_per_client": 0}"#, "edge.max_connections_per_client", "at least 1"),
             (r#"{"access_log_format": "xml"}"#, "edge.access_log_format", "`combined`"),

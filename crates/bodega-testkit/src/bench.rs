@@ -28,6 +28,8 @@ pub const MEMORY_BYTES: u64 = 64 << 20;
 
 /// How much of a body that is not kept the edge of a test may hold.
 pub const FILL_WINDOW_BYTES: u64 = 4 << 20;
+/// How many questions a second its origin gets about what has to be confirmed.
+pub const CONFIRM_RATE: u32 = 50;
 
 /// The edge, its origin and its clock.
 #[derive(Clone)]
@@ -149,6 +151,7 @@ impl Bench {
             may_debug: Box::new(|address| address == IpAddr::V4(Ipv4Addr::new(198, 51, 100, 7))),
             may_purge: Box::new(|address| address == IpAddr::V4(Ipv4Addr::new(198, 51, 100, 8))),
             fill_window_bytes: FILL_WINDOW_BYTES,
+            confirm_rate: CONFIRM_RATE,
             secret: KeySecret([7; 16]),
             report: Box::new(|_, _, _| {}),
         };

@@ -78,6 +78,7 @@ class EdgeSettings(ControlSettings):
         body_timeout: For a pause within the body of a request.
         write_timeout: For a client that takes nothing.
         fill_window: How much of an object too large to keep is held while it streams.
+        confirm_rate: Questions a second to one origin about what is stored and has to be confirmed.
 
     Those of the control process are in `ControlSettings`.
     """
@@ -290,6 +291,15 @@ class EdgeSettings(ControlSettings):
             SizeShape(), "How much of an object that is too large to keep is held while it streams. At least 64 KiB."
         ),
     )
+    confirm_rate: int = field(
+        default=50,
+        metadata=about(
+            CountShape(1, 10_000),
+            "Questions a second that an origin gets about what is stored, where the edge has parted from its journal "
+            "and everything has to be confirmed before it is used. Who comes beyond that waits for at most 5 s, then "
+            "gets 503. Every edge that has parted asks at this rate.",
+        ),
+    )
 
     def __post_init__(self) -> None:
         """Check every field by itself, then what they say together."""
@@ -301,6 +311,7 @@ class EdgeSettings(ControlSettings):
         checks.count(self.max_connections, 1, 1_000_000, "max_connections")
         checks.count(self.max_connections_per_client, 1, 1_000_000, "max_connections_per_client")
         checks.count(self.max_streams, 1, 1_000, "max_streams")
+        checks.count(self.confirm_rate, 1, 10_000, "confirm_rate")
         checks.count(self.max_handshakes, 1, 1_000_000, "max_handshakes")
         _at_least(self.memory, 1_048_576, "1MiB", "memory")
         if self.disk is not None:

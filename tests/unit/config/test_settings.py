@@ -210,6 +210,8 @@ def test_the_token_is_never_shown() -> None:
         {"max_header": "1B"},
         {"memory": "1kB"},
         {"fill_window": "1kB"},
+        {"confirm_rate": 0},
+        {"confirm_rate": 10_001},
         {"disk": "/var/cache/bodega"},
         {"disk": "cache:1GB"},
         {"disk": "/var/cache/bodega:1MB"},

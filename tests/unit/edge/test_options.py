@@ -53,6 +53,7 @@ def test_settings_become_plain_numbers_with_every_default_filled_in() -> None:
         "body_timeout_seconds": 30.0,
         "write_timeout_seconds": 30.0,
         "fill_window_bytes": 8_388_608,
+        "confirm_rate": 50,
     }
 
 

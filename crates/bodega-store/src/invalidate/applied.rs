@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bodega_semantics::key::{self, KeySecret};
-use bodega_semantics::{Timestamp, groups};
+use bodega_semantics::{Timestamp, groups, tags};
 use parking_lot::{Mutex, RwLock};
 
 use super::event::{Event, Force, Target, Verdict};
@@ -282,7 +282,10 @@ impl Applied {
 
     fn by_tags(&self, known: u64, entry: &Entry) -> Reached {
         let note = entry.note();
-        let mut reached = self.tags.reached(known, note.tags().map(|tag| key::tag_mark(&self.secret, tag)));
+        // Found here and not in what is stored, so that it holds for what was stored before, too.
+        let of_model = |tag| tags::model_of(tag).map(|model| key::model_mark(&self.secret, model));
+        let marks = note.tags().flat_map(|tag| [Some(key::tag_mark(&self.secret, tag)), of_model(tag)]);
+        let mut reached = self.tags.reached(known, marks.flatten());
         reached.join(self.tag_rules.reached(known, note.tags()));
         if entry.has_groups {
             let (host, ..) = note.url_parts();

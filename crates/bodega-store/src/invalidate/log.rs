@@ -3,7 +3,8 @@
 //! One thread writes. What comes while it waits for the disk goes together with the next write (group commit). The file
 //! begins with the whole state and goes on with events; once the events are long it is written anew, so that its size
 //! is bounded. Where it cannot be written, invalidations are in force all the same, and say that they are not durable;
-//! the whole state is written as soon as the disk takes it again.
+//! the whole state is written as soon as the disk takes it again. The same should the thread come to an end by a defect:
+//! nobody waits for it, and nothing is durable any more.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -19,7 +20,7 @@ use parking_lot::{Condvar, Mutex};
 use super::applied::{Applied, TooManyRules};
 use super::event::Event;
 use super::log_format::{
-    Frame, Frames, Take, VERSION, put, read_event, read_place, write_event, write_frame, write_place,
+    Frame, Frames, Take, VERSION, VERSION_BEFORE, put, read_event, read_place, write_event, write_frame, write_place,
 };
 use super::place::Place;
 
@@ -54,6 +55,7 @@ const RETRY_AFTER: Duration = if cfg!(test) { Duration::from_millis(20) } else {
 
 /// The writing thread, from outside.
 pub(super) struct Log {
+    applied: Arc<Applied>,
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
 }
@@ -71,6 +73,8 @@ struct Queue {
     /// Something was applied that is in no item.
     is_behind: bool,
     is_closed: bool,
+    /// The thread has come to its end.
+    is_over: bool,
 }
 
 struct Item {
@@ -83,7 +87,61 @@ struct Item {
 
 enum State {
     Applied(u64),
-    Waits(Done),
+    /// To be applied once it is written; `None` once it was.
+    Waits(Option<(Arc<Applied>, Done)>),
+}
+
+impl Item {
+    /// Applies what waits for it; it remains to be said.
+    fn apply(&mut self) -> Option<Unsaid> {
+        let State::Waits(waits) = &mut self.state else { return None };
+        let (applied, done) = waits.take()?;
+        Some(Unsaid { done: Some(done), applied: applied.apply_up_to(&self.events, self.place, self.time) })
+    }
+}
+
+impl Drop for Item {
+    /// What was not written, since the thread came to its end, is in force all the same.
+    fn drop(&mut self) {
+        drop(self.apply());
+    }
+}
+
+/// What is in force, and who asked for it does not know yet.
+struct Unsaid {
+    done: Option<Done>,
+    applied: Result<u64, TooManyRules>,
+}
+
+impl Unsaid {
+    fn say(&mut self, is_durable: bool) {
+        if let Some(done) = self.done.take() {
+            done(self.applied.map(|number| Committed { number, is_durable }));
+        }
+    }
+}
+
+impl Drop for Unsaid {
+    fn drop(&mut self) {
+        self.say(false);
+    }
+}
+
+/// Held by the thread: whatever ends it, nobody waits for it any longer.
+struct End(Arc<Shared>);
+
+impl Drop for End {
+    fn drop(&mut self) {
+        let left = {
+            let mut queue = self.0.queue.lock();
+            queue.is_over = true;
+            std::mem::take(&mut queue.items)
+        };
+        if std::thread::panicking() {
+            self.0.is_durable.store(false, Ordering::Release);
+        }
+        drop(left);
+    }
 }
 
 impl Log {
@@ -92,7 +150,7 @@ impl Log {
         let shared =
             Arc::new(Shared { queue: Mutex::default(), wake: Condvar::new(), is_durable: AtomicBool::new(true) });
         let mut writer = Writer {
-            applied,
+            applied: Arc::clone(&applied),
             shared: Arc::clone(&shared),
             folder: folder.to_owned(),
             file: None,
@@ -103,13 +161,20 @@ impl Log {
         };
         // What is behind the end that could be read goes with that.
         writer.rewrite();
-        let thread = std::thread::Builder::new().name("bodega-invalidate".to_owned()).spawn(move || writer.run())?;
-        Ok(Self { shared, thread: Some(thread) })
+        let end = End(Arc::clone(&shared));
+        let thread = std::thread::Builder::new().name("bodega-invalidate".to_owned()).spawn(move || {
+            let _end = end;
+            writer.run();
+        })?;
+        Ok(Self { applied, shared, thread: Some(thread) })
     }
 
     /// Has written what was applied already; waits for nothing.
     pub(super) fn note(&self, events: &[Event], time: Timestamp, number: u64) {
         let mut queue = self.shared.queue.lock();
+        if queue.is_over {
+            return;
+        }
         if queue.n_events + events.len() > MAX_QUEUED_EVENTS {
             queue.is_behind = true;
         } else {
@@ -120,11 +185,17 @@ impl Log {
         self.shared.wake.notify_one();
     }
 
-    /// Applies once it is on the disk, and then calls `done`.
+    /// Applies once it is on the disk, and then calls `done`; at once, on this thread, where no other is left.
     pub(super) fn commit(&self, events: Vec<Event>, place: Option<Place>, time: Timestamp, done: Done) {
+        let state = State::Waits(Some((Arc::clone(&self.applied), done)));
+        let item = Item { events, place, time, state };
         let mut queue = self.shared.queue.lock();
-        queue.n_events += events.len();
-        queue.items.push(Item { events, place, time, state: State::Waits(done) });
+        if queue.is_over {
+            drop(queue);
+            return drop(item);
+        }
+        queue.n_events += item.events.len();
+        queue.items.push(item);
         drop(queue);
         self.shared.wake.notify_one();
     }
@@ -167,8 +238,8 @@ pub(super) fn read(folder: &Path, applied: &Applied) -> Read {
     };
     let mut take = Take(head);
     match (take.u32(), take.u64()) {
-        (Some(VERSION), Some(check)) if check == applied.secret_check() => {}
-        (Some(VERSION), _) => return Read::Damaged("it is another store's".to_owned(), 0),
+        (Some(VERSION | VERSION_BEFORE), Some(check)) if check == applied.secret_check() => {}
+        (Some(VERSION | VERSION_BEFORE), _) => return Read::Damaged("it is another store's".to_owned(), 0),
         (version, _) => return Read::Damaged(format!("it is of version {version:?}, not {VERSION}"), 0),
     }
     let mut reserved = match frames.next() {
@@ -267,23 +338,16 @@ impl Writer {
     }
 
     /// One group: written, on the disk, applied, acknowledged.
-    fn write(&mut self, items: Vec<Item>) {
+    fn write(&mut self, mut items: Vec<Item>) {
         let must_sync = items.iter().any(|item| matches!(item.state, State::Waits(_)));
         let written = self.append(&items, must_sync);
         self.heed(written);
-        let mut acknowledged = Vec::new();
-        for item in items {
-            if let State::Waits(done) = item.state {
-                acknowledged.push((done, self.applied.apply_up_to(&item.events, item.place, item.time)));
-            }
-        }
+        let mut applied: Vec<Unsaid> = items.iter_mut().filter_map(Item::apply).collect();
         if self.file.is_none() && self.tried.is_none_or(|tried| tried.elapsed() >= RETRY_AFTER) {
             self.rewrite();
         }
         let is_durable = self.file.is_some();
-        for (done, applied) in acknowledged {
-            done(applied.map(|number| Committed { number, is_durable }));
-        }
+        applied.iter_mut().for_each(|unsaid| unsaid.say(is_durable));
     }
 
     fn append(&mut self, items: &[Item], must_sync: bool) -> io::Result<()> {

@@ -23,7 +23,9 @@ use super::event::{Event, Force, Target};
 use super::place::Place;
 
 const MAGIC: u32 = u32::from_le_bytes(*b"bdgi");
-pub(super) const VERSION: u32 = 2;
+pub(super) const VERSION: u32 = 3;
+/// The one before it is read as well: what differs is that tags may have the marks of models, which it did not know.
+pub(super) const VERSION_BEFORE: u32 = 2;
 const FRAME_BYTES: usize = 4 + 4 + 4 + 1;
 
 /// What a frame holds.

@@ -321,3 +321,82 @@ fn many_at_once_share_the_disk_and_each_holds_once_it_is_acknowledged() {
     let again = place.open(false);
     assert!((0..8).all(|thread| (0..50).all(|number| is_gone(&again, 1, &format!("{thread}-{number}")))));
 }
+
+/// Goes on writing until it is told to panic, once the first invalidation is to be acknowledged.
+fn panics_when_told(invalidations: &Invalidations) -> std::sync::mpsc::Sender<()> {
+    let (tell, told) = std::sync::mpsc::channel::<()>();
+    let (begin, begun) = std::sync::mpsc::channel();
+    let done: Done = Box::new(move |_| {
+        begin.send(()).unwrap();
+        told.recv().unwrap();
+        panic!("a defect, on purpose");
+    });
+    invalidations.commit_then(event(tag("before"), Force::Hard), NOW, done);
+    begun.recv().unwrap();
+    tell
+}
+
+#[test]
+fn nobody_waits_for_a_thread_that_has_come_to_its_end_and_everything_is_in_force() {
+    let place = Place::new();
+    let invalidations = Arc::new(place.open(true));
+    let stamp = invalidations.sequence();
+    let tell = panics_when_told(&invalidations);
+    // Some wait in the queue, in their order, and are told by the end of the thread.
+    let (answer, answered) = std::sync::mpsc::channel();
+    for number in 0..5_u64 {
+        let answer = answer.clone();
+        let done: Done = Box::new(move |committed| answer.send((number, committed.unwrap())).unwrap());
+        invalidations.commit_up_to_then(event(tag(&number.to_string()), Force::Hard), Some(at(number)), NOW, done);
+    }
+    invalidations.apply(&event(tag("by a client"), Force::Hard), NOW).unwrap();
+    tell.send(()).unwrap();
+    let told: Vec<(u64, Committed)> = (0..5).map(|_| answered.recv_timeout(Duration::from_secs(60)).unwrap()).collect();
+    assert!(told.iter().map(|(number, _)| *number).eq(0..5));
+    assert!(told.iter().all(|(_, committed)| !committed.is_durable));
+    assert!(told.windows(2).all(|pair| pair[0].1.number < pair[1].1.number));
+    assert_eq!(invalidations.place(), Some(at(4)));
+    // Others come later.
+    let later = invalidations.commit_up_to(event(tag("later"), Force::Hard), Some(at(9)), NOW).unwrap();
+    assert!(!later.is_durable && !invalidations.is_durable());
+    assert!(later.number > told[4].1.number);
+    assert_eq!(invalidations.place(), Some(at(9)));
+    for name in ["before", "0", "1", "2", "3", "4", "by a client", "later"] {
+        assert!(is_gone(&invalidations, stamp, name), "{name}");
+    }
+    assert!(!is_gone(&invalidations, stamp, "never"));
+    let full =
+        (0..=MAX_RULES).map(|number| Event { target: Target::Tags(format!("{number}*").into()), force: Force::Hard });
+    assert_eq!(invalidations.commit(full.collect(), NOW), Err(TooManyRules), "as ever");
+    // After a restart what was written is there, with the place before the rest: that is asked for again.
+    drop(invalidations);
+    let again = place.open(false);
+    assert!(is_gone(&again, stamp, "before") && !is_gone(&again, stamp, "later"));
+    assert_eq!(again.place(), None);
+    assert!(again.is_durable() && again.commit(event(tag("later"), Force::Hard), NOW).unwrap().is_durable);
+}
+
+#[test]
+fn a_log_of_the_version_before_is_read() {
+    let place = Place::new();
+    let invalidations = place.open(true);
+    let stamp = invalidations.sequence();
+    invalidations.commit(event(tag("t"), Force::Hard), NOW).unwrap();
+    drop(invalidations);
+    let written = fs::read(place.file()).unwrap();
+    for (version, is_read) in [(1_u32, false), (2, true), (3, true), (4, false)] {
+        let mut bytes = Vec::new();
+        for (frame, body) in log_format::Frames(&written) {
+            let mut body = body.to_vec();
+            if matches!(frame, log_format::Frame::Head) {
+                body[..4].copy_from_slice(&version.to_le_bytes());
+            }
+            log_format::write_frame(&mut bytes, frame, |out| out.extend_from_slice(&body));
+        }
+        fs::write(place.file(), bytes).unwrap();
+        let again = place.open(false);
+        assert!(is_gone(&again, stamp, "t"), "{version}");
+        assert_eq!(!is_gone(&again, stamp, "u"), is_read, "{version}");
+    }
+    assert_eq!(place.problems().len(), 2, "{:?}", place.problems());
+}

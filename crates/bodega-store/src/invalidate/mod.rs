@@ -134,7 +134,7 @@ impl Invalidations {
                 let _ = sender.send(committed);
             }),
         );
-        // Without the writing thread it is in force all the same.
+        // Whoever waits is told, whatever becomes of the writing thread. Were he not, it would be in force all the same.
         let alone = |_| {
             let applied = self.applied.apply_up_to(&events, place, now);
             applied.map(|number| Committed { number, is_durable: false })
