@@ -99,12 +99,6 @@ class _Source:
         if self.file is not None:
             config = read_config(self.file)
             declarations = config.declarations
-            if not declarations.distributions:
-                raise ConfigInvalid(
-                    "nothing is declared that could be served",
-                    hint="add [distributions.NAME]; `bodega init -` prints an example",
-                    file=str(self.file),
-                )
             for advice in find_advice(declarations, os.environ):
                 print_advice(config.locate(advice))
         elif self.origin is not None:
@@ -113,6 +107,12 @@ class _Source:
             # What is served comes from the control process.
             declarations = Declarations()
         settings = settings_from(config, os.environ, self.typed.options)
+        if not declarations.distributions and settings.control is None:
+            raise ConfigInvalid(
+                "nothing is declared that could be served",
+                hint="add [distributions.NAME]; `bodega init -` prints an example",
+                file=str(self.file),
+            )
         for advice in advise_settings(settings):
             print_advice(advice)
         return Loaded(settings, declarations)
@@ -156,7 +156,9 @@ def _greet(running: RunningEdge, loaded: Loaded, source: _Source) -> None:
         say("ready", f"listening on {address}")
     if loaded.settings.tls == "dev":
         _explain_development(running, loaded)
-    if source.origin is not None:
+    if loaded.settings.control is not None:
+        say("note", f"follows {loaded.settings.control}: it says what is served, and purges go there")
+    elif source.origin is not None:
         [distribution] = loaded.declarations.distributions
         [behavior] = distribution.behaviors
         seconds = resolve_policy(behavior.policy, loaded.declarations.policies).default_ttl_seconds

@@ -136,9 +136,11 @@ def test_one_that_was_taken_out_of_the_fleet_registers_again(
     assert get(edge).startswith("200")
 
 
-def test_an_edge_says_what_it_is(client: httpx.Client, follow: Follow) -> None:
+def test_an_edge_says_what_it_is(control: ControlProcess, client: httpx.Client, follow: Follow) -> None:
     options = ("--region", "ap-northeast-1", "--place=35.7,139.7", "--kind", "shield", "--capacity", "2.5")
-    follow("tokyo-1", *options)
+    edge = follow("tokyo-1", *options)
+    edge.wait_said(f"follows {control.url}: it says what is served, and purges go there")
+    assert not edge.has_said("kill -HUP")
     wait_until(level(client, "tokyo-1"))
     said = edges(client)["tokyo-1"]
     assert (said["region"], said["place"], said["kind"]) == ("ap-northeast-1", [35.7, 139.7], "shield")

@@ -2,7 +2,7 @@
 
 It is *level* as of a moment if it has applied all that the control process had acknowledged by then. An answer names
 the journal's position at a time after its question was asked; once the edge has applied that position, it was level
-when it asked. Only this machine's steady clock counts: no other clock may be wrong.
+when it asked. Only this machine's steady clock counts, which nobody sets and which goes on while the machine sleeps.
 """
 
 from __future__ import annotations
@@ -21,6 +21,11 @@ _MOST_OPEN = 64
 """Of answers whose position has not been reached; beyond, the oldest is of no use any more."""
 
 
+def steady_seconds() -> float:
+    """Return the clock: seconds since the machine was started, those it slept included."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
 @dataclass(frozen=True, slots=True)
 class _Answered:
     asked_at: float
@@ -34,7 +39,7 @@ class Lease:
         clock: Seconds that only go on.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, clock: Callable[[], float] = steady_seconds) -> None:
         """Begin with nothing known."""
         self._clock = clock
         self._lock = threading.Lock()
