@@ -17,7 +17,7 @@ import pytest
 
 from bodega import DiskTier
 from bodega.config import EdgeSettings
-from bodega.distributions import Declarations
+from bodega.distributions import Behavior, CachePolicy, Declarations, Distribution
 from bodega.edge.admin import AdminClient
 from bodega.edge.following import JournalPlace, UnknownEvent
 from bodega.edge.running import RunningEdge
@@ -51,9 +51,13 @@ def start(origin: Origin) -> Iterator[Start]:
     # An edge that nobody holds has let go of its disk.
     started: WeakSet[RunningEdge] = WeakSet()
 
-    def make(disk: DiskTier | None = None, admin: str = "off") -> RunningEdge:
+    def make(disk: DiskTier | None = None, admin: str = "off", policy: CachePolicy | None = None) -> RunningEdge:
         settings = EdgeSettings(listen="127.0.0.1:0", admin=admin, memory="16MB", threads=1, disk=disk)
-        edge = RunningEdge(settings, Declarations.of_origin(origin.url), {})
+        declarations = Declarations.of_origin(origin.url)
+        if policy is not None:
+            behavior = Behavior(origin=origin.url, policy=policy)
+            declarations = Declarations(distributions=[Distribution("shop", behaviors=[behavior])])
+        edge = RunningEdge(settings, declarations, {})
         started.add(edge)
         return edge
 
@@ -237,6 +241,29 @@ def test_how_it_is_between_an_edge_and_its_control_process_is_said(journal: Sqli
     for wrong in (-1.0, float("nan"), float("inf")):
         with pytest.raises(ValueError, match="age_seconds"):
             edge.level(wrong)
+
+
+def test_a_strict_policy_uses_nothing_unasked_while_the_edge_may_have_missed_a_purge(
+    origin: Origin, start: Start
+) -> None:
+    edge = start(policy=CachePolicy(strict="5s", stale_if_error="1h"))
+
+    def ask() -> str:
+        answer = edge.request("GET", "http://shop.test/a", [], b"", 10.0)
+        assert answer.status == 200
+        return str(answer.headers["Cache-Status"])
+
+    assert "fwd=uri-miss" in ask()
+    assert "; hit" in ask(), "it follows nobody"
+    edge.set_following(CONTROL)
+    assert "detail=not-level" in ask()
+    edge.level(10.0)
+    assert "detail=not-level" in ask(), "that is too long ago"
+    edge.level(0.0)
+    assert "; hit" in ask()
+    assert len(origin.seen) == 3
+    edge.set_following(None)
+    assert "; hit" in ask()
 
 
 FOLLOWS = """
