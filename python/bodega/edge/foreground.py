@@ -80,6 +80,7 @@ class Foreground:
         self._source = source
         self._say = say
         self._take_over = take_over
+        self._is_ending = threading.Event()
         self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
 
     def run(self, started: Callable[[RunningEdge, Loaded], None]) -> None:
@@ -151,9 +152,9 @@ class Foreground:
         kept = None if settings.disk is None else Kept.beside(settings.disk)
         agent = Agent(running, link, self._say, kept, introduces=introduces)
         agent.start()
-        # A signal that comes meanwhile is handled once it serves, and nobody is let in.
-        agent.catch_up(is_over=lambda: not self._events.empty())
-        if self._events.empty():
+        agent.catch_up(is_over=self._is_ending.is_set)
+        # Nobody is let in only to be sent away.
+        if not self._is_ending.is_set():
             running.serve()
         return agent
 
@@ -249,7 +250,11 @@ class Foreground:
     @contextlib.contextmanager
     def _signals(self) -> Iterator[None]:
         def handle(number: int, _: FrameType | None) -> None:
-            self._events.put("reload" if number == signal.SIGHUP else "stop")
+            if number == signal.SIGHUP:
+                self._events.put("reload")
+            else:
+                self._is_ending.set()
+                self._events.put("stop")
 
         before = {number: signal.signal(number, handle) for number in (signal.SIGHUP, signal.SIGTERM, signal.SIGINT)}
         try:

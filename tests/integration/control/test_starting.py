@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import httpx
@@ -210,6 +211,10 @@ def test_a_start_that_is_called_off_lets_nobody_in(control: ControlProcess, toke
             wait_until(listens)
             with found[0] as waiting:
                 waiting.sendall(b"GET /a HTTP/1.1\r\nHost: shop.test\r\n\r\n")
+                # Does not call it off.
+                process.send_signal(signal.SIGHUP)
+                time.sleep(0.3)
+                assert process.poll() is None
                 process.send_signal(signal.SIGTERM)
                 assert process.wait(30) == 0
                 # A reset is an answer all the less.
@@ -218,6 +223,33 @@ def test_a_start_that_is_called_off_lets_nobody_in(control: ControlProcess, toke
         finally:
             process.kill()
             process.communicate()
+
+
+def test_a_reload_while_it_starts_is_no_end(
+    control: ControlProcess, client: httpx.Client, origin: Origin, follow: Follow, tmp_path: Path
+) -> None:
+    publish(client, origin)
+    with Network() as network:
+        relay = network.relay(control.url.removeprefix("http://"))
+        relay.stall()
+
+        def reload_and_resume() -> None:
+            # Its disk is there before it asks anybody.
+            wait_until((tmp_path / "tokyo-1" / "control-instance").exists)
+            for path in Path("/proc").glob("[0-9]*/cmdline"):
+                with contextlib.suppress(OSError):
+                    if f"{tmp_path / 'tokyo-1'}:64MiB".encode() in path.read_bytes():
+                        os.kill(int(path.parent.name), signal.SIGHUP)
+            relay.resume()
+
+        told = threading.Thread(target=reload_and_resume)
+        told.start()
+        edge = follow("tokyo-1", "--catch-up-wait", "1m", url=relay.url)
+        told.join(30)
+        edge.wait_said("not reloaded")
+        assert get(edge).startswith("200")
+        assert not edge.has_said("serving cut off")
+        stop(edge)
 
 
 def test_a_restarted_edge_has_its_name_at_once(client: httpx.Client, origin: Origin, follow: Follow) -> None:

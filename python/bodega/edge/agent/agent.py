@@ -122,7 +122,9 @@ class Agent:
         """
         ends = time.monotonic() + self._link.catch_up_seconds
         while not self._caught_up.wait(max(0.0, min(0.05, ends - time.monotonic()))):
-            if self._is_refused.is_set() or is_over() or time.monotonic() >= ends:
+            if is_over():
+                return False
+            if self._is_refused.is_set() or time.monotonic() >= ends:
                 break
         if self._caught_up.is_set():
             return True
