@@ -10,6 +10,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import structlog
+
 from bodega.control import pace
 from bodega.control.places import Places
 from bodega.control.presence import Presence
@@ -17,6 +19,7 @@ from bodega.control.progress import Progress
 from bodega.control.state import State
 from bodega.control.stream import Stream
 from bodega.control.tokens import make_token
+from bodega.errors import JournalError
 from bodega.protocol.api import Heard
 from bodega.protocol.events import InvalidationRequested, TokenCreated
 
@@ -29,6 +32,7 @@ if TYPE_CHECKING:
 _MOST_AT_ONCE = 1000
 _CHECKPOINT_EVERY = 5_000
 _LOOK_AGAIN_SECONDS = 1.0
+_LOG = structlog.get_logger("bodega.control")
 _COST_OF_A_LOOK_SECONDS = 20e-6
 
 
@@ -53,6 +57,7 @@ class Control:
         self.place = journal.head()
         """Where the state is; journal and epoch stay as they are while this process has it."""
         self._acknowledged = asyncio.Event()
+        self._keeping: asyncio.Task[None] | None = None
         self._telling: asyncio.TimerHandle | None = None
         self._advancing = asyncio.Lock()
         self.publishing = asyncio.Lock()
@@ -98,6 +103,7 @@ class Control:
         async with self._advancing:
             if events := self._fold():
                 self.stream.publish(events, self.place)
+                self._keep_now_and_then()
 
     def _fold(self) -> list[Event]:
         found: list[Event] = []
@@ -113,10 +119,21 @@ class Control:
             found += events
             if len(events) < _MOST_AT_ONCE:
                 break
-        if self.state.position - self._checkpoint_at >= _CHECKPOINT_EVERY:
-            self.journal.checkpoint(self.state.position, self.state.checkpoint())
-            self._checkpoint_at = self.state.position
         return found
+
+    def _keep_now_and_then(self) -> None:
+        is_kept = self._keeping is None or self._keeping.done()
+        if is_kept and self.state.position - self._checkpoint_at >= _CHECKPOINT_EVERY:
+            self._checkpoint_at = self.state.position
+            # Nobody waits for the disk meanwhile. One that cannot be kept costs time at the next start, no more.
+            work = asyncio.to_thread(self._keep, self.state.position, self.state.checkpoint())
+            self._keeping = asyncio.create_task(work)
+
+    def _keep(self, position: int, state: bytes) -> None:
+        try:
+            self.journal.checkpoint(position, state)
+        except JournalError as error:
+            _LOG.warning("no checkpoint was kept", position=position, why=error.what)
 
     def end(self) -> None:
         """Let go of all who follow, so that the process can end: they come again."""

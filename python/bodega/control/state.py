@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import TYPE_CHECKING
 
-from pydantic import BaseModel
+from pydantic import BaseModel, PrivateAttr
 
 from bodega.errors import JournalError
 from bodega.protocol.events import (
@@ -26,6 +26,10 @@ MOST_INVALIDATIONS = 10_000
 """How many invalidations are remembered one by one, for those who ask how far one has come."""
 MOST_REVISIONS = 1_000
 """How many configurations are kept to go back to."""
+MOST_CHARACTERS = 8 << 20
+"""How long the selectors of all invalidations that are remembered are together: some 400,000."""
+MOST_REVISION_CHARACTERS = 64 << 20
+"""How long all configurations that are kept are together; the one in force always is."""
 
 
 class KeptInvalidation(BaseModel):
@@ -65,6 +69,13 @@ class State(BaseModel):
     tokens: dict[str, TokenCreated] = {}
     invalidations: OrderedDict[str, KeptInvalidation] = OrderedDict()
     revisions: OrderedDict[int, KeptRevision] = OrderedDict()
+    _invalidation_characters: int = PrivateAttr(default=0)
+    _revision_characters: int = PrivateAttr(default=0)
+
+    def model_post_init(self, _: object, /) -> None:
+        """Count what came with a checkpoint."""
+        self._invalidation_characters = sum(_length(kept.said.selectors) for kept in self.invalidations.values())
+        self._revision_characters = sum(len(kept.said.text) for kept in self.revisions.values())
 
     def apply(self, event: Event) -> None:
         """Take one more event.
@@ -74,17 +85,27 @@ class State(BaseModel):
         """
         match said(event):
             case InvalidationRequested() as asked:
+                if (same := self.invalidations.pop(asked.id, None)) is not None:
+                    self._invalidation_characters -= _length(same.said.selectors)
                 self.invalidations[asked.id] = KeptInvalidation(
                     position=event.position, time_ms=event.time_ms, by=event.by, said=asked
                 )
-                while len(self.invalidations) > MOST_INVALIDATIONS:
-                    self.invalidations.popitem(last=False)
+                self._invalidation_characters += _length(asked.selectors)
+                while len(self.invalidations) > MOST_INVALIDATIONS or self._invalidation_characters > MOST_CHARACTERS:
+                    _, oldest = self.invalidations.popitem(last=False)
+                    self._invalidation_characters -= _length(oldest.said.selectors)
             case ConfigurationPublished() as published:
+                if (replaced := self.revisions.get(published.revision)) is not None:
+                    self._revision_characters -= len(replaced.said.text)
                 self.revisions[published.revision] = KeptRevision(
                     position=event.position, time_ms=event.time_ms, by=event.by, said=published
                 )
-                while len(self.revisions) > MOST_REVISIONS:
-                    self.revisions.popitem(last=False)
+                self._revision_characters += len(published.text)
+                while len(self.revisions) > MOST_REVISIONS or (
+                    self._revision_characters > MOST_REVISION_CHARACTERS and len(self.revisions) > 1
+                ):
+                    _, first = self.revisions.popitem(last=False)
+                    self._revision_characters -= len(first.said.text)
             case EdgeRegistered() as registered:
                 drained = registered.edge in self.edges and self.edges[registered.edge].drained
                 self.edges[registered.edge] = KeptEdge(said=registered, drained=drained)
@@ -115,3 +136,7 @@ class State(BaseModel):
     def from_checkpoint(cls, state: bytes) -> State:
         """Read what `checkpoint` returned."""
         return cls.model_validate_json(state)
+
+
+def _length(selectors: tuple[str, ...]) -> int:
+    return sum(map(len, selectors))

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bodega.control.state import MOST_INVALIDATIONS, State, Unknown
+from bodega.control.state import MOST_CHARACTERS, MOST_INVALIDATIONS, MOST_REVISION_CHARACTERS, State, Unknown
 from bodega.journal import Event, NewEvent
 from bodega.protocol.events import (
     ConfigurationPublished,
@@ -75,6 +75,24 @@ def test_fields_that_a_later_minor_version_adds_are_passed_over() -> None:
     new = NewEvent("edge.registered", {"edge": "tokyo-1", "region": "x", "altitude": 3})
     state.apply(placed(1, new))
     assert state.edges["tokyo-1"].said.region == "x"
+
+
+def test_what_it_remembers_is_bounded_however_long_each_is() -> None:
+    state = State()
+    selectors = tuple(f"tag:{number}{'x' * 990}" for number in range(1000))
+    length = sum(map(len, selectors))
+    for number in range(1, 2 * MOST_CHARACTERS // length):
+        said = InvalidationRequested(id=str(number), selectors=selectors)
+        state.apply(placed(number, said.event(by="t")))
+    assert len(state.invalidations) == MOST_CHARACTERS // length
+    revisions = 2 * MOST_REVISION_CHARACTERS // 900_000
+    for number in range(1, revisions):
+        published = ConfigurationPublished(revision=number, text="x" * 900_000)
+        state.apply(placed(number, published.event(by="t")))
+    assert len(state.revisions) == MOST_REVISION_CHARACTERS // 900_000
+    assert state.in_force is not None
+    assert state.in_force.said.revision == revisions - 1
+    assert State.from_checkpoint(state.checkpoint()) == state
 
 
 def test_it_remembers_as_many_as_it_says() -> None:
