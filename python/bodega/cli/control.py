@@ -33,11 +33,15 @@ def control(
 ) -> None:
     """Run the control process: configurations, invalidations, edges, tokens, by HTTP.
 
-    Everything it is told is an event of its journal. The API is described at /openapi.json.
+    Everything it is told is an event of its journal. Who runs it needs to name nothing on the same machine:
 
         bodega control --journal /var/lib/bodega/journal.db
 
-        curl -H "Authorization: Bearer $(cat journal.db.token)" http://127.0.0.1:9280/v1/edges
+        bodega edges invite tokyo-1 --region ap-northeast-1
+
+        bodega publish site.toml
+
+        bodega purge tag:product:42 --wait
     """
     try:
         from bodega.control import ControlSettings, run_control

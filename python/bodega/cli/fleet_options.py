@@ -11,7 +11,7 @@ import inspect
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any, TypeAlias, get_type_hints
 
 import typer
 
@@ -58,42 +58,35 @@ _OPTIONS: dict[str, tuple[Any, typer.models.OptionInfo, Any]] = {
     ),
 }
 
-
-class Found:
-    """A control process, or why there is none: for a command that can do without."""
-
-    def __init__(self, fleet: Fleet | None, *, is_named: bool) -> None:
-        """Keep what was found.
-
-        Args:
-            fleet: Behind the control process.
-            is_named: Whether an option said which one.
-        """
-        self.fleet = fleet
-        self.is_named = is_named
+FindFleet: TypeAlias = Callable[[], Fleet | None]
+"""Finds the fleet that is meant, or says that there is none."""
 
 
 def with_fleet(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command, which has a keyword ``fleet: Fleet``, the options that say which one."""
 
-    def of(found: Found) -> Fleet:
-        if found.fleet is None:
+    def run(values: dict[str, Any], find: FindFleet) -> None:
+        fleet = find()
+        if fleet is None:
             raise ControlNotFound(
                 "no control process of yours runs here",
                 hint="name one: `--control URL` or BODEGA_CONTROL; `bodega control` starts one",
             )
-        return found.fleet
+        with fleet:
+            command(**values, fleet=fleet)
 
-    return _with_options(command, "fleet", of)
+    return _with_options(command, "fleet", run)
 
 
 def with_any_fleet(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command, which has a keyword ``found: Found``, the same options; there may be none."""
-    return _with_options(command, "found", lambda found: found)
+    """Give a command, which has a keyword ``find: FindFleet``, the same options; it may do without a fleet."""
+    return _with_options(command, "find", lambda values, find: command(**values, find=find))
 
 
-def _with_options(command: Callable[..., None], name: str, made: Callable[[Found], Any]) -> Callable[..., None]:
-    hints = get_type_hints(command, localns={"Fleet": Fleet, "Found": Found}, include_extras=True)
+def _with_options(
+    command: Callable[..., None], name: str, call: Callable[[dict[str, Any], FindFleet], None]
+) -> Callable[..., None]:
+    hints = get_type_hints(command, localns={"Fleet": Fleet, "FindFleet": FindFleet}, include_extras=True)
     kept = [
         each.replace(annotation=hints[each.name])
         for each in inspect.signature(command).parameters.values()
@@ -106,12 +99,7 @@ def _with_options(command: Callable[..., None], name: str, made: Callable[[Found
 
     @functools.wraps(command)
     def run(**values: Any) -> None:
-        with_found = _find(**{each: values.pop(each) for each in _OPTIONS})
-        try:
-            command(**values, **{name: made(with_found)})
-        finally:
-            if with_found.fleet is not None:
-                with_found.fleet.close()
+        call(values, functools.partial(_find, **{each: values.pop(each) for each in _OPTIONS}))
 
     parameters = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in (*kept, *added)]
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
@@ -121,8 +109,8 @@ def _with_options(command: Callable[..., None], name: str, made: Callable[[Found
     return run
 
 
-def _find(control: str | None, token_file: Path | None, token: str | None, control_insecure: bool) -> Found:
+def _find(control: str | None, token_file: Path | None, token: str | None, control_insecure: bool) -> Fleet | None:
     if token is not None:
         say("warning", "a token on the command line is seen by others on this machine: use `--token-file`")
     address = find_control(os.environ, url=control, token=token, token_file=token_file, insecure=control_insecure)
-    return Found(None if address is None else Fleet(address), is_named=control is not None)
+    return None if address is None else Fleet(address)

@@ -42,6 +42,8 @@ Declare more:          bodega init; bodega check; bodega edge
 Look at what is kept:  bodega cache ls
 
 Forget what is kept:   bodega purge all
+
+Keep a fleet alike:    bodega control; bodega edges; bodega publish site.toml
 """
 
 

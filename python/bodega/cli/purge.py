@@ -19,7 +19,7 @@ from bodega.units import parse_duration
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from bodega.cli.fleet_options import Found
+    from bodega.cli.fleet_options import FindFleet
     from bodega.client import Fleet
 
 _MOST_AT_ONCE = 1000
@@ -58,7 +58,7 @@ def purge(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object, for programs.")] = False,
     *,
-    found: Found,
+    find: FindFleet,
 ) -> None:
     """Make edges forget something, at once.
 
@@ -89,14 +89,14 @@ def purge(
     if status is not None:
         if written or source is not None or edge is not None or soft:
             raise ConfigInvalid("an earlier purge has its selectors", hint="name its id alone", path=("--status",))
-        _show(_fleet(found), status, seconds, is_waiting=is_waiting, as_json=as_json)
+        _show(_needed(find()), status, seconds, is_waiting=is_waiting, as_json=as_json)
         return
     texts = [parse_selector(each).text for each in (*written, *_read(source))]
     if not texts:
         raise SelectorInvalid(
             "nothing is named that could be forgotten", hint='for instance `bodega purge "tag:user:123:*"`'
         )
-    fleet = None if edge is not None else found.fleet
+    fleet = None if edge is not None else find()
     edges = running_edges(edge) if fleet is None else []
     _confirm(texts, "" if fleet is None else f" on every edge of {fleet.url}", is_asked=source != Path("-"), yes=yes)
     if fleet is None:
@@ -130,12 +130,12 @@ def _show(fleet: Fleet, purge_id: str, seconds: float | None, *, is_waiting: boo
     show_progress(purge, seconds if is_waiting else 0.0, as_json=as_json, is_look=not is_waiting)
 
 
-def _fleet(found: Found) -> Fleet:
-    if found.fleet is None:
+def _needed(fleet: Fleet | None) -> Fleet:
+    if fleet is None:
         raise ConfigInvalid(
             "only a control process knows earlier purges", hint="name it by `--control URL`", path=("--status",)
         )
-    return found.fleet
+    return fleet
 
 
 def _seconds(timeout: str | None) -> float | None:

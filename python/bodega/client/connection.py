@@ -20,6 +20,7 @@ from bodega.errors import ControlNotFound, ControlRefused, Problem
 
 _LEAST_WAIT_SECONDS = 0.1
 _MOST_WAIT_SECONDS = 2.0
+_FIRST_SECONDS = 1.0
 _MOST_BYTES = 64 << 20
 _MOST_IDLE = 4
 
@@ -41,6 +42,7 @@ class Connection:
         self._timeout_seconds = timeout_seconds
         self._retry_seconds = retry_seconds
         self._idle: list[http.client.HTTPConnection] = []
+        self._has_answered = False
 
     def ask(
         self, method: str, path: str, said: Mapping[str, Any] | None = None, *, again: bool = False, wait: float = 0.0
@@ -59,7 +61,9 @@ class Connection:
             ControlRefused: If it was not done.
         """
         body = None if said is None else json.dumps(said)
-        ends = time.monotonic() + (self._retry_seconds if again else 0)
+        # Where nobody has ever answered, the address is probably wrong: that is told soon.
+        retry_seconds = self._retry_seconds if self._has_answered else min(self._retry_seconds, _FIRST_SECONDS)
+        ends = time.monotonic() + (retry_seconds if again else 0)
         pause = _LEAST_WAIT_SECONDS
         while True:
             try:
@@ -103,6 +107,7 @@ class Connection:
                 url=self.url,
                 hint="`bodega control` starts one; `--control URL` or BODEGA_CONTROL name another",
             ) from error
+        self._has_answered = True
         if is_whole and not answer.will_close and len(self._idle) < _MOST_IDLE:
             self._idle.append(connection)
         else:

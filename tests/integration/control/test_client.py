@@ -273,8 +273,10 @@ def test_what_runs_here_is_found_with_its_token(control: ControlProcess, monkeyp
         bodega.connect()
 
 
-def test_nobody_answers(control: ControlProcess) -> None:
+def test_nobody_answers() -> None:
     fleet = bodega.connect(AWAY, "bdg_x", timeout="1s")
+    with pytest.raises(ControlNotFound, match="no control process answers"):
+        fleet.edges.list()
     with pytest.raises(ControlNotFound, match=f"no control process answers at {re.escape(AWAY)}"):
         fleet.configurations.publish(CONFIGURATION)
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import pty
+import re
 import shlex
 import signal
 import subprocess
@@ -111,6 +115,49 @@ def test_an_edge_that_is_away_is_named_and_gets_it_when_it_is_back(
     again = run("purge", "status", purge.id)
     assert again.returncode == 0, again.stderr
     assert "forgotten on 2 of 2 edges" in again.stdout
+
+
+def test_how_long_an_edge_that_is_away_may_serve_it_is_said_where_a_behavior_is_strict(
+    run: Run, fleet: Fleet, client: httpx.Client
+) -> None:
+    one = "{ path = '/a', policy = { strict = '3s' }, origin = 'site' }"
+    other = "{ origin = 'site', policy = { strict = '5s' } }"
+    fleet.configurations.publish(re.sub(r"behaviors = .*", f"behaviors = [{one}, {other}]", CONFIGURATION))
+    register(client, "tokyo-1")
+    wait_until(lambda: not fleet.edges.show("tokyo-1").is_here)
+    done = run("purge", "tag:a", "--wait")
+    assert done.returncode == 0, done.stderr
+    assert "away: tokyo-1" in done.stdout
+    assert "until then they may serve it where a behavior is not `strict`; where it is, not after " in done.stdout
+    [purge] = fleet.purges()
+    [report] = answered(run("purge", "status", purge.id, "--json"))
+    assert report["strict_seconds"] == 5.0
+    assert report["strict_not_after_ms"] == report["time_ms"] + 5_000
+    assert report["away"] == ["tokyo-1"]
+
+
+def test_somebody_at_a_terminal_sees_a_bar(
+    client: httpx.Client, fleet: Fleet, control: ControlProcess, tmp_path: Path
+) -> None:
+    register(client, "tokyo-1", heard_every_seconds=30.0)
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "bodega", "purge", "tag:a", "--wait"]
+    environment = {**control.environment, "TERM": "xterm", "COLUMNS": "120"}
+    seen = b""
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=theirs, env=environment, cwd=tmp_path) as process:
+        os.close(theirs)
+        while b"waiting for tokyo-1" not in seen:
+            seen += os.read(ours, 1 << 16)
+        beat(client, "tokyo-1", fleet.purges()[0].position, heard_every_seconds=30.0)
+        with contextlib.suppress(OSError):
+            # The end of a terminal that nobody holds any more is an error.
+            while more := os.read(ours, 1 << 16):
+                seen += more
+        assert process.stdout is not None
+        assert b"forgotten on 1 of 1 edge: tag:a" in process.stdout.read()
+    os.close(ours)
+    assert process.returncode == 0
+    assert b"0/1" in seen
 
 
 def test_one_that_takes_too_long_has_an_exit_status_of_its_own(run: Run, client: httpx.Client) -> None:
