@@ -151,7 +151,8 @@ impl Edge {
     }
 
     /// The time by the clock that nobody sets.
-    pub(crate) fn steady(&self) -> Duration {
+    #[must_use]
+    pub fn steady(&self) -> Duration {
         self.clock.steady()
     }
 }

@@ -1,7 +1,8 @@
 //! What an edge knows of the control process that it follows: which one, whether it is cut off, when it was level.
 //!
 //! An edge is *level* as of a moment if it has applied everything that the control process had acknowledged by then.
-//! Only the edge's own steady clock counts for that: its agent says how long ago it asked what it has got an answer to.
+//! Only the edge's own steady clock counts for that: its agent says when, by this clock, it asked what it has got an
+//! answer to.
 //! The agent tells; the configuration and invalidations come by `follow.rs`.
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -40,6 +41,8 @@ pub struct Following {
 const NEVER: u64 = 0;
 /// Follows nobody, and so lacks nothing.
 const ALONE: u64 = u64::MAX;
+/// So far off a moment may be that was a fraction of seconds on its way.
+const ROUNDING: Duration = Duration::from_millis(1);
 /// Words that are longer are cut off.
 const MAX_PROBLEM_CHARACTERS: usize = 1000;
 
@@ -115,9 +118,15 @@ impl Edge {
         self.link.set_following(control);
     }
 
-    /// The edge has applied everything that was acknowledged `age` ago.
-    pub fn level(&self, age: Duration) {
-        self.link.level(self.steady().saturating_sub(age));
+    /// The edge has applied everything that was acknowledged at `as_of`, by the steady clock. False, and nothing is
+    /// changed, if that is still to come: it is another clock's.
+    pub fn level_as_of(&self, as_of: Duration) -> bool {
+        let now = self.steady();
+        let is_past = as_of <= now.saturating_add(ROUNDING);
+        if is_past {
+            self.link.level(as_of.min(now));
+        }
+        is_past
     }
 
     /// Whether what is stored may be used before its origin has confirmed it, as far as this policy goes: not where the

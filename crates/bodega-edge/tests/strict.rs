@@ -17,8 +17,14 @@ fn bench_with(policy: &Value) -> Bench {
     whole.as_object_mut().unwrap().extend(policy.as_object().unwrap().clone());
     let bench = Bench::new(&snapshot_json(&whole, &json!({}), 1));
     bench.worker.edge.set_following(Some("https://control.example"));
-    bench.worker.edge.level(Duration::ZERO);
+    level(&bench);
     bench
+}
+
+/// Level as of now.
+fn level(bench: &Bench) {
+    let edge = &bench.worker.edge;
+    assert!(edge.level_as_of(edge.steady()));
 }
 
 fn head(by_hand: &mut ByHand, body: &[u8]) {
@@ -61,7 +67,7 @@ async fn level_everybody_reads_along_however_long_it_takes() {
     head(&mut first, b"one");
     let slow = get(&bench).await;
     bench.clock.advance(Duration::from_secs(100));
-    bench.worker.edge.level(Duration::ZERO);
+    level(&bench);
     let joined = get(&bench).await;
     assert_eq!(joined.outcome, Outcome::Collapsed);
     assert!(first.piece(b"one"));
@@ -82,14 +88,14 @@ async fn what_an_edge_ceases_to_know_while_the_origin_fails_counts() {
         first.end();
         bench.send(&TestRequest::get("/x")).await;
         bench.clock.advance(Duration::from_secs(11));
-        bench.worker.edge.level(Duration::ZERO);
+        level(&bench);
         let mut second = bench.origin.will_answer_by_hand();
         let request = TestRequest::get("/x");
         let (answer, ()) = tokio::join!(bench.send(&request), async {
             tokio::task::yield_now().await;
             bench.clock.advance(Duration::from_secs(STRICT + 1));
             if is_level {
-                bench.worker.edge.level(Duration::ZERO);
+                level(&bench);
             }
             second.fail(Reason::OriginConnect);
         });
@@ -112,4 +118,15 @@ async fn level_with_one_control_process_is_not_level_with_another() {
     second.end();
     let answer = bench.send(&TestRequest::get("/x")).await;
     assert_eq!((answer.outcome, answer.reason), (Outcome::Revalidated, Reason::NotLevel));
+}
+
+#[tokio::test]
+async fn a_moment_that_is_still_to_come_is_another_clocks_and_proves_nothing() {
+    let bench = bench_with(&json!({}));
+    let edge = &bench.worker.edge;
+    edge.set_following(Some("https://other.example"));
+    assert!(!edge.level_as_of(edge.steady() + Duration::from_secs(1)));
+    assert_eq!(edge.link().unwrap().level_age, None);
+    assert!(edge.level_as_of(edge.steady() - Duration::from_secs(2)));
+    assert_eq!(edge.link().unwrap().level_age, Some(Duration::from_secs(2)));
 }

@@ -143,6 +143,12 @@ impl NativeEdge {
         Ok(())
     }
 
+    fn level_as_of(&self, at_seconds: f64) -> PyResult<()> {
+        let as_of = Duration::try_from_secs_f64(at_seconds)
+            .map_err(|error| PyValueError::new_err(format!("at_seconds: {error}")))?;
+        self.server.level_as_of(as_of).map_err(|message| PyValueError::new_err(format!("at_seconds: {message}")))
+    }
+
     fn set_link(&self, is_cut: bool, behind: Option<u64>, problem: &str, revision: Option<u64>) {
         self.server.set_link(is_cut, behind, problem, revision);
     }

@@ -306,7 +306,20 @@ impl Server {
 
     /// All that the control process had acknowledged `age` ago has been applied.
     pub fn level(&self, age: Duration) {
-        self.edge.level(age);
+        self.edge.level_as_of(self.edge.steady().saturating_sub(age));
+    }
+
+    /// All that the control process had acknowledged at `as_of` has been applied, by the clock that goes on since the
+    /// machine was started (`CLOCK_BOOTTIME`).
+    ///
+    /// # Errors
+    /// In words, if that is still to come: it is another clock's.
+    pub fn level_as_of(&self, as_of: Duration) -> Result<(), String> {
+        if self.edge.level_as_of(as_of) {
+            return Ok(());
+        }
+        let now = self.edge.steady().as_secs_f64();
+        Err(format!("{} is still to come, at {now} s since this machine was started", as_of.as_secs_f64()))
     }
 
     /// How it is between the edge and the control process: whether nothing is heard of it, how many events are known

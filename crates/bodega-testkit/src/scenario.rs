@@ -425,7 +425,8 @@ fn prepare(bench: &Bench, config: &mut Config, step: &ClientStep) -> Result<(), 
         bench.worker.edge.snapshot.store(std::sync::Arc::new(snapshot));
     }
     if let Some(seconds) = step.level_seconds_ago {
-        bench.worker.edge.level(Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())?);
+        let age = Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())?;
+        bench.worker.edge.level_as_of(bench.worker.edge.steady().saturating_sub(age));
     }
     for (selector, force) in [(&step.invalidate, Force::Hard), (&step.soften, Force::Soft)] {
         if let Some(selector) = selector {

@@ -221,6 +221,13 @@ class NativeEdge:
             ValueError: If that is no time.
         """
 
+    def level_as_of(self, at_seconds: float) -> None:
+        """All that the control process had acknowledged at that moment, by ``CLOCK_BOOTTIME``, has been applied.
+
+        Raises:
+            ValueError: If that is no time, or still to come.
+        """
+
     def set_link(self, is_cut: bool, behind: int | None, problem: str, revision: int | None) -> None:
         """Keep how it is between the edge and the control process, for stats and metrics.
 

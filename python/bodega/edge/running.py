@@ -301,7 +301,7 @@ class RunningEdge:
         """Follow the control process at a URL, or nobody.
 
         Who follows forgets what the journal says: `invalidate`, the admin listener and ``PURGE`` refuse, and name the
-        URL. Behaviors that are ``strict`` use nothing unasked until `level` was called.
+        URL. Behaviors that are ``strict`` use nothing unasked until `level_as_of` was called.
 
         Raises:
             EdgeClosed: If the edge is not running here.
@@ -311,15 +311,29 @@ class RunningEdge:
     def level(self, age_seconds: float) -> None:
         """Say that all the control process had acknowledged so long ago has been applied.
 
+        Time that passes before this is heard makes the edge seem level later than it was; `level_as_of` is exact.
+
         Args:
-            age_seconds: How long ago it was asked for its position, which the edge has reached; by a clock that nobody
-                sets.
+            age_seconds: How long ago it was asked for its position, which the edge has reached.
 
         Raises:
             ValueError: If that is no time.
             EdgeClosed: If the edge is not running here.
         """
         self._core().level(age_seconds)
+
+    def level_as_of(self, at_seconds: float) -> None:
+        """Say that all the control process had acknowledged at that moment has been applied.
+
+        Args:
+            at_seconds: When it was asked for its position, which the edge has reached; by ``time.CLOCK_BOOTTIME``,
+                which nobody sets and which goes on while the machine sleeps.
+
+        Raises:
+            ValueError: If that is no time, or still to come, as by another clock.
+            EdgeClosed: If the edge is not running here.
+        """
+        self._core().level_as_of(at_seconds)
 
     def set_link(self, *, is_cut: bool, behind: int | None, problem: str, revision: int | None) -> None:
         """Say how it is between the edge and the control process, for status, statistics and metrics.

@@ -7,6 +7,7 @@ import random
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -185,6 +186,10 @@ def test_what_does_not_continue_the_place_is_refused_and_changes_nothing(journal
 CONTROL = "https://control.test:9280"
 
 
+def now() -> float:
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
 def test_who_follows_is_told_by_its_journal_alone_what_to_forget(journal: SqliteJournal, start: Start) -> None:
     edge = start(admin="127.0.0.1:0")
     assert edge.stats().following is None
@@ -213,7 +218,7 @@ def test_who_follows_is_told_by_its_journal_alone_what_to_forget(journal: Sqlite
 
 def test_how_it_is_between_an_edge_and_its_control_process_is_said(journal: SqliteJournal, start: Start) -> None:
     edge = start()
-    edge.level(1.0)
+    edge.level_as_of(now() - 1.0)
     edge.set_link(is_cut=False, behind=1, problem="nobody is followed", revision=1)
     assert edge.stats().following is None
     edge.set_following(CONTROL)
@@ -224,13 +229,15 @@ def test_how_it_is_between_an_edge_and_its_control_process_is_said(journal: Sqli
     journal.append([invalidation("all")]).result()
     place = place_in(journal, 1)
     edge.join(place, trusted=True)
-    edge.level(7.5)
-    edge.level(3600.0)
+    moment = now() - 7.5
+    edge.level_as_of(moment)
+    edge.level_as_of(moment - 10.0)
     edge.set_link(is_cut=False, behind=3, problem="p", revision=4)
-    following = edge.stats().following
+    before, following, after = now(), edge.stats().following, now()
     assert following is not None
-    assert following.level_age_seconds is not None
-    assert 7.5 <= following.level_age_seconds < 3600
+    age = following.level_age_seconds
+    assert age is not None
+    assert before - age - 0.001 <= moment <= after - age + 0.001
     said = FollowingStats(CONTROL, place.journal, place.epoch, 1, behind=3, revision=4, problem="p")
     assert replace(following, level_age_seconds=None) == said
     text = edge.metrics()
@@ -238,9 +245,11 @@ def test_how_it_is_between_an_edge_and_its_control_process_is_said(journal: Sqli
         assert f'{sample}{{region="local"}} 1' in text
     assert 'cdn_journal_behind{region="local"} 3' in text
     assert 'cdn_control_level_age_seconds{region="local"} ' in text
-    for wrong in (-1.0, float("nan"), float("inf")):
-        with pytest.raises(ValueError, match="age_seconds"):
-            edge.level(wrong)
+    for wrong in (-1.0, float("nan"), float("inf"), now() + 3600):
+        with pytest.raises(ValueError, match="at_seconds"):
+            edge.level_as_of(wrong)
+    with pytest.raises(ValueError, match="age_seconds"):
+        edge.level(-1.0)
 
 
 def test_a_strict_policy_uses_nothing_unasked_while_the_edge_may_have_missed_a_purge(
@@ -257,7 +266,7 @@ def test_a_strict_policy_uses_nothing_unasked_while_the_edge_may_have_missed_a_p
     assert "; hit" in ask(), "it follows nobody"
     edge.set_following(CONTROL)
     assert "detail=not-level" in ask()
-    edge.level(10.0)
+    edge.level_as_of(now() - 10.0)
     assert "detail=not-level" in ask(), "that is too long ago"
     edge.level(0.0)
     assert "; hit" in ask()

@@ -415,9 +415,9 @@ class Agent:
 
     def _prove(self) -> None:
         place = self._edge.place
-        age_seconds = None if place is None else self._lease.reached(place.position)
-        if age_seconds is not None:
-            self._edge.level(age_seconds)
+        asked_at = None if place is None else self._lease.reached(place.position)
+        if asked_at is not None:
+            self._edge.level_as_of(asked_at)
 
     def _be_cut(self, error: BaseException, *, lasted_seconds: float) -> None:
         kind, self._what_cuts = explain(error, self._link.url)

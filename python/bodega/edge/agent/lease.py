@@ -66,17 +66,18 @@ class Lease:
                 self._open.append(_Answered(asked_at, position))
 
     def reached(self, position: int) -> float | None:
-        """Return how long ago nothing was lacking of what had been acknowledged by then; None: nothing new is known.
+        """Return as of when nothing was lacking of what had been acknowledged by then; None: nothing new is known.
+
+        A moment and not an age, which would grow until somebody hears of it.
 
         Args:
             position: Up to where everything is applied.
         """
         with self._lock:
             newest = max((each.asked_at for each in self._open if each.position <= position), default=None)
-            if newest is None:
-                return None
-            self._open = deque((each for each in self._open if each.asked_at > newest), maxlen=_MOST_OPEN)
-        return max(0.0, self._clock() - newest)
+            if newest is not None:
+                self._open = deque((each for each in self._open if each.asked_at > newest), maxlen=_MOST_OPEN)
+        return newest
 
 
 def _history(said: Mapping[str, Any]) -> tuple[str, str] | None:

@@ -41,7 +41,7 @@ def test_who_has_applied_what_was_answered_was_level_when_it_asked(lease: Lease,
     lease.answered(asked_at, said(7))
     assert lease.reached(6) is None
     clock.seconds += 0.25
-    assert lease.reached(7) == 0.75
+    assert lease.reached(7) == asked_at
     # The same once more says nothing new.
     assert lease.reached(8) is None
 
@@ -50,8 +50,8 @@ def test_under_constant_change_an_older_answer_is_reached_while_the_newest_is_no
     for position in (10, 20, 30):
         lease.answered(lease.now(), said(position))
         clock.seconds += 1
-    assert lease.reached(25) == 2.0
-    assert lease.reached(30) == 1.0
+    assert lease.reached(25) == 101.0
+    assert lease.reached(30) == 102.0
 
 
 @pytest.mark.parametrize(
@@ -121,9 +121,9 @@ def test_an_edge_that_counts_as_level_as_of_a_moment_has_what_there_was_then(ste
                 lease.answered(lease.now(), said(head))
             case "apply":
                 applied = min(head, applied + n)
-                age = lease.reached(applied)
-                if age is not None:
-                    assert applied >= heads[clock.seconds - age]
+                moment = lease.reached(applied)
+                if moment is not None:
+                    assert applied >= heads[moment]
             case "wait":
                 clock.seconds += n
                 heads[clock.seconds] = head
