@@ -14,6 +14,7 @@ from tests.integration.control.edges import (
     command,
     edges,
     follow,
+    following,
     get,
     is_hit,
     level,
@@ -149,6 +150,23 @@ def test_what_was_lost_with_a_restore_before_it_came_is_not_served_unconfirmed(
         wait_until(level(client, "tokyo-1"))
         assert not is_hit(edge)
         assert is_hit(edge)
+
+
+def test_a_restored_journal_that_does_not_know_the_edge_takes_it_in_again(
+    control: ControlProcess, origin: Origin, follow: Follow, tmp_path: Path
+) -> None:
+    with control.client() as client:
+        publish(client, origin)
+        backup(control.journal, tmp_path / "early.db")
+        edge = follow("tokyo-1")
+        wait_until(level(client, "tokyo-1"))
+    control.end()
+    restore(tmp_path / "early.db", control.journal)
+    with start_again(control) as client:
+        wait_until(level(client, "tokyo-1"))
+        wait_until(lambda: following(edge)["revision"] == 1)
+        assert edges(client)["tokyo-1"]["revision"] == 1
+    assert serves(edge)()
 
 
 def test_a_configuration_that_an_edge_cannot_use_holds_up_no_purge(

@@ -271,12 +271,9 @@ class Agent:
 
     def _configure(self, revision: int) -> None:
         """Put a revision in force; 0 is the newest. One that cannot be used leaves the one before in force."""
-        try:
-            said = self._caller.ask("GET", f"/v1/edges/{self._link.name}/configuration?revision={revision}")
-        except ControlRefused as error:
-            if revision == 0 and error.status == 404:
-                return  # Nothing was published yet.
-            raise
+        said = self._fetch(revision)
+        if said is None:
+            return
         configuration = KeptConfiguration(int(said["revision"]), str(said["text"]))
         if configuration == self._in_force:
             return
@@ -304,6 +301,21 @@ class Agent:
                 self._kept.keep(configuration)
             except OSError as error:
                 self._tell("kept", f"{name} cannot be kept for a start without the control process: {error}")
+
+    def _fetch(self, revision: int) -> dict[str, Any] | None:
+        path = f"/v1/edges/{self._link.name}/configuration?revision={revision}"
+        for is_introduced in (False, True):
+            try:
+                return self._caller.ask("GET", path)
+            except ControlRefused as error:
+                if revision != 0 or error.status != 404:
+                    raise
+            if not is_introduced:
+                # A journal that was restored may not know this edge any more.
+                with self._introducing:
+                    self._is_introduced = False
+                self._introduce()
+        return None  # Nothing was published yet.
 
     def _put_kept(self, kept: Kept) -> None:
         try:
