@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
@@ -127,17 +128,17 @@ def _summary(progress: PurgeProgress) -> str:
 
 
 def _bound(progress: PurgeProgress) -> str:
-    if progress.strict_seconds is None:
-        return "until then they may serve it: no behavior is `strict`"
     ends_ms = _bound_ms(progress)
-    at = datetime.fromtimestamp((ends_ms or 0) / 1000, UTC).strftime("%H:%M:%S UTC")
+    if ends_ms is None:
+        return "until then they may serve it: no behavior is `strict`"
+    at = datetime.fromtimestamp(math.ceil(ends_ms / 1000), UTC).strftime("%H:%M:%S UTC")
     return f"until then they may serve it where a behavior is not `strict`; where it is, not after {at}"
 
 
 def _bound_ms(progress: PurgeProgress) -> int | None:
     if progress.strict_seconds is None:
         return None
-    return progress.time_ms + round(progress.strict_seconds * 1000)
+    return progress.acknowledged_ms + round(progress.strict_seconds * 1000)
 
 
 def _as_json(purge: Purge, progress: PurgeProgress) -> dict[str, Any]:

@@ -180,6 +180,7 @@ class PurgeProgress:
         waiting: Edges that are here and have not applied it yet.
         away: Edges that are away: it reaches them before they serve what it forgets, once they are back.
         is_complete: Whether all that are here have it.
+        acknowledged_ms: A time by which it was in force in the control process: what `strict` counts from.
         strict_seconds: The longest `strict` of the configuration in force: a behavior that has it serves nothing of
             what was forgotten after so long, on an edge that is away as well. None if no behavior has it.
     """
@@ -194,6 +195,7 @@ class PurgeProgress:
     waiting: tuple[str, ...] = ()
     away: tuple[str, ...] = ()
     is_complete: bool = False
+    acknowledged_ms: int = 0
     strict_seconds: float | None = None
 
     @property

@@ -6,7 +6,8 @@ import asyncio
 import contextlib
 import secrets
 import time
-from collections.abc import Callable
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,7 @@ from bodega.control import pace
 from bodega.control.places import Places
 from bodega.control.presence import Presence
 from bodega.control.progress import Progress
-from bodega.control.state import State
+from bodega.control.state import MOST_INVALIDATIONS, State
 from bodega.control.stream import Stream
 from bodega.control.tokens import make_token
 from bodega.errors import JournalError
@@ -64,7 +65,9 @@ class Control:
         """Held by who looks at the newest revision and appends the next."""
         self.buckets: dict[str, Bucket] = {}
         """What each token may still ask for."""
+        self._known_ms: OrderedDict[int, int] = OrderedDict()
         self._fold()
+        self._begun_ms = wall_ms()
         self.stream = Stream(journal, self.place)
 
     async def run(self) -> None:
@@ -102,8 +105,26 @@ class Control:
         """Take what has been appended into the state, and send it to whoever follows."""
         async with self._advancing:
             if events := self._fold():
+                self._know(events)
                 self.stream.publish(events, self.place)
                 self._keep_now_and_then()
+
+    def known_ms(self, position: int) -> int:
+        """Return a time by which each answer to a heartbeat told of an invalidation, in milliseconds since 1970.
+
+        What `strict` counts from: who was level after it had applied the invalidation. Of what is older than this
+        process it is when this process began.
+        """
+        return self._known_ms.get(position, self._begun_ms)
+
+    def _know(self, events: Sequence[Event]) -> None:
+        now_ms = self.wall_ms()
+        for event in events:
+            if event.type == InvalidationRequested.type:
+                self._known_ms[event.position] = now_ms
+        # More than are remembered one by one, so that none of those is taken for an older one.
+        while len(self._known_ms) > 2 * MOST_INVALIDATIONS:
+            self._known_ms.popitem(last=False)
 
     def _fold(self) -> list[Event]:
         found: list[Event] = []

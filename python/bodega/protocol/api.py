@@ -85,6 +85,10 @@ class Invalidation(_Body):
     waiting: list[str] = Field(default=[], description="Edges that are here and have not applied it yet.")
     away: list[str] = Field(default=[], description="Edges that are away: it reaches them when they come back.")
     is_complete: bool = False
+    acknowledged_ms: int = Field(
+        default=0,
+        description="A time by which it was known here, in milliseconds since 1970: `strict` counts from it.",
+    )
     strict_seconds: float | None = Field(
         default=None,
         description="The longest `strict` of the configuration in force: after so long a behavior that has it serves "

@@ -108,6 +108,7 @@ def _report(control: Control, kept: KeptInvalidation) -> Invalidation:
         waiting=sorted(waiting),
         away=sorted(away),
         is_complete=not waiting,
+        acknowledged_ms=control.known_ms(kept.position),
         strict_seconds=longest_strict(control),
     )
 
