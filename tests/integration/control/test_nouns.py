@@ -316,9 +316,10 @@ def test_a_token_ends(control: ControlProcess, client: httpx.Client) -> None:
         assert theirs.get("/v1/edges").status_code == 401
     with control.client(short["token"]) as theirs:
         until = time.monotonic() + 30
-        while theirs.get("/v1/edges").status_code == 200:
+        while (answer := theirs.get("/v1/edges")).status_code == 200:
             assert time.monotonic() < until
             time.sleep(0.1)
+        assert (answer.status_code, answer.json()["error"]) == (401, 'the token "purge" has expired')
     assert [each["name"] for each in client.get("/v1/tokens").json()] == ["first", "purge"]
     [first, _] = client.get("/v1/tokens").json()
     assert client.delete(f"/v1/tokens/{first['id']}").status_code == 409
