@@ -10,7 +10,19 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 
-from benchmarks import build, cores, fills, fronts, hits, machine, open_files, programs, report, store
+from benchmarks import (
+    build,
+    cores,
+    fills,
+    fronts,
+    hits,
+    invalidation,
+    machine,
+    open_files,
+    programs,
+    report,
+    store,
+)
 from benchmarks.failure import MeasurementFailed
 from benchmarks.instances import folders
 from benchmarks.progress import say
@@ -23,6 +35,7 @@ QUESTIONS: Mapping[str, Callable[[Setting], Report]] = {
     "fills": fills.measure,
     "fronts": fronts.measure,
     "store": store.measure,
+    "invalidation": invalidation.measure,
 }
 
 

@@ -7,7 +7,7 @@ import sys
 from tools.setup import python
 from tools.setup.progress import ROOT, TOOLS, SetupFailed, run, step
 
-FILES = {"development": ["pyproject.toml", "--extra", "control"], "rust": [], "go": [], "hit-ratio-judge": []}
+FILES = {"development": ["pyproject.toml", "--extra", "control"], "rust": [], "go": [], "hit-ratio-judge": [], "plots": []}
 
 
 def main() -> int:

@@ -29,13 +29,16 @@ def main() -> int:
         with world(Path(folder), n_edges=options.edges, seed=options.seed) as made:
             cutter = Cutter(made, options.seed, pause_seconds=options.pause)
             cutter.run(options.cuts)
+            if cutter.problems:
+                print("\n".join(cutter.problems))
+                return 1
             made.settle()
         findings = check(made.history)
     said = summary(made.history, findings, cutter.done, seed=options.seed, seconds=time.monotonic() - began)
-    print("\n".join([words(said), *cutter.problems]))
+    print(words(said))
     if options.write is not None:
         options.write.write_text(json.dumps(said, indent=1) + "\n")
-    return 1 if findings.all or cutter.problems else 0
+    return 1 if findings.all else 0
 
 
 if __name__ == "__main__":
