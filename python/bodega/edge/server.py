@@ -434,7 +434,7 @@ class EdgeServer:
         # Each start is another edge to the control process.
         agent = self._agent = Agent(running, link.of_another_process(), _tell, kept)
         # Its threads hold the edge: whoever forgets this object has both ended.
-        weakref.finalize(self, agent.stop)
+        weakref.finalize(self, agent.stop, says_so=False)
         agent.start()
         agent.catch_up()
         running.serve()

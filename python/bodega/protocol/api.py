@@ -166,6 +166,7 @@ class Heartbeat(_FromEdge):
     instance: Annotated[str, Field(min_length=8, max_length=64)]
     at: At | None = None
     heard_every_seconds: _HeardEvery = 1.0
+    leaves: Annotated[bool, Field(description="It ends, and is away from now on: nobody has to wait for it.")] = False
     revision: int | None = None
     problem: Annotated[str, Field(max_length=1000)] = ""
     load: Annotated[float, Field(ge=0)] = 0.0

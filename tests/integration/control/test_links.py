@@ -154,6 +154,19 @@ def test_one_that_was_taken_out_of_the_fleet_registers_again(
     assert get(edge).startswith("200")
 
 
+def test_one_that_ends_in_order_is_waited_for_by_nobody(client: httpx.Client, origin: Origin, follow: Follow) -> None:
+    # How often it is heard of is no measure then.
+    options = ("--follow", "poll", "--poll-every", "10m")
+    edge = follow("tokyo-1", *options, has_disk=False)
+    assert edges(client)["tokyo-1"]["is_here"]
+    stop(edge)
+    assert edges(client)["tokyo-1"]["is_here"] is False
+    # Nor does the next one of that name wait, which knows nothing of this one.
+    edge = follow("tokyo-1", *options, has_disk=False)
+    assert edges(client)["tokyo-1"]["is_here"]
+    assert not edge.has_said("is here")
+
+
 def test_an_edge_says_what_it_is(control: ControlProcess, client: httpx.Client, follow: Follow) -> None:
     options = ("--region", "ap-northeast-1", "--place=35.7,139.7", "--kind", "shield", "--capacity", "2.5")
     edge = follow("tokyo-1", *options)

@@ -7,6 +7,8 @@ What the native core holds of the journal (its place, with a disk across restart
 
 from __future__ import annotations
 
+import contextlib
+import http.client
 import json
 import math
 import os
@@ -146,8 +148,12 @@ class Agent:
             self._may_introduce = False
             self._is_introduced = False
 
-    def stop(self) -> None:
-        """End. May be called again, and in a forked process does nothing."""
+    def stop(self, *, says_so: bool = True) -> None:
+        """End. May be called again, and in a forked process does nothing.
+
+        Args:
+            says_so: Whether the control process is told, so that nobody waits for this edge, or for its name.
+        """
         if os.getpid() != self._pid:
             return  # Forked: the threads are not here, and the connections are the other process's.
         self._stopping.set()
@@ -159,6 +165,14 @@ class Agent:
             # Whoever waits for a name to be looked up cannot be woken, and has nothing left to do.
             if thread.is_alive():
                 thread.join(max(0.0, ends - time.monotonic()))
+        if says_so and self._is_introduced and not self._is_cut:
+            self._is_introduced = False
+            caller = Caller(self._link)
+            caller.renew_token()
+            # Who does not hear of it waits for three heartbeats.
+            with contextlib.suppress(OSError, http.client.HTTPException, ValueError, BodegaError):
+                caller.ask("POST", f"/v1/edges/{self._link.name}/heartbeat", {**self._heartbeat(), "leaves": True})
+            caller.release()
 
     def _run(self, work: Callable[[], None]) -> None:
         try:
