@@ -8,9 +8,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
-from bodega.cli.output import print_json, print_lines
+from bodega.cli.output import print_columns, print_json
 
 if TYPE_CHECKING:
     from bodega.client import Fleet
@@ -47,9 +46,4 @@ def audit(
         when = datetime.fromtimestamp(each.time_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
         data = json.dumps(each.data, ensure_ascii=False, separators=(",", ":"))
         rows.append((f"{each.position:,}", when, each.type, each.by, data))
-    widths = [max(len(row[number]) for row in rows) for number in range(4)]
-    console = Console()
-    for position, when, what, who, data in rows:
-        line = f"{position:>{widths[0]}}  {when:<{widths[1]}}  {what:<{widths[2]}}  {who:<{widths[3]}}  {data}"
-        # A line each where somebody looks; `--json` has the data whole.
-        print_lines(line[: console.width] if console.is_terminal else line)
+    print_columns(*rows, right={0})

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import typer
 from rich.text import Text
 
-from bodega.cli.fleet_options import with_fleet
+from bodega.cli.fleet_options import alone, with_fleet
 from bodega.cli.output import fail, print_json, print_lines, print_table, say, table
 from bodega.errors import BodegaError, ConfigInvalid
 from bodega.units import format_duration, parse_duration
@@ -24,17 +24,9 @@ _Json = Annotated[bool, typer.Option("--json", help="JSON, for programs: one obj
 
 def edges() -> typer.Typer:
     """Return the command with its commands."""
-    app = typer.Typer(
-        help="The edges of a fleet: who is here, how far, and who may join. Alone it lists them.",
-        invoke_without_command=True,
-    )
+    app = typer.Typer(help="The edges of a fleet: who is here, how far, and who may join. Alone it lists them.")
     listed = with_fleet(ls)
-
-    @app.callback()
-    def alone(context: typer.Context) -> None:
-        if context.invoked_subcommand is None:
-            context.invoke(listed, as_json=False, control=None, token_file=None, token=None, control_insecure=False)
-
+    alone(app, listed, as_json=False)
     app.command("ls")(listed)
     app.command("invite")(with_fleet(invite))
     app.command("drain")(with_fleet(drain))

@@ -83,6 +83,16 @@ def with_any_fleet(command: Callable[..., None]) -> Callable[..., None]:
     return _with_options(command, "find", lambda values, find: command(**values, find=find))
 
 
+def alone(app: typer.Typer, listed: Callable[..., None], **values: Any) -> None:
+    """Let a command of commands, named alone, list; `values` are what `listed` takes beside the options here."""
+
+    @app.callback(invoke_without_command=True)
+    def run(context: typer.Context) -> None:
+        if context.invoked_subcommand is None:
+            given = {name: default for name, (_, _, default) in _OPTIONS.items()}
+            context.invoke(listed, **values, **given)
+
+
 def _with_options(
     command: Callable[..., None], name: str, call: Callable[[dict[str, Any], FindFleet], None]
 ) -> Callable[..., None]:

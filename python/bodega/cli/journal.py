@@ -14,7 +14,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from bodega.cli.output import print_json, print_lines
+from bodega.cli.output import print_columns, print_json, print_lines
 from bodega.errors import ConfigInvalid
 from bodega.journal import SqliteJournal, SqliteReader, backup, check, restore
 from bodega.units import parse_duration, round_size
@@ -101,14 +101,10 @@ def ls(
                 if number >= limit and not follow:
                     return
             return
-        console, shown = Console(), islice(chosen, limit)
+        shown = islice(chosen, limit)
         rows = [(f"{each.position:,}", _when(each.time_ms), each.type, each.by, each.text) for each in shown]
         rows.insert(0, ("position", "when", "what", "by", "data"))
-        widths = [max(len(row[number]) for row in rows) for number in range(4)]
-        for position, when, what, by, data in rows:
-            line = f"{position:>{widths[0]}}  {when:<{widths[1]}}  {what:<{widths[2]}}  {by:<{widths[3]}}  {data}"
-            # A line each where somebody looks; `--json` has the data whole.
-            print_lines(line[: console.width] if console.is_terminal else line)
+        print_columns(*rows, right={0})
 
 
 def verify(file: _File = _DEFAULT, as_json: _Json = False) -> None:

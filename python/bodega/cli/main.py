@@ -46,6 +46,8 @@ Forget what is kept:   bodega purge all
 Keep a fleet alike:    bodega control; bodega edges; bodega publish site.toml
 """
 
+_SERVE, _DECLARE, _COMMAND, _LOOK = "Serve", "Declare", "Command", "Look"
+
 
 def application() -> typer.Typer:
     """Return the command with all its commands."""
@@ -56,23 +58,23 @@ def application() -> typer.Typer:
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"]},
     )
-    app.command("up")(up)
-    app.command("edge")(with_settings(edge))
-    app.command("control")(control)
-    app.command("init")(init)
-    app.command("check")(check)
-    app.command("key")(key)
-    app.command("purge")(with_any_fleet(purge))
+    app.command("up", rich_help_panel=_SERVE)(up)
+    app.command("edge", rich_help_panel=_SERVE)(with_settings(edge))
+    app.command("control", rich_help_panel=_SERVE)(control)
+    app.command("init", rich_help_panel=_DECLARE)(init)
+    app.command("check", rich_help_panel=_DECLARE)(check)
+    app.command("key", rich_help_panel=_DECLARE)(key)
+    app.command("purge", rich_help_panel=_COMMAND)(with_any_fleet(purge))
     app.command("invalidate", hidden=True)(with_any_fleet(purge))
-    app.add_typer(cache(), name="cache")
-    app.add_typer(journal(), name="journal")
-    app.add_typer(edges(), name="edges")
-    app.command("publish")(with_fleet(publish))
-    app.add_typer(revisions(), name="revisions")
-    app.add_typer(tokens(), name="tokens")
-    app.command("audit")(with_fleet(audit))
-    app.command("status")(status)
-    app.command("version")(version)
+    app.command("publish", rich_help_panel=_COMMAND)(with_fleet(publish))
+    app.add_typer(revisions(), name="revisions", rich_help_panel=_COMMAND)
+    app.add_typer(edges(), name="edges", rich_help_panel=_COMMAND)
+    app.add_typer(tokens(), name="tokens", rich_help_panel=_COMMAND)
+    app.command("status", rich_help_panel=_LOOK)(status)
+    app.add_typer(cache(), name="cache", rich_help_panel=_LOOK)
+    app.command("audit", rich_help_panel=_LOOK)(with_fleet(audit))
+    app.add_typer(journal(), name="journal", rich_help_panel=_LOOK)
+    app.command("version", rich_help_panel=_LOOK)(version)
     return app
 
 

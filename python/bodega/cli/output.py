@@ -14,9 +14,12 @@ from rich.text import Text
 from bodega.errors import ConfigInvalid
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
     from bodega.edge.foreground import Kind
     from bodega.errors import BodegaError, Problem
 
+_UNFOLDED = 10_000
 _STYLES: dict[str, str] = {"note": "", "ready": "bold green", "warning": "yellow", "error": "bold red"}
 
 
@@ -68,8 +71,24 @@ def table(*columns: str) -> Table:
 
 def print_table(made: Table) -> None:
     """Print a table: as wide as the terminal, or where there is none as wide as it is."""
-    console = Console(highlight=False)
-    console.print(made, width=None if console.is_terminal else 1000)
+    Console(highlight=False, width=None if sys.stdout.isatty() else _UNFOLDED).print(made)
+
+
+def print_columns(*rows: Sequence[str], right: Collection[int] = ()) -> None:
+    """Print rows whose last column may be long: a line each where somebody looks, else all of it.
+
+    Args:
+        rows: As many texts each.
+        right: The columns that hold numbers.
+    """
+    widths = [max(len(row[number]) for row in rows) for number in range(len(rows[0]) - 1)]
+    width = Console().width if sys.stdout.isatty() else None
+    for *row, last in rows:
+        cells = [
+            f"{cell:>{widths[number]}}" if number in right else f"{cell:<{widths[number]}}"
+            for number, cell in enumerate(row)
+        ]
+        print_lines("  ".join([*cells, last])[:width])
 
 
 def problem_as_json(problem: Problem) -> dict[str, Any]:

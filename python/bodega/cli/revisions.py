@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.syntax import Syntax
 
-from bodega.cli.fleet_options import with_fleet
+from bodega.cli.fleet_options import alone, with_fleet
 from bodega.cli.output import print_json, print_lines, print_table, table
 
 if TYPE_CHECKING:
@@ -22,8 +22,10 @@ _Revision = Annotated[int, typer.Argument(min=0, help="Its number; 0 is the one 
 
 def revisions() -> typer.Typer:
     """Return the command with its commands."""
-    app = typer.Typer(no_args_is_help=True, help="Configurations that were published, and the way back to one.")
-    app.command("ls")(with_fleet(ls))
+    app = typer.Typer(help="Configurations that were published, and the way back to one. Alone it lists them.")
+    listed = with_fleet(ls)
+    alone(app, listed, limit=50, as_json=False)
+    app.command("ls")(listed)
     app.command("show")(with_fleet(show))
     app.command("diff")(with_fleet(diff))
     app.command("roll-back")(with_fleet(roll_back))

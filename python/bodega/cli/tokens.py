@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bodega.cli.fleet_options import with_fleet
+from bodega.cli.fleet_options import alone, with_fleet
 from bodega.cli.output import print_json, print_lines, print_table, say, table
 from bodega.errors import BodegaError, ConfigInvalid
 from bodega.units import parse_duration
@@ -24,9 +24,11 @@ _SCOPES = ("read", "purge", "publish", "edges", "admin")
 
 def tokens() -> typer.Typer:
     """Return the command with its commands."""
-    app = typer.Typer(no_args_is_help=True, help="Who may do what with a fleet.")
+    app = typer.Typer(help="Who may do what with a fleet. Alone it lists the tokens.")
+    listed = with_fleet(ls)
+    alone(app, listed, as_json=False)
     app.command("make")(with_fleet(make))
-    app.command("ls")(with_fleet(ls))
+    app.command("ls")(listed)
     app.command("revoke")(with_fleet(revoke))
     return app
 

@@ -128,6 +128,10 @@ class FollowingStats:
         """Return label and value of each line of the table."""
         return [
             ("follows", f"{self.control}, {self._state()}"),
+            (
+                "configuration",
+                "nothing published yet" if self.revision is None else f"revision {self.revision} from there",
+            ),
             *([("problem", self.problem)] if self.problem else []),
         ]
 
@@ -290,7 +294,7 @@ class EdgeStats:
             ("store", f"{entries}, {round_size(self.used_bytes)} of {format_size(self.capacity_bytes)}"),
             *(self.disk.rows() if self.disk is not None else []),
             ("connections", f"{self.connections:,}"),
-            ("configuration", f"revision {self.revision}"),
+            *([("configuration", f"revision {self.revision}")] if self.following is None else []),
             *(self.following.rows() if self.following is not None else []),
         ]
         return rows
