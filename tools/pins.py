@@ -7,7 +7,13 @@ import sys
 from tools.setup import python
 from tools.setup.progress import ROOT, TOOLS, SetupFailed, run, step
 
-FILES = {"development": ["pyproject.toml", "--extra", "control"], "rust": [], "go": [], "hit-ratio-judge": [], "plots": []}
+FILES = {
+    "development": ["pyproject.toml", "--extra", "control", "--extra", "models"],
+    "rust": [],
+    "go": [],
+    "hit-ratio-judge": [],
+    "plots": [],
+}
 
 
 def main() -> int:

@@ -19,6 +19,7 @@ use crate::fill::LiveHead;
 use crate::interim::{self, InterimReceiver, InterimSender};
 use crate::keying::Keying;
 use crate::partial::{Held, Plan};
+use crate::predict::AskedRow;
 use crate::reader::FillReader;
 use crate::step::{Loaded, Step};
 use crate::upstream;
@@ -141,6 +142,8 @@ pub struct Exchange<'a> {
     pub(crate) answer: Option<Answer>,
     /// What was brought from disk for this request.
     pub(crate) loaded: &'a [Entry],
+    /// The row of a model that is asked for.
+    pub(crate) row: Option<&'a Arc<AskedRow>>,
     pub(crate) may_load: bool,
     /// Whether anything was found there.
     pub(crate) from_disk: bool,
@@ -234,6 +237,8 @@ pub struct Pending {
     /// What is to be brought from disk.
     pub(crate) load: Option<Key>,
     pub(crate) reason: Reason,
+    /// The row of a model that is asked for.
+    pub(crate) row: Option<Arc<AskedRow>>,
     /// What the answer says of HTTPS.
     pub(crate) hsts: Option<Arc<Hsts>>,
 }
@@ -341,6 +346,7 @@ impl<'a> Exchange<'a> {
             reason: Reason::Internal,
             answer: None,
             loaded: loaded.entries,
+            row: loaded.row,
             may_load: loaded.may_load,
             from_disk: false,
             load: None,
@@ -380,7 +386,11 @@ impl<'a> Exchange<'a> {
     pub(crate) fn identify(&mut self) {
         let (Some(behavior), Some(distribution)) = (self.behavior, self.distribution) else { return };
         let keying = Keying::of(distribution, behavior, self.scheme, &self.host, &self.paths, self.request.query);
-        self.primary = keying.key(&self.worker.edge.settings.secret, self.request);
+        let secret = &self.worker.edge.settings.secret;
+        self.primary = match self.row {
+            Some(row) => key::row_key(secret, behavior.scope, &row.body),
+            None => keying.key(secret, self.request),
+        };
         self.key = self.primary;
         self.user_fields = upstream::has_user_fields(&behavior.policy, self.request, self.request.query);
     }
@@ -407,6 +417,7 @@ impl<'a> Exchange<'a> {
             part: None,
             load: self.load,
             reason: self.reason,
+            row: self.row.map(Arc::clone),
             hsts: self.hsts(),
         }
     }

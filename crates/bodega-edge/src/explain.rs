@@ -116,6 +116,7 @@ fn fill_in(
     let (does, purpose) = match step {
         Step::Lookup => ("lookup", Some(Purpose::Store)),
         Step::Pass => ("pass", Some(Purpose::Pass)),
+        Step::Predict => ("predict", None),
         _ => ("answer", None),
     };
     explained.does = does;

@@ -10,6 +10,7 @@ use bodega_semantics::{Fields, Reason};
 use bytes::Bytes;
 
 use crate::interim::InterimSender;
+use crate::predict::{Asked, Question, Refused};
 
 /// One request to an origin, ready to be sent: end-to-end fields only, already edited and filtered.
 /// The implementation adds `Host` (by the origin's own setting), framing and, for S3, the signature.
@@ -77,6 +78,16 @@ pub type FetchFuture = Pin<Box<dyn Future<Output = Result<FetchAnswer, FetchErro
 pub trait Fetch: Send + Sync {
     /// Sends `request` to `origin` and returns once the head of the final answer is there.
     fn fetch(&self, origin: &str, request: FetchRequest) -> FetchFuture;
+
+    /// Takes a request for a model apart; `None` if `origin` is none.
+    fn question(&self, _origin: &str, _asked: &Asked<'_>) -> Option<Result<Box<dyn Question>, Refused>> {
+        None
+    }
+
+    /// The longest body of such a request.
+    fn max_question_bytes(&self, _origin: &str) -> u64 {
+        0
+    }
 
     /// Called every now and then by the thread that owns it: time to close what has been idle for too long.
     fn close_idle(&self) {}

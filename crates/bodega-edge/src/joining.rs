@@ -66,6 +66,9 @@ pub(crate) fn enter(journey: &mut Journey) -> Option<(Arc<Fill>, bool)> {
             let mut fetch = upstream::request(&edge.settings, behavior, request, Purpose::Store);
             // Those who join get the final answer only: when they come, a hint may be as old as the answer.
             fetch.interim.clone_from(&journey.interim);
+            if let Some(row) = &pending.row {
+                row.add_to(&mut fetch);
+            }
             if let Some(plan) = &plan {
                 plan.add_to(&mut fetch, &request.fields);
             }

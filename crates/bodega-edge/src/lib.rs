@@ -38,6 +38,7 @@ mod pace;
 mod partial;
 mod place;
 mod posted;
+pub mod predict;
 pub mod reader;
 mod refill;
 mod refresh;

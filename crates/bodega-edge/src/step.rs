@@ -13,6 +13,7 @@ use crate::answer::Answer;
 use crate::edge::Worker;
 use crate::exchange::{Exchange, Journey, Pending, RequestView};
 use crate::fetch::RequestBody;
+use crate::predict::AskedRow;
 use crate::steps;
 
 /// A step of a request's life.
@@ -34,6 +35,8 @@ pub enum Step {
     Revalidate,
     /// Forward without the store.
     Pass,
+    /// Ask a model: each row of the body by itself.
+    Predict,
     /// Answer `OPTIONS` in the place of an origin.
     Options,
     /// Forget a URL for a client that may say so.
@@ -53,13 +56,17 @@ pub enum Step {
 /// Which step may follow which.
 pub const NEXT: &[(Step, &[Step])] = &[
     (Step::Receive, &[Step::Classify, Step::Refuse]),
-    (Step::Classify, &[Step::Lookup, Step::Pass, Step::Options, Step::Purge, Step::Redirect, Step::Refuse]),
+    (
+        Step::Classify,
+        &[Step::Lookup, Step::Pass, Step::Predict, Step::Options, Step::Purge, Step::Redirect, Step::Refuse],
+    ),
     (Step::Lookup, &[Step::Hit, Step::Load, Step::Miss, Step::Revalidate, Step::Fetch, Step::Refuse]),
     (Step::Load, &[Step::Finish, Step::Load, Step::Miss, Step::Revalidate, Step::Fetch, Step::Pass, Step::Refuse]),
     (Step::Hit, &[Step::Finish]),
     (Step::Miss, &[Step::Deliver, Step::Fetch, Step::Refuse, Step::Miss]),
     (Step::Revalidate, &[Step::Deliver, Step::Fetch, Step::Refuse]),
     (Step::Pass, &[Step::Fetch]),
+    (Step::Predict, &[Step::Finish, Step::Refuse]),
     (Step::Options, &[Step::Finish, Step::Refuse]),
     (Step::Purge, &[Step::Finish, Step::Refuse]),
     (Step::Fetch, &[Step::Deliver, Step::Refuse]),
@@ -83,12 +90,14 @@ pub(crate) struct Loaded<'a> {
     pub(crate) entries: &'a [Entry],
     /// Whether more may be.
     pub(crate) may_load: bool,
+    /// The row of a model that is asked for, rather than the URL.
+    pub(crate) row: Option<&'a Arc<AskedRow>>,
 }
 
 /// Runs a request as far as it goes without waiting.
 #[must_use]
 pub fn begin(worker: &Arc<Worker>, snapshot: &Arc<Snapshot>, request: &RequestView<'_>) -> Begun {
-    look_up(worker, snapshot, request, Loaded { entries: &[], may_load: true })
+    look_up(worker, snapshot, request, Loaded { entries: &[], may_load: true, row: None })
 }
 
 /// The same, with what has come from disk since.
@@ -113,7 +122,14 @@ pub(crate) fn look_up(
                 Some(answer) => return Begun::Ready(answer.with_hsts(exchange.hsts().as_deref())),
                 None => Step::Refuse,
             },
-            Step::Load | Step::Miss | Step::Revalidate | Step::Pass | Step::Purge | Step::Fetch | Step::Deliver => {
+            Step::Load
+            | Step::Miss
+            | Step::Revalidate
+            | Step::Pass
+            | Step::Predict
+            | Step::Purge
+            | Step::Fetch
+            | Step::Deliver => {
                 return Begun::Pending(exchange.into_pending(step));
             }
         };
@@ -132,6 +148,7 @@ pub async fn complete(mut journey: Journey, body: Option<RequestBody>) -> Answer
             Step::Miss => steps::miss::run(&mut journey).await,
             Step::Revalidate => steps::revalidate::run(&mut journey).await,
             Step::Pass => steps::pass::run(&mut journey),
+            Step::Predict => steps::predict::run(&mut journey).await,
             Step::Purge => steps::purge::run(&mut journey).await,
             Step::Fetch => steps::fetch::run(&mut journey).await,
             Step::Deliver => steps::deliver::run(&mut journey),

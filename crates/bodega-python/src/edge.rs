@@ -46,8 +46,11 @@ impl NativeEdge {
     }
 
     fn reload(&self, py: Python<'_>, snapshot_json: &str) -> PyResult<u64> {
-        py.detach(|| Snapshot::from_json(snapshot_json).map(|snapshot| self.server.reload(snapshot)))
-            .map_err(|error| errors::raise(py, "SnapshotInvalid", &error.to_string()))
+        let snapshot = py
+            .detach(|| Snapshot::from_json(snapshot_json))
+            .map_err(|error| errors::raise(py, "SnapshotInvalid", &error.to_string()))?;
+        py.detach(|| self.server.reload(snapshot))
+            .map_err(|error| errors::raise(py, "ConfigInvalid", &error.to_string()))
     }
 
     fn addresses(&self) -> Vec<String> {

@@ -78,6 +78,16 @@ pub fn key<H: Head + ?Sized>(secret: &KeySecret, parts: &KeyParts<'_>, rules: &K
     Key(hasher.finish128().as_u128())
 }
 
+/// The key of one input of a model. `scope` is the behavior's, `row` holds the model, its version and the input.
+#[must_use]
+pub fn row_key(secret: &KeySecret, scope: u64, row: &[u8]) -> Key {
+    let mut hasher = SipHasher13::new_with_key(&secret.0);
+    write(&mut hasher, b"row");
+    hasher.write_u64(scope);
+    write(&mut hasher, row);
+    Key(hasher.finish128().as_u128())
+}
+
 /// The identity of a URL: its parts as a key has them.
 #[must_use]
 pub fn url_marks(secret: &KeySecret, host: &str, path: &str, query: &str) -> UrlMarks {

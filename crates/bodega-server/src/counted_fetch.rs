@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 
 use bodega_edge::fetch::{BodyStream, Fetch, FetchAnswer, FetchError, FetchFuture, FetchRequest};
+use bodega_edge::predict::{Asked, Question, Refused};
 use bodega_semantics::Fields;
 use bytes::Bytes;
 use parking_lot::RwLock;
@@ -64,6 +65,14 @@ impl<F> CountedFetch<F> {
 impl<F: Fetch> Fetch for CountedFetch<F> {
     fn fetch(&self, origin: &str, request: FetchRequest) -> FetchFuture {
         Box::pin(Counting { inner: self.inner.fetch(origin, request), count: self.counts.of(origin) })
+    }
+
+    fn question(&self, origin: &str, asked: &Asked<'_>) -> Option<Result<Box<dyn Question>, Refused>> {
+        self.inner.question(origin, asked)
+    }
+
+    fn max_question_bytes(&self, origin: &str) -> u64 {
+        self.inner.max_question_bytes(origin)
     }
 
     fn close_idle(&self) {

@@ -10,6 +10,7 @@ use bodega_edge::fillers::Fillers;
 use bodega_edge::follow::{FollowError, Followed, place_from_json, place_to_json};
 use bodega_edge::invalidate::{Committed, Force, InvalidateError};
 use bodega_edge::{Edge, EdgeSettings, Metrics, Worker};
+use bodega_inference::{ModelError, Models, Routed};
 use bodega_origin::Origins;
 use bodega_semantics::Reason;
 use bodega_semantics::key::KeySecret;
@@ -42,6 +43,7 @@ use crate::worker::{Acceptor, Running, Thread};
 pub struct Server {
     edge: Arc<Edge>,
     origins: Arc<Origins>,
+    models: Arc<Models>,
     reporter: Arc<Reporter>,
     threads: Mutex<Vec<Running>>,
     listening: Vec<Listening>,
@@ -92,6 +94,12 @@ impl fmt::Display for StartError {
 
 impl std::error::Error for StartError {}
 
+impl From<ModelError> for StartError {
+    fn from(error: ModelError) -> Self {
+        Self::Setting(error.to_string())
+    }
+}
+
 impl From<std::io::Error> for StartError {
     fn from(error: std::io::Error) -> Self {
         Self::System(error)
@@ -114,6 +122,8 @@ impl Server {
         let events = Events::default();
         let origins = Origins::new(&snapshot, report_to(&events));
         let counts = Arc::new(OriginCounts::default());
+        let models = Arc::new(Models::new(options.onnxruntime.as_deref(), &options.region));
+        models.load(&snapshot.models)?.apply();
         let is_new = options.disk.as_ref().is_some_and(disk::is_new);
         let disk::Found { disk, unwell } =
             options.disk.as_ref().map(|tier| disk::open(tier, &events)).transpose()?.unwrap_or_default();
@@ -133,7 +143,10 @@ impl Server {
         for index in 0..n_threads {
             let worker = Arc::new(Worker {
                 edge: Arc::clone(&edge),
-                fetch: Arc::new(CountedFetch::new(origins.worker(), Arc::clone(&counts))),
+                fetch: Arc::new(CountedFetch::new(
+                    Routed::new(Arc::clone(&models), origins.worker()),
+                    Arc::clone(&counts),
+                )),
                 metrics: Metrics::default(),
                 fillers: Fillers::default(),
             });
@@ -168,6 +181,7 @@ impl Server {
         Ok(Self {
             edge,
             origins,
+            models,
             reporter,
             threads: Mutex::new(threads),
             listening,
@@ -217,11 +231,16 @@ impl Server {
     }
 
     /// Puts `snapshot` in force for requests that begin from now on.
-    pub fn reload(&self, snapshot: Snapshot) -> u64 {
+    ///
+    /// # Errors
+    /// If one of its models cannot be loaded; nothing changes then.
+    pub fn reload(&self, snapshot: Snapshot) -> Result<u64, ModelError> {
         let revision = snapshot.revision;
+        let models = self.models.load(&snapshot.models)?;
         self.origins.apply(&snapshot);
+        models.apply();
         self.edge.snapshot.store(Arc::new(snapshot));
-        revision
+        Ok(revision)
     }
 
     /// What the edge says of itself, as JSON.

@@ -54,7 +54,7 @@ fn who_comes_early_waits_and_is_answered_by_what_is_in_force_then() {
         max_answer_bytes: 1 << 20,
     };
     assert_eq!(server.request(request).unwrap().body, b"before");
-    server.reload(snapshot("after"));
+    server.reload(snapshot("after")).unwrap();
     server.serve();
     server.serve();
     for stream in early {

@@ -35,6 +35,8 @@ pub struct Behavior {
     pub scope: u64,
     /// Whether the origin is told by which scheme a client came, and its answers may depend on that.
     pub tells_scheme: bool,
+    /// Whether its origin is a model.
+    pub is_model: bool,
 }
 
 /// What a behavior does.

@@ -12,6 +12,7 @@ use bodega_semantics::Policy;
 
 use crate::error::{SnapshotError, wrong};
 use crate::locate::locate;
+use crate::model::Model;
 use crate::origin::{Origin, OriginGroup, OriginKind};
 use crate::schema::{DistributionText, Document, ViewerProtocolText};
 use crate::snapshot::{Distribution, Snapshot, ViewerProtocol};
@@ -19,6 +20,7 @@ use crate::snapshot::{Distribution, Snapshot, ViewerProtocol};
 mod behavior;
 pub(crate) mod checks;
 mod hsts;
+mod model;
 mod origin;
 mod policy;
 
@@ -28,6 +30,7 @@ use origin::Compiled;
 struct Named {
     origins: BTreeMap<String, Arc<Origin>>,
     groups: BTreeMap<String, Arc<OriginGroup>>,
+    models: BTreeMap<String, Arc<Model>>,
     policies: BTreeMap<String, Arc<Policy>>,
 }
 
@@ -61,13 +64,24 @@ pub(crate) fn compile(text: &str) -> Result<Snapshot, SnapshotError> {
     if document.distributions.len() > MAX_DISTRIBUTIONS {
         return wrong("distributions", format!("more than {MAX_DISTRIBUTIONS}"));
     }
-    let mut named = Named { origins: BTreeMap::new(), groups: BTreeMap::new(), policies: BTreeMap::new() };
+    let mut named =
+        Named { origins: BTreeMap::new(), groups: BTreeMap::new(), models: BTreeMap::new(), policies: BTreeMap::new() };
     for (name, text) in document.origins {
         checks::name("origins", &name)?;
         let place = format!("origins.{name}");
         match origin::compile(&place, name.clone(), text)? {
             Compiled::Origin(origin) => drop(named.origins.insert(name, origin)),
             Compiled::Group(group) => drop(named.groups.insert(name, group)),
+            Compiled::Model(model) => drop(named.models.insert(name, model)),
+        }
+    }
+    for (name, model) in &named.models {
+        let shares_name = |other: &str, one: &Model| other != name && one.name == model.name;
+        if let Some((other, _)) = named.models.iter().find(|(other, one)| shares_name(other, one)) {
+            return wrong(
+                &format!("origins.{name}.name"),
+                format!("{:?} is already the name of origins.{other}: names of models are unique", model.name),
+            );
         }
     }
     for (name, group) in &named.groups {
@@ -82,6 +96,7 @@ pub(crate) fn compile(text: &str) -> Result<Snapshot, SnapshotError> {
         revision: document.revision,
         origins: named.origins.values().cloned().collect(),
         groups: named.groups.values().cloned().collect(),
+        models: named.models.values().cloned().collect(),
         exact: HashMap::new(),
         wildcards: HashMap::new(),
         any: None,

@@ -81,6 +81,8 @@ pub struct EdgeOptions {
     pub confirm_rate: u32,
     /// Whether clients wait in the system's queue until the edge is told to serve.
     pub hold: bool,
+    /// Where the library of ONNX Runtime is, if it is installed.
+    pub onnxruntime: Option<String>,
 }
 
 /// The disk tier.
@@ -207,6 +209,7 @@ struct Text {
     fill_window_bytes: u64,
     confirm_rate: u32,
     hold: bool,
+    onnxruntime: Option<String>,
 }
 
 impl Default for Text {
@@ -250,6 +253,7 @@ impl Default for Text {
             fill_window_bytes: 16 << 20,
             confirm_rate: 50,
             hold: false,
+            onnxruntime: None,
         }
     }
 }
@@ -351,6 +355,7 @@ impl EdgeOptions {
             fill_window_bytes: text.fill_window_bytes,
             confirm_rate: text.confirm_rate,
             hold: text.hold,
+            onnxruntime: text.onnxruntime,
         })
     }
 }

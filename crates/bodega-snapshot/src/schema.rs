@@ -110,10 +110,23 @@ pub(crate) enum OriginText {
         health: HealthText,
         ca_file: Option<String>,
     },
+    Model(ModelText),
     Group {
         members: Vec<String>,
         failover: Vec<u16>,
     },
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ModelText {
+    pub(crate) path: String,
+    pub(crate) name: String,
+    pub(crate) version: Option<String>,
+    pub(crate) timeout_seconds: f64,
+    pub(crate) max_batch: usize,
+    pub(crate) max_queue: usize,
+    pub(crate) max_body_bytes: u64,
 }
 
 #[derive(Clone, Copy, Deserialize)]

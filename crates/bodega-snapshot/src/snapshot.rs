@@ -7,6 +7,7 @@ use crate::behavior::Behavior;
 use crate::compile::{self, MAX_HOST_BYTES};
 use crate::error::SnapshotError;
 use crate::hsts::Hsts;
+use crate::model::Model;
 use crate::origin::{Origin, OriginGroup};
 
 /// The compiled configuration.
@@ -18,6 +19,8 @@ pub struct Snapshot {
     pub origins: Vec<Arc<Origin>>,
     /// All groups of them.
     pub groups: Vec<Arc<OriginGroup>>,
+    /// All models that stand where origins do.
+    pub models: Vec<Arc<Model>>,
     pub(crate) exact: HashMap<String, Arc<Distribution>>,
     /// By `.suffix`.
     pub(crate) wildcards: HashMap<String, Arc<Distribution>>,

@@ -150,6 +150,57 @@ fn a_bucket_is_compiled() {
     assert_eq!(*credentials, expected);
 }
 
+/// `shop.json` with a model in it, which the last behavior asks.
+fn with_model(change: &Value) -> String {
+    let mut document: Value = serde_json::from_str(SHOP).unwrap();
+    let mut model = json!({
+        "kind": "model", "path": "models/fraud.onnx", "name": "fraud", "version": null, "timeout_seconds": 10,
+        "max_batch": 32, "max_queue": 1024, "max_body_bytes": 1_000_000,
+    });
+    for (name, value) in change.as_object().unwrap() {
+        model[name] = value.clone();
+    }
+    document["origins"]["scores"] = model;
+    document["distributions"][0]["behaviors"][3]["action"]["origin"] = json!("scores");
+    document.to_string()
+}
+
+#[test]
+fn a_model_is_compiled() {
+    let shop = Snapshot::from_json(&with_model(&json!({}))).unwrap();
+    let found = behavior(&shop, "shop.example.com", "POST", "/");
+    assert!(found.is_model && !found.tells_scheme);
+    assert!(!behavior(&shop, "shop.example.com", "GET", "/images/a.png").is_model);
+    let [model] = shop.models.as_slice() else { panic!() };
+    assert_eq!((model.origin.as_str(), model.name.as_str(), &model.version), ("scores", "fraud", &None));
+    assert_eq!((model.timeout, model.max_batch), (Duration::from_secs(10), 32));
+    // Another version is told apart by its rows; the behavior is the same.
+    let other = Snapshot::from_json(&with_model(&json!({"path": "/x.onnx", "version": "v2"}))).unwrap();
+    assert_eq!(behavior(&other, "shop.example.com", "POST", "/").scope, found.scope);
+    let renamed = Snapshot::from_json(&with_model(&json!({"name": "risk"}))).unwrap();
+    assert_ne!(behavior(&renamed, "shop.example.com", "POST", "/").scope, found.scope);
+}
+
+#[test]
+fn a_model_that_cannot_be_is_refused_with_its_place() {
+    for (change, place) in [
+        (json!({"path": ""}), "origins.scores.path"),
+        (json!({"name": "a b"}), "origins.scores.name"),
+        (json!({"version": "/"}), "origins.scores.version"),
+        (json!({"timeout_seconds": 0}), "origins.scores.timeout_seconds"),
+        (json!({"max_batch": 0}), "origins.scores.max_batch"),
+        (json!({"max_queue": 0}), "origins.scores.max_queue"),
+        (json!({"max_body_bytes": 0}), "origins.scores.max_body_bytes"),
+    ] {
+        let error = Snapshot::from_json(&with_model(&change)).unwrap_err();
+        assert_eq!(error.place, place, "{}", error.message);
+    }
+    let mut document: Value = serde_json::from_str(&with_model(&json!({}))).unwrap();
+    document["origins"]["again"] = document["origins"]["scores"].clone();
+    let error = Snapshot::from_json(&document.to_string()).unwrap_err();
+    assert!(error.message.contains("already the name"), "{}", error.message);
+}
+
 /// `shop.json` with a group in it, which the last behavior asks.
 fn with_group(group: &Value) -> String {
     let mut document: Value = serde_json::from_str(SHOP).unwrap();

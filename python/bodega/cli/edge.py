@@ -14,7 +14,7 @@ from bodega.cli.output import advise as print_advice
 from bodega.cli.output import print_json, say
 from bodega.config import advise as find_advice
 from bodega.config import advise_settings, read_config, settings_from
-from bodega.distributions import Declarations, resolve_policy
+from bodega.distributions import Declarations, Model, resolve_policy
 from bodega.edge import Foreground
 from bodega.edge.foreground import Loaded
 from bodega.errors import ConfigInvalid
@@ -35,10 +35,16 @@ def edge(
         str | None,
         typer.Option(metavar="URL", help="Serve this one origin, without a file: https://host, or s3://bucket."),
     ] = None,
+    model: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Serve this one model in the ONNX format, without a file: POST /predict."),
+    ] = None,
     ttl: Annotated[
         str | None,
         typer.Option(
-            metavar="DURATION", help="With --origin: how long answers are kept that say nothing.  \\[default: 24h]"
+            metavar="DURATION",
+            help="With --origin: how long answers are kept that say nothing.  \\[default: 24h]  With --model: how long "
+            "predictions are.  \\[default: 5m]",
         ),
     ] = None,
     take_over: Annotated[
@@ -65,9 +71,15 @@ def edge(
 
         bodega edge shop.toml --take-over 812
 
+    Answer predictions with a model, each input computed once and kept:
+
+        bodega edge --model fraud.onnx --listen 127.0.0.1:8080
+
+        curl -s http://127.0.0.1:8080/predict -d '{"features": [0.5, 1.2, 3]}'
+
     SIGHUP reads the file again. SIGTERM and Ctrl-C finish what is under way, for up to 30 s; a second one ends at once.
     """
-    source = _source(file, origin, ttl, typed)
+    source = _source(file, origin, model, ttl, typed)
 
     def started(running: RunningEdge, loaded: Loaded) -> None:
         if as_json:
@@ -87,10 +99,11 @@ def edge(
 
 @dataclass(frozen=True, slots=True)
 class _Source:
-    """A file, or one origin, under what variables and options say."""
+    """A file, or one origin, or one model, under what variables and options say."""
 
     file: Path | None
     origin: str | None
+    model: Path | None
     ttl: str | None
     typed: Typed
 
@@ -103,6 +116,8 @@ class _Source:
                 print_advice(config.locate(advice))
         elif self.origin is not None:
             declarations = _of_origin(self.origin, self.ttl)
+        elif self.model is not None:
+            declarations = _of_model(self.model, self.ttl)
         else:
             # What is served comes from the control process.
             declarations = Declarations()
@@ -118,21 +133,25 @@ class _Source:
         return Loaded(settings, declarations)
 
 
-def _source(file: Path | None, origin: str | None, ttl: str | None, typed: Typed) -> _Source:
-    if origin is not None:
-        if file is not None:
-            raise ConfigInvalid(f"{file} and --origin exclude each other", hint="leave one of them out")
-        return _Source(None, origin, ttl, typed)
+def _source(file: Path | None, origin: str | None, model: Path | None, ttl: str | None, typed: Typed) -> _Source:
+    given = [str(file)] if file is not None else []
+    given += [option for option, value in (("--origin", origin), ("--model", model)) if value is not None]
+    if len(given) > 1:
+        raise ConfigInvalid(f"{given[0]} and {given[1]} exclude each other", hint="leave one of them out")
+    if origin is not None or model is not None:
+        return _Source(None, origin, model, ttl, typed)
     if ttl is not None:
         raise ConfigInvalid(
-            "`--ttl` goes with `--origin`", hint="in a file, set default_ttl in the policy", path=("--ttl",)
+            "`--ttl` goes with `--origin` or `--model`",
+            hint="in a file, set default_ttl in the policy",
+            path=("--ttl",),
         )
     if file is not None:
-        return _Source(file, None, None, typed)
+        return _Source(file, None, None, None, typed)
     if _USUAL_FILE.is_file():
-        return _Source(_USUAL_FILE, None, None, typed)
+        return _Source(_USUAL_FILE, None, None, None, typed)
     if settings_from(None, os.environ, typed.options).control is not None:
-        return _Source(None, None, None, typed)
+        return _Source(None, None, None, None, typed)
     raise ConfigInvalid(
         "nothing to serve: there is no bodega.toml here",
         hint="put an edge before a site:   bodega edge --origin http://127.0.0.1:9000\n"
@@ -151,6 +170,15 @@ def _of_origin(origin: str, ttl: str | None) -> Declarations:
         raise ConfigInvalid(error.what, hint=error.hint, path=("--origin",)) from None
 
 
+def _of_model(model: Path, ttl: str | None) -> Declarations:
+    if not model.is_file():
+        raise ConfigInvalid(f"{model} is no file", hint="name a model in the ONNX format", path=("--model",))
+    try:
+        return Declarations.of_model(str(model.absolute()), ttl=ttl)
+    except ConfigInvalid as error:
+        raise ConfigInvalid(error.what, hint=error.hint, path=(f"--{error.path[0]}",)) from None
+
+
 def _greet(running: RunningEdge, loaded: Loaded, source: _Source) -> None:
     for address in running.addresses:
         say("ready", f"listening on {address}")
@@ -158,6 +186,14 @@ def _greet(running: RunningEdge, loaded: Loaded, source: _Source) -> None:
         _explain_development(running, loaded)
     if loaded.settings.control is not None:
         say("note", f"follows {loaded.settings.control}: it says what is served, and purges go there")
+    elif source.model is not None:
+        [distribution] = loaded.declarations.distributions
+        [behavior] = distribution.behaviors
+        seconds = resolve_policy(behavior.policy, loaded.declarations.policies).default_ttl_seconds
+        assert isinstance(behavior.origin, Model), "declared from a model"
+        named = behavior.origin.name
+        say("note", f"POST /predict and /batch_predict ask the model {named}; predictions are kept {_spaced(seconds)}")
+        say("note", f"forget them: `bodega purge model:{named}`")
     elif source.origin is not None:
         [distribution] = loaded.declarations.distributions
         [behavior] = distribution.behaviors

@@ -17,6 +17,7 @@ from bodega.distributions import (
     CachePolicy,
     Declarations,
     Distribution,
+    Model,
     OriginGroup,
     RegionalOrigin,
     ResolvedPolicy,
@@ -74,6 +75,9 @@ def advise_settings(settings: EdgeSettings) -> list[Problem]:
 
 def _behavior(declarations: Declarations, behavior: Behavior, path: KeyPath) -> Iterator[Problem]:
     if behavior.origin is None:
+        return
+    if isinstance(declarations.origin(behavior.origin), Model):
+        # What is kept of a model's answers are its rows, whatever the method that brought them.
         return
     policy = resolve_policy(behavior.policy, declarations.policies)
     outside = _forwarded_outside_key(policy)

@@ -11,7 +11,7 @@ from dataclasses import MISSING, Field, fields, replace
 from inspect import get_annotations
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from bodega.distributions import S3, HttpOrigin, Origin, OriginGroup, RegionalOrigin, origin_from_url
+from bodega.distributions import S3, HttpOrigin, Model, Origin, OriginGroup, RegionalOrigin, origin_from_url
 from bodega.distributions.checks import suggest
 from bodega.distributions.origins import bucket_and_prefix
 from bodega.distributions.shapes import (
@@ -306,6 +306,9 @@ def _origin(value: object, path: KeyPath) -> Origin | str:
     if "regions" in table:
         why = "a choice by region has `regions` and `otherwise`; what else there is to say belongs to each of them"
         return _of_origins(RegionalOrigin, table, why, path)
+    if "model" in table:
+        why = "a model is a file that the edge runs: nothing is connected to"
+        return _of_origins(Model, table, why, path)
     if "url" not in table:
         hint = (
             f'write url = "s3://{table["bucket"]}"'

@@ -22,6 +22,7 @@ from bodega.distributions import (
     Health,
     HttpOrigin,
     KeyRules,
+    Model,
     OriginGroup,
     Redirect,
     RegionalOrigin,
@@ -237,6 +238,8 @@ _SECTIONS: tuple[tuple[str, str, tuple[tuple[str, type[Any]], ...]], ...] = (
             '`both = { group = ["site-a", "site-b"] }`.\n'
             "One that is reached differently from each region is a table with `regions`: "
             '`site = { regions = { "ap-*" = "site-tokyo" }, otherwise = "site-dublin" }`.\n'
+            "A model in a file is a table with `model`: "
+            '`fraud = { model = "models/fraud.onnx" }`.\n'
             "No secret stands in the file: S3 credentials come from the environment or from "
             "`credentials_file`."
         ),
@@ -246,6 +249,7 @@ _SECTIONS: tuple[tuple[str, str, tuple[tuple[str, type[Any]], ...]], ...] = (
             ("health", Health),
             ("Groups", OriginGroup),
             ("By region", RegionalOrigin),
+            ("Models", Model),
         ),
     ),
     (

@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 from bodega.config.edge_settings import EdgeSettings
 from bodega.config.read import documented_fields
-from bodega.distributions import PRESETS, S3, Declarations, HttpOrigin, OriginGroup, RegionalOrigin
+from bodega.distributions import PRESETS, S3, Declarations, HttpOrigin, Model, OriginGroup, RegionalOrigin
 from bodega.distributions.shapes import (
     ChoiceShape,
     CountShape,
@@ -117,7 +117,8 @@ def _shape(shape: Shape, nouns: dict[str, Json]) -> Json:
             return _noun(noun, nouns)
         case OriginShape():
             address = {"type": "string", "examples": ["https://www.example.com"]}
-            return {"anyOf": [address, _origin(nouns), _noun(OriginGroup, nouns), _noun(RegionalOrigin, nouns)]}
+            others = [_noun(noun, nouns) for noun in (OriginGroup, RegionalOrigin, Model)]
+            return {"anyOf": [address, _origin(nouns), *others]}
         case NameShape(to):
             return {"type": "string", **({"examples": list(PRESETS)} if to == "policies" else {})}
         case EitherShape(shapes):

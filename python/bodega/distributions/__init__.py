@@ -13,6 +13,7 @@ from bodega.distributions.declarations import Declarations
 from bodega.distributions.distribution import Distribution
 from bodega.distributions.hsts import Hsts
 from bodega.distributions.key import Deny, ForwardRules, KeyRules
+from bodega.distributions.model import Model
 from bodega.distributions.origin_groups import Origin, OriginGroup, RegionalOrigin
 from bodega.distributions.origin_transport import Health
 from bodega.distributions.origins import S3, HttpOrigin, SingleOrigin, origin_from_url
@@ -35,6 +36,7 @@ __all__ = [
     "Hsts",
     "HttpOrigin",
     "KeyRules",
+    "Model",
     "Origin",
     "OriginGroup",
     "Redirect",

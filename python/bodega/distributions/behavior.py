@@ -175,7 +175,7 @@ class Behavior:
                 raise error.under("origin") from None
         elif self.origin is not None and not is_origin(self.origin):
             raise ConfigInvalid(
-                "an origin is a name, an address, an HttpOrigin, an S3, an OriginGroup or a RegionalOrigin",
+                "an origin is a name, an address, an HttpOrigin, an S3, a Model, an OriginGroup or a RegionalOrigin",
                 path=("origin",),
             )
         if isinstance(self.redirect, str):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from bodega.distributions import checks
 from bodega.distributions.behavior import Behavior
 from bodega.distributions.distribution import Distribution
+from bodega.distributions.model import Model
 from bodega.distributions.origin_groups import OriginGroup, RegionalOrigin, is_origin
 from bodega.distributions.origins import origin_from_url
 from bodega.distributions.policy import CachePolicy
@@ -89,6 +90,24 @@ class Declarations:
         except ConfigInvalid as error:
             raise ConfigInvalid(error.what, hint=error.hint, path=("ttl",)) from None
         behavior = Behavior(origin=origin, policy=policy)
+        return cls(distributions=[Distribution("default", behaviors=[behavior])])
+
+    @classmethod
+    def of_model(cls, path: str, *, ttl: Duration | None = None) -> Declarations:
+        """Declare one model for every host: ``POST /predict`` and ``POST /batch_predict``.
+
+        Args:
+            path: The model's file.
+            ttl: How long a prediction is kept; None for the preset's 5 minutes.
+
+        Raises:
+            ConfigInvalid: If the path or the duration cannot be used; its path is ``("model",)`` or ``("ttl",)``.
+        """
+        try:
+            policy = "predictions" if ttl is None else CachePolicy(extends="predictions", default_ttl=ttl)
+        except ConfigInvalid as error:
+            raise ConfigInvalid(error.what, hint=error.hint, path=("ttl",)) from None
+        behavior = Behavior(("/predict", "/batch_predict"), origin=Model(path), policy=policy)
         return cls(distributions=[Distribution("default", behaviors=[behavior])])
 
     @property
@@ -171,6 +190,8 @@ class Declarations:
             known = [name for name, origin in self.origins.items() if not isinstance(origin, too_much)]
             hint = checks.suggest(member, known) or f'declare it: [origins] {member} = "https://..."'
             yield Problem(f'no origin is called "{member}"', hint, path)
+        elif isinstance(self.origins[member], Model):
+            yield Problem(f'"{member}" is a model', "let a behavior name it: nothing stands in for it", path)
         elif isinstance(self.origins[member], OriginGroup) and OriginGroup in too_much:
             yield Problem(f'"{member}" is a group itself', "name its members here instead", path)
         elif isinstance(self.origins[member], too_much):

@@ -8,6 +8,7 @@ from fnmatch import fnmatchcase
 from typing import TypeAlias
 
 from bodega.distributions import checks
+from bodega.distributions.model import Model
 from bodega.distributions.origins import S3, HttpOrigin, SingleOrigin, origin_from_url
 from bodega.distributions.shapes import CountShape, ListShape, MapShape, NameShape, about
 from bodega.errors import ConfigInvalid
@@ -129,21 +130,23 @@ class RegionalOrigin:
         return self.otherwise
 
 
-Origin: TypeAlias = HttpOrigin | S3 | OriginGroup | RegionalOrigin
+Origin: TypeAlias = HttpOrigin | S3 | Model | OriginGroup | RegionalOrigin
 """Whatever a behavior may fetch from."""
 
 
 def is_origin(value: object) -> bool:
     """Whether a value is an origin, or an origin of origins."""
-    return isinstance(value, HttpOrigin | S3 | OriginGroup | RegionalOrigin)
+    return isinstance(value, HttpOrigin | S3 | Model | OriginGroup | RegionalOrigin)
 
 
 def _member(member: object, *path: str | int) -> str | SingleOrigin:
     """A name stays a name, an address becomes an origin."""
     if isinstance(member, HttpOrigin | S3):
         return member
-    if isinstance(member, OriginGroup | RegionalOrigin):
-        what = "a group" if isinstance(member, OriginGroup) else "a choice by region"
+    if isinstance(member, Model | OriginGroup | RegionalOrigin):
+        what = "a choice by region"
+        if isinstance(member, Model | OriginGroup):
+            what = "a model" if isinstance(member, Model) else "a group"
         raise ConfigInvalid(f"{what} is no member", hint="name origins here instead", path=path)
     if isinstance(member, str) and "://" in member:
         try:

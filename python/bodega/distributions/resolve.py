@@ -126,6 +126,10 @@ PRESETS: Mapping[str, ResolvedPolicy] = {
         key_sorted=True,
         forward_headers=("authorization", "cookie"),
     ),
+    # What a model says of an input it would say again, until another version takes its place.
+    "predictions": replace(
+        _WEB, default_ttl_seconds=300, negative_ttl_seconds=(), stale_if_error_seconds=0, check_content_type=False
+    ),
     # Every header reaches the origin, as in any gateway cache: `Vary` says which of them matter.
     "rfc": replace(
         _WEB,
@@ -157,6 +161,7 @@ PRESET_TEXTS: Mapping[str, str] = {
     "api": "Answers of programs: kept only where the answer says so; parameters are sorted; "
     "`Authorization` and `Cookie` reach "
     "the origin, and answers to them are kept only where they are marked as shared.",
+    "predictions": "What models answer, and what their behaviors have in place of `web`: kept 5 minutes.",
     "rfc": "RFC 9111 by the letter: clients' `Cache-Control` is obeyed, every header but `Cookie` reaches the "
     "origin, which names in `Vary` what its answers depend on, and answers that say nothing are kept for a tenth of "
     "the age since `Last-Modified`.",

@@ -12,6 +12,7 @@ from bodega.certificates import check_authorities
 from bodega.config import ControlSettings, DiskTier
 from bodega.distributions.shapes import DurationShape, SizeShape, about_field
 from bodega.edge.certificates import certificate_entries
+from bodega.edge.onnxruntime_library import onnxruntime_library
 from bodega.units import parse_duration, parse_size
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ def native_options(settings: EdgeSettings, certificates: Sequence[CertificateFil
     if settings.tls_client_ca is not None:
         options["tls_client_ca"] = str(Path(settings.tls_client_ca).expanduser())
     options["threads"] = settings.threads or n_cores()
+    options["onnxruntime"] = onnxruntime_library()
     for name in ("admin", "access_log"):
         if options[name] == "off":
             options[name] = None

@@ -22,6 +22,7 @@ from bodega.distributions import (
     HeaderEdits,
     Hsts,
     HttpOrigin,
+    Model,
     Origin,
     OriginGroup,
     RegionalOrigin,
@@ -29,7 +30,7 @@ from bodega.distributions import (
     SingleOrigin,
     resolve_policy,
 )
-from bodega.units import parse_duration
+from bodega.units import parse_duration, parse_size
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -99,8 +100,7 @@ class _Compiler:
             "paths": list(behavior.paths),
             "methods": list(behavior.methods),
             "action": self._action(behavior),
-            # What asks no origin keeps nothing, whatever the behavior's policy says.
-            "policy": self._policy(behavior.policy if behavior.origin is not None else "none", name),
+            "policy": self._policy(self._written_policy(behavior), name),
             "strip_prefix": behavior.strip_prefix,
             "add_prefix": behavior.add_prefix,
             "allow": list(behavior.allow),
@@ -108,6 +108,14 @@ class _Compiler:
             "request_headers": _edits(behavior.request_headers),
             "response_headers": _edits(behavior.response_headers),
         }
+
+    def _written_policy(self, behavior: Behavior) -> str | CachePolicy:
+        # What asks no origin keeps nothing, whatever the behavior's policy says.
+        if behavior.origin is None:
+            return "none"
+        # The default of a behavior is for sites; answers of models have one of their own.
+        is_model = isinstance(self.declarations.origin(behavior.origin), Model)
+        return "predictions" if is_model and behavior.policy == "web" else behavior.policy
 
     def _action(self, behavior: Behavior) -> Json:
         if behavior.redirect is not None:
@@ -131,7 +139,13 @@ class _Compiler:
         if isinstance(declared, RegionalOrigin):
             # Compiled for no edge in particular, as to check it: all that it may come to has to be right.
             return [self._origin(member) for member in declared.members][-1]
-        compiled = self._group(declared) if isinstance(declared, OriginGroup) else self._single(declared)
+        match declared:
+            case OriginGroup():
+                compiled = self._group(declared)
+            case Model():
+                compiled = _model(declared)
+            case _:
+                compiled = self._single(declared)
         wanted = origin if isinstance(origin, str) else _origin_name(declared)
         return _put(
             self.origins, wanted, compiled, reserved=() if isinstance(origin, str) else self.declarations.origins
@@ -175,7 +189,9 @@ def _put(table: Json, wanted: str, compiled: Json, reserved: Collection[str]) ->
 def _origin_name(origin: Origin) -> str:
     if isinstance(origin, RegionalOrigin):
         return "by-region"
-    if isinstance(origin, OriginGroup):
+    if isinstance(origin, Model):
+        written = origin.name
+    elif isinstance(origin, OriginGroup):
         written = "-or-".join(each if isinstance(each, str) else _origin_name(each) for each in origin.group)
     else:
         written = origin.bucket if isinstance(origin, S3) else urlsplit(origin.url).netloc
@@ -203,6 +219,19 @@ def _s3(origin: S3, environment: Mapping[str, str]) -> Json:
         "missing_as_404": origin.missing_as_404,
         "index_document": origin.index_document,
         **_transport(origin),
+    }
+
+
+def _model(model: Model) -> Json:
+    return {
+        "kind": "model",
+        "path": model.model,
+        "name": model.name,
+        "version": model.version,
+        "timeout_seconds": _number(parse_duration(model.timeout)),
+        "max_batch": model.max_batch,
+        "max_queue": model.max_queue,
+        "max_body_bytes": parse_size(model.max_body),
     }
 
 

@@ -22,6 +22,15 @@ pub(crate) fn run(exchange: &mut Exchange<'_>) -> Step {
         exchange.reason = Reason::ViewerProtocol;
         return step;
     }
+    if let Some(row) = exchange.row {
+        // The request that brought it has been through what follows.
+        exchange.behavior = Some(&row.behavior);
+        if row.is_private {
+            exchange.reason = Reason::UserRequest;
+            return Step::Pass;
+        }
+        return Step::Lookup;
+    }
     let Some(behavior) = distribution.behavior(request.method, exchange.paths.matched()) else {
         return exchange.refuse(Reason::NoBehavior);
     };
@@ -63,6 +72,7 @@ pub(crate) fn without_https(
 pub(crate) fn step_for(behavior: &Behavior, method: &str, has_body: bool) -> (Step, Option<Reason>) {
     match behavior.action {
         Action::Redirect { .. } | Action::Answer { .. } => (Step::Redirect, None),
+        Action::Origin(_) if behavior.is_model => (Step::Predict, None),
         Action::Origin(_) if !behavior.policy.store => (Step::Pass, Some(Reason::PolicyNone)),
         Action::Origin(_) if !matches!(method, "GET" | "HEAD") || has_body => (Step::Pass, Some(Reason::Method)),
         Action::Origin(_) => (Step::Lookup, None),

@@ -21,7 +21,8 @@ pub(crate) async fn run(journey: &mut Journey) -> Step {
     }
     let request = std::sync::Arc::clone(&journey.request);
     let fields: Vec<Field<'_>> = request.fields.fields().collect();
-    let loaded = Loaded { entries: &journey.loaded, may_load: journey.n_loads < MAX_LOADS };
+    let row = journey.pending.row.clone();
+    let loaded = Loaded { entries: &journey.loaded, may_load: journey.n_loads < MAX_LOADS, row: row.as_ref() };
     match step::look_up(&journey.worker, &journey.pending.snapshot, &request.view(&fields), loaded) {
         Begun::Ready(answer) => {
             journey.answer = Some(answer);

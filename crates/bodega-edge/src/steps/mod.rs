@@ -10,6 +10,7 @@ pub(crate) mod lookup;
 pub(crate) mod miss;
 pub(crate) mod options;
 pub(crate) mod pass;
+pub(crate) mod predict;
 pub(crate) mod purge;
 pub(crate) mod receive;
 pub(crate) mod redirect;

@@ -47,13 +47,18 @@ pub(super) fn compile(
     };
     let request_edits = compile_edits(&format!("{place}.request_headers"), text.request_headers)?;
     let source = match &action {
-        Action::Origin(name) => named.source(name).map(|kind| format!("{kind:?}")).unwrap_or_default(),
+        Action::Origin(name) => match named.models.get(&**name) {
+            // Which file it is and how it is run say nothing about the answers: its version is in every key.
+            Some(model) => format!("model {}", model.name),
+            None => named.source(name).map(|kind| format!("{kind:?}")).unwrap_or_default(),
+        },
         Action::Redirect { .. } | Action::Answer { .. } => String::new(),
     };
     let tells_scheme = match &action {
         Action::Origin(name) => named.reads_fields(name) && !is_scheme_edited(&request_edits),
         Action::Redirect { .. } | Action::Answer { .. } => false,
     };
+    let is_model = matches!(&action, Action::Origin(name) if named.models.contains_key(&**name));
     let scope = fingerprint(distribution, &source, &text.strip_prefix, &text.add_prefix, policy, &request_edits);
     let shown = if text.paths.is_empty() { "*".to_owned() } else { text.paths.join(" ") };
     Ok(Behavior {
@@ -69,6 +74,7 @@ pub(super) fn compile(
         response_edits: compile_edits(&format!("{place}.response_headers"), text.response_headers)?,
         scope,
         tells_scheme,
+        is_model,
     })
 }
 
@@ -113,6 +119,7 @@ fn compile_action(place: &str, text: ActionText, named: &Named) -> Result<Action
     match text {
         ActionText::Origin { origin } => match named.source(&origin) {
             Some(_) => Ok(Action::Origin(origin.into())),
+            None if named.models.contains_key(&origin) => Ok(Action::Origin(origin.into())),
             None => wrong(&format!("{place}.origin"), format!("there is no origin {origin:?}")),
         },
         ActionText::Redirect { status, location } => {

@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::checks::{self, duration};
+use super::model;
 use crate::error::{SnapshotError, wrong};
+use crate::model::Model;
 use crate::origin::{
     Credentials, Endpoint, HealthLimits, HostHeader, Origin, OriginGroup, OriginKind, OriginLimits, is_authority,
 };
@@ -14,6 +16,7 @@ use crate::schema::{CredentialsText, HealthText, OriginText};
 pub(super) enum Compiled {
     Origin(Arc<Origin>),
     Group(Arc<OriginGroup>),
+    Model(Arc<Model>),
 }
 
 pub(super) fn compile(place: &str, name: String, text: OriginText) -> Result<Compiled, SnapshotError> {
@@ -93,6 +96,9 @@ pub(super) fn compile(place: &str, name: String, text: OriginText) -> Result<Com
                 queue_timeout: duration(&at("queue_timeout_seconds"), queue_timeout_seconds)?,
             };
             (kind, limits, health, ca_file)
+        }
+        OriginText::Model(text) => {
+            return model::compile(place, name, text).map(|model| Compiled::Model(Arc::new(model)));
         }
         OriginText::Group { members, failover } => {
             check_failover(&at("failover"), &failover)?;
@@ -199,7 +205,7 @@ fn compile_credentials(place: &str, text: CredentialsText) -> Result<Credentials
     })
 }
 
-fn timeout(place: &str, seconds: f64) -> Result<Duration, SnapshotError> {
+pub(super) fn timeout(place: &str, seconds: f64) -> Result<Duration, SnapshotError> {
     let timeout = duration(place, seconds)?;
     if timeout.is_zero() {
         return wrong(place, "a timeout of 0 would fail every request");

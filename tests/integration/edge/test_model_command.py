@@ -1,0 +1,90 @@
+"""`bodega edge --model`, and a model in a file."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from tests.integration.inference import onnx_models
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.integration.edge.conftest import EdgeCommand
+
+Start = Callable[..., "EdgeCommand"]
+
+
+def bodega(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "bodega", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=50,
+        check=False,
+        cwd=folder,
+        env={**os.environ, "BODEGA_RUNTIME_DIR": str(folder / "run")},
+    )
+
+
+def predict(url: str, features: list[float]) -> Any:
+    body = json.dumps({"features": features}).encode()
+    with urllib.request.urlopen(f"{url}/predict", data=body, timeout=20) as response:
+        return json.load(response)
+
+
+def test_a_model_needs_no_other_file_and_is_purged_by_its_name(tmp_path: Path, command: Start) -> None:
+    model = onnx_models.linear(tmp_path / "fraud.onnx", [2.0])
+    edge = command("--model", str(model), "--listen", ":0", "--region", "eu")
+    edge.wait_said("forget them: `bodega purge model:fraud`")
+    said = "".join(edge.lines)
+    assert "POST /predict and /batch_predict ask the model fraud; predictions are kept 5 min" in said
+    first = predict(edge.url, [4])
+    assert (first["prediction"], first["cached"], first["edge_region"]) == (8.0, False, "eu")
+    assert predict(edge.url, [4])["cached"] is True
+    purged = bodega(tmp_path, "purge", "model:fraud")
+    assert purged.returncode == 0, purged.stderr
+    assert predict(edge.url, [4])["cached"] is False
+
+
+def test_a_file_declares_models_beside_sites(tmp_path: Path, command: Start) -> None:
+    onnx_models.linear(tmp_path / "scores.onnx", [2.0])
+    file = tmp_path / "bodega.toml"
+    file.write_text(
+        f"""
+        [edge]
+        listen = ["127.0.0.1:0"]
+        [origins]
+        fraud = {{ model = "{tmp_path}/scores.onnx", name = "fraud", version = "v3", max_batch = 8 }}
+        [distributions.ml]
+        behaviors = [
+          {{ path = "/predict", methods = ["POST"], origin = "fraud" }},
+          {{ answer = {{ status = 200, body = "a site" }} }},
+        ]
+        """
+    )
+    checked = bodega(tmp_path, "check", str(file))
+    assert checked.returncode == 0, checked.stderr
+    edge = command(str(file))
+    assert {"model": "fraud", "version": "v3", "prediction": 6.0}.items() <= predict(edge.url, [3]).items()
+    with urllib.request.urlopen(f"{edge.url}/predict", timeout=20) as response:
+        assert response.read() == b"a site"
+
+
+def test_what_cannot_be_served_is_said_before_anything_starts(tmp_path: Path) -> None:
+    for arguments, words in [
+        (["--model", "nothing.onnx"], ["nothing.onnx", "--model"]),
+        (["--model", "bad.onnx"], ["bad.onnx"]),
+        (["--model", "bad.onnx", "--origin", "http://127.0.0.1:1"], ["exclude each other"]),
+        (["--model", "bad.onnx", "--ttl", "soon"], ["--ttl"]),
+    ]:
+        (tmp_path / "bad.onnx").write_bytes(b"these are no weights")
+        ended = bodega(tmp_path, "edge", *arguments, "--listen", ":0", "--admin", "off")
+        assert ended.returncode != 0
+        for word in words:
+            assert word in ended.stderr, ended.stderr
