@@ -29,7 +29,7 @@ if _typing.TYPE_CHECKING:
         Redirect,
         RegionalOrigin,
     )
-    from bodega.edge import EdgeMetrics, EdgeServer, EdgeStats, Request, Response
+    from bodega.edge import EdgeMetrics, EdgeMLServer, EdgeServer, EdgeStats, Request, Response
     from bodega.errors import BodegaError
 
 __version__ = "0.1.0"
@@ -43,6 +43,7 @@ __all__ = [
     "CachePolicy",
     "DiskTier",
     "Distribution",
+    "EdgeMLServer",
     "EdgeMetrics",
     "EdgeServer",
     "EdgeStats",
@@ -84,7 +85,7 @@ _HOMES = {
     },
     "bodega.client": {"CacheInvalidationSystem", "Fleet", "Purge", "connect"},
     "bodega.config": {"DiskTier"},
-    "bodega.edge": {"EdgeMetrics", "EdgeServer", "EdgeStats", "Request", "Response"},
+    "bodega.edge": {"EdgeMLServer", "EdgeMetrics", "EdgeServer", "EdgeStats", "Request", "Response"},
     "bodega.errors": {"BodegaError"},
 }
 

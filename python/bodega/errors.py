@@ -19,6 +19,7 @@
     │   │   ├── FollowGap  events are missing in between
     │   │   └── FollowParted  it is of another history than the edge has applied
     │   └── HandoverFailed the old process did not hand over its listeners
+    ├── PredictionRefused  a model was asked what it does not take, or failed
     ├── JournalError       something about a journal
     │   ├── AppendRefused  an event that a journal does not take
     │   ├── EventsGone     events that were asked for have been compacted away
@@ -67,6 +68,7 @@ __all__ = [
     "KeyPath",
     "OriginError",
     "OriginTimeout",
+    "PredictionRefused",
     "Problem",
     "PurgeUnfinished",
     "SelectorInvalid",
@@ -373,6 +375,21 @@ class FollowGap(FollowRefused):
 
 class FollowParted(FollowRefused):
     """A batch of events is of another history than the edge has applied, or it has joined none: join the journal."""
+
+
+class PredictionRefused(BodegaError):
+    """A model was asked what it does not take, or failed for it.
+
+    Attributes:
+        status: What a client gets by HTTP: 400, 413, 500, 503 or 504.
+        field: Which part of the input is meant, ``"features[3]"``; empty for none in particular.
+    """
+
+    def __init__(self, what: str, *, status: int = 500, field: str = "", hint: str = "") -> None:
+        """Keep the status and the field."""
+        super().__init__(what, hint=hint)
+        self.status = status
+        self.field = field
 
 
 class JournalError(BodegaError):

@@ -11,6 +11,7 @@ from bodega.edge.admin import AdminClient, Invalidated, find_edges
 from bodega.edge.build import build
 from bodega.edge.foreground import Foreground, Source
 from bodega.edge.metrics import EdgeMetrics
+from bodega.edge.ml_server import EdgeMLServer, Prediction, Predictions
 from bodega.edge.request import Request
 from bodega.edge.response import Headers, Response
 from bodega.edge.server import EdgeServer
@@ -18,12 +19,15 @@ from bodega.edge.stats import EdgeStats
 
 __all__ = [
     "AdminClient",
+    "EdgeMLServer",
     "EdgeMetrics",
     "EdgeServer",
     "EdgeStats",
     "Foreground",
     "Headers",
     "Invalidated",
+    "Prediction",
+    "Predictions",
     "Request",
     "Response",
     "Source",

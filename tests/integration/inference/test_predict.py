@@ -9,6 +9,7 @@ import urllib.request
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.integration.edge.conftest import wait_until
 from tests.integration.inference import onnx_models
 
 from bodega import Behavior, CachePolicy, DiskTier, Distribution, EdgeServer, Model
@@ -293,5 +294,7 @@ def test_predictions_survive_a_restart_on_disk(tmp_path: Path, fraud: Path) -> N
     with start() as edge:
         assert post(f"{edge.url}/predict", {"features": [1, 2, 3]})[1]["cached"] is False
     with start() as edge:
+        # Until it has read what is there, what is not found yet is asked for.
+        wait_until(lambda: getattr(edge.stats().disk, "recovered", False))
         answer = post(f"{edge.url}/predict", {"features": [1, 2, 3]})[1]
         assert (answer["prediction"], answer["cached"]) == (-7.0, True)

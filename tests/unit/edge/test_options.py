@@ -8,6 +8,7 @@ from tests.certificates import make_authority
 
 from bodega.certificates import CertificateFiles
 from bodega.config import DiskTier, EdgeSettings
+from bodega.edge.onnxruntime_library import onnxruntime_library
 from bodega.edge.options import n_cores, native_options
 from bodega.errors import ConfigInvalid
 
@@ -54,6 +55,7 @@ def test_settings_become_plain_numbers_with_every_default_filled_in() -> None:
         "write_timeout_seconds": 30.0,
         "fill_window_bytes": 8_388_608,
         "confirm_rate": 50,
+        "onnxruntime": onnxruntime_library(),
     }
 
 
@@ -98,3 +100,10 @@ def test_the_disk_tier_is_a_table_however_it_was_written() -> None:
 def test_what_is_off_is_null() -> None:
     options = json.loads(native_options(EdgeSettings(admin="off", access_log="-", threads=3)))
     assert (options["admin"], options["access_log"], options["threads"]) == (None, "-", 3)
+
+
+def test_the_library_of_models_is_found_where_its_package_is() -> None:
+    found = onnxruntime_library()
+    assert found is not None
+    assert Path(found).is_file()
+    assert "providers" not in Path(found).name

@@ -1,0 +1,178 @@
+"""A model on an edge in this process: predictions as calls.
+
+`EdgeMLServer` is a thin face over `EdgeServer` before a `Model`: the same native core, the same cache, and the same
+answers by `POST /predict` at its `url`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Self, TypeAlias, TypedDict
+
+from bodega.distributions import Behavior, CachePolicy, Distribution, Model
+from bodega.edge.server import EdgeServer
+from bodega.errors import PredictionRefused
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from types import TracebackType
+
+    from bodega.units import Duration, Size
+
+Features: TypeAlias = Any
+"""A row: a sequence of the input's shape (lists, tuples, arrays), or a mapping from the inputs' names to such."""
+
+
+class Prediction(TypedDict):
+    """The answer for one row."""
+
+    prediction: Any
+    cached: bool
+    edge_region: str
+    model: str
+    version: str
+
+
+class Predictions(TypedDict):
+    """The answer for several rows, in their order."""
+
+    predictions: list[Any]
+    count: int
+    cached: list[bool]
+    edge_region: str
+    model: str
+    version: str
+
+
+class EdgeMLServer:
+    """A model, and an edge that keeps what it says.
+
+    It runs from the first prediction (or `start`) to `stop`, or to the end of the process.
+
+    Example:
+        >>> server = EdgeMLServer("fraud.onnx")                        # doctest: +SKIP
+        >>> server.predict([0.5, 1.2, 3.0])["prediction"]              # doctest: +SKIP
+        0.25
+    """
+
+    def __init__(
+        self,
+        model: str | Path | Model,
+        region: str | None = None,
+        *,
+        ttl: Duration | None = None,
+        memory: Size | None = None,
+        listen: str | Sequence[str] | None = None,
+    ) -> None:
+        """Check everything; nothing runs yet.
+
+        Args:
+            model: The file, or a `Model` that says more about it.
+            region: What answers say as `edge_region`.
+            ttl: How long a prediction is kept; 5 minutes by default.
+            memory: Bound of what is kept.
+            listen: Where clients connect to; a free port of this machine by default.
+        """
+        policy = "predictions" if ttl is None else CachePolicy(extends="predictions", default_ttl=ttl)
+        self.model = model if isinstance(model, Model) else Model(str(model))
+        behavior = Behavior(("/predict", "/batch_predict"), origin=self.model, policy=policy)
+        distribution = Distribution("models", behaviors=[behavior])
+        self._edge = EdgeServer(region, distribution=distribution, memory=memory, listen=listen)
+
+    @property
+    def edge(self) -> EdgeServer:
+        """The edge itself: statistics, metrics, what is stored."""
+        return self._edge
+
+    @property
+    def url(self) -> str:
+        """Where clients connect to.
+
+        Raises:
+            EdgeClosed: If it is not running.
+        """
+        return self._edge.url
+
+    def predict(self, features: Features, *, timeout: Duration = "60s") -> Prediction:
+        """Answer for one row, from the cache or by the model.
+
+        Args:
+            features: The row: any sequence of the input's shape, or a mapping from the inputs' names to such.
+            timeout: How long to wait.
+
+        Raises:
+            PredictionRefused: If it is no row of this model's, or the model failed.
+            ConfigInvalid: With the first one, if the model cannot be loaded.
+            TimeoutError: If there was no answer in time.
+        """
+        answer: Prediction = self._ask("/predict", features, timeout)
+        return answer
+
+    async def batch_predict(
+        self,
+        features: Features,
+        *,
+        timeout: Duration = "60s",  # noqa: ASYNC109 - The bound of the machine, which ends the request there too.
+    ) -> Predictions:
+        """Answer for several rows: those that are kept from the cache, the others by the model, in the order given.
+
+        Args:
+            features: The rows; of a two-dimensional array its rows.
+            timeout: How long to wait.
+
+        Raises:
+            PredictionRefused: If one is no row of this model's, or the model failed.
+            ConfigInvalid: With the first ones, if the model cannot be loaded.
+            TimeoutError: If there was no answer in time.
+        """
+        answer: Predictions = await asyncio.to_thread(self._ask, "/batch_predict", features, timeout)
+        return answer
+
+    def invalidate(self) -> int:
+        """Forget all predictions. Returns the number of the invalidation."""
+        return self.start()._edge.invalidate(f"model:{self.model.name}")
+
+    def start(self) -> Self:
+        """Load the model and serve. Does nothing where it already runs.
+
+        Raises:
+            ConfigInvalid: If the model cannot be loaded.
+        """
+        self._edge.start()
+        return self
+
+    def stop(self) -> None:
+        """End it; what was kept is gone."""
+        self._edge.stop()
+
+    def __enter__(self) -> Self:
+        """Start it."""
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Stop it."""
+        self.stop()
+
+    def _ask(self, path: str, features: Features, timeout: Duration) -> Any:
+        body = json.dumps({"features": plain(features)}, separators=(",", ":"))
+        answer = self.start()._edge.request("POST", path, body=body, timeout=timeout)
+        if answer.status == 200:
+            return answer.json()
+        told: dict[str, Any] = answer.json() if answer.headers.get("content-type") == "application/json" else {}
+        what, field = str(told.get("error") or answer.text), str(told.get("field", ""))
+        raise PredictionRefused(what, status=answer.status, field=field)
+
+
+def plain(features: Features) -> Any:
+    """Make lists, mappings and numbers of arrays and their like."""
+    if hasattr(features, "tolist"):
+        return plain(features.tolist())
+    if isinstance(features, Mapping):
+        return {str(name): plain(value) for name, value in features.items()}
+    if isinstance(features, Sequence) and not isinstance(features, str):
+        return [plain(each) for each in features]
+    return features
