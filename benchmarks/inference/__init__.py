@@ -1,0 +1,1 @@
+"""What a prediction costs beside other ways to serve a model."""
