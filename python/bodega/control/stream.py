@@ -79,15 +79,20 @@ class Stream:
             await asyncio.sleep(HEARTBEAT_SECONDS / _N_SLOTS)
             self._next_slot = (self._next_slot + 1) % _N_SLOTS
             if followers := self._slots[self._next_slot]:
+                for follower in [each for each in followers if not each.may_follow()]:
+                    follower.leave()
                 self._write(encode_place("heartbeat", self._sent), self._sent.position, followers)
 
-    async def follow(self, place: Place | None, receive: Receive, send: Send) -> None:
+    async def follow(
+        self, place: Place | None, receive: Receive, send: Send, may_follow: Callable[[], bool] = lambda: True
+    ) -> None:
         """Send lines to a follower, without an end: where the journal is, then batches, with heartbeats between them.
 
         Args:
             place: Where it is; ``None`` if it has never followed: it begins at the end.
             receive: Of ASGI.
             send: Of ASGI; the answer has been started.
+            may_follow: Whether it still may; asked again with every heartbeat.
         """
         why = None if place is None else self._journal.parted(place)
         # The journal's end, also if the others have not been sent all up to there: whoever applies this much lacks
@@ -98,11 +103,11 @@ class Stream:
         has_gone = asyncio.create_task(_until_gone(receive))
         slot = min(self._slots, key=len)
         try:
-            while not (has_gone.done() or self._is_ending):
+            while may_follow() and not (has_gone.done() or self._is_ending):
                 if at < self._sent.position:
                     at = await self._catch_up(at, send)
                     continue
-                follower = _Follower(send)
+                follower = _Follower(send, may_follow)
                 has_gone.add_done_callback(follower.leave)
                 slot.add(follower)
                 try:
@@ -159,10 +164,11 @@ class Stream:
 class _Follower:
     """One that is level."""
 
-    __slots__ = ("_at", "_send", "left")
+    __slots__ = ("_at", "_send", "left", "may_follow")
 
-    def __init__(self, send: Send) -> None:
+    def __init__(self, send: Send, may_follow: Callable[[], bool]) -> None:
         self._send = send
+        self.may_follow = may_follow
         self._at = -1
         self.left: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         """Done once it is level no more, with its position."""

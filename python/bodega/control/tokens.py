@@ -37,6 +37,11 @@ def known_token(state: State, presented: str, now_ms: int) -> TokenCreated | Non
     return token
 
 
+def is_valid(state: State, token: TokenCreated, now_ms: int) -> bool:
+    """Whether a token that was known is so still: not revoked, and not expired."""
+    return state.tokens.get(token.id) == token and (token.expires_ms is None or token.expires_ms > now_ms)
+
+
 def expired_token(state: State, presented: str, now_ms: int) -> TokenCreated | None:
     """Return the token that was presented, if all that is wrong with it is that it has expired."""
     token = known_token(state, presented, 0)

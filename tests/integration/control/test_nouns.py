@@ -325,6 +325,20 @@ def test_a_token_ends(control: ControlProcess, client: httpx.Client) -> None:
     assert client.delete(f"/v1/tokens/{first['id']}").status_code == 409
 
 
+@pytest.mark.parametrize("how", ["revoked", "expired"])
+def test_a_stream_ends_with_its_token(control: ControlProcess, client: httpx.Client, how: str) -> None:
+    token = made(client, "edges", **({"expires_in_seconds": 2.0} if how == "expired" else {}))
+    with control.client(token["token"]) as theirs, theirs.stream("GET", "/v1/journal/stream") as stream:
+        told = stream.iter_lines()
+        assert json.loads(next(told))["kind"] == "hello"
+        if how == "revoked":
+            client.delete(f"/v1/tokens/{token['id']}")
+        # Without an end it would go on until the client gives up.
+        assert all(json.loads(line)["kind"] in ("batch", "heartbeat") for line in told)
+    with control.client(token["token"]) as theirs:
+        assert theirs.get("/v1/journal/stream").status_code == 401
+
+
 # The journal.
 
 

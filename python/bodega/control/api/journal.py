@@ -9,6 +9,7 @@ from fastapi.responses import Response
 
 from bodega.control.api.access import ControlHere, EdgeItself, Reader
 from bodega.control.api.refusals import Refusal
+from bodega.control.tokens import is_valid
 from bodega.errors import EventsGone
 from bodega.journal import Place
 from bodega.protocol.api import MAX_POSITION, Journaled
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
     from bodega.control.service import Control
+    from bodega.protocol.events import TokenCreated
 
 router = APIRouter(prefix="/v1/journal", tags=["journal"])
 
@@ -57,22 +59,26 @@ class _Followed(Response):
 
     media_type = CONTENT_TYPE
 
-    def __init__(self, control: Control, place: Place | None) -> None:
+    def __init__(self, control: Control, place: Place | None, by: TokenCreated) -> None:
         # Proxies are asked to pass lines on as they come.
         super().__init__(headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
         del self.headers["Content-Length"]
         self._control = control
         self._place = place
+        self._by = by
 
     async def __call__(self, _: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-        await self._control.stream.follow(self._place, receive, send)
+        await self._control.stream.follow(self._place, receive, send, self._may_follow)
+
+    def _may_follow(self) -> bool:
+        return is_valid(self._control.state, self._by, self._control.wall_ms())
 
 
 # Not by `response_class`: FastAPI would describe refusals as such streams, too.
 @router.get("/stream", response_model=None, responses={200: {"content": {CONTENT_TYPE: {}}}})
 async def stream(
-    _: EdgeItself,
+    by: EdgeItself,
     control: ControlHere,
     journal: _Identity | None = None,
     epoch: _Epoch | None = None,
@@ -83,8 +89,9 @@ async def stream(
 
     The first says where the journal is: `hello`, or `parted` with why one cannot go on from the place that was named.
     Then come batches of consecutive events, and a `heartbeat` in each second without any.
+    It ends within a second once the token is revoked or expires.
     """
     place = None
     if journal is not None and epoch is not None and chain is not None:
         place = Place(journal, epoch, position, bytes.fromhex(chain))
-    return _Followed(control, place)
+    return _Followed(control, place, by)
