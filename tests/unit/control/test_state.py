@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bodega.control.state import MOST_CHARACTERS, MOST_INVALIDATIONS, MOST_REVISION_CHARACTERS, State, Unknown
@@ -48,6 +48,7 @@ def folded(state: State, events: list[Event]) -> State:
     return state
 
 
+@settings(deadline=None)
 @given(_EVENTS, st.integers(0, 30))
 def test_a_checkpoint_anywhere_changes_nothing(news: list[NewEvent], cut: int) -> None:
     events = [placed(number, new) for number, new in enumerate(news, start=1)]

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.unit.journal.conftest import START_MS, fill, purge
 
@@ -166,6 +166,7 @@ def test_closing_writes_what_was_asked_for(reopen: Callable[[], Journal]) -> Non
     assert journal.head().position == 200
 
 
+@settings(deadline=None)
 @given(by=st.text(), text=st.text(), position=st.integers(1), time_ms=st.integers(0))
 def test_a_chain_is_over_what_json_says_of_the_event(by: str, text: str, position: int, time_ms: int) -> None:
     event = Event(position, time_ms, "a.b", 1, "purge", by, text, NO_CHAIN)
