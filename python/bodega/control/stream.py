@@ -164,12 +164,11 @@ class Stream:
 class _Follower:
     """One that is level."""
 
-    __slots__ = ("_at", "_send", "left", "may_follow")
+    __slots__ = ("_send", "left", "may_follow")
 
     def __init__(self, send: Send, may_follow: Callable[[], bool]) -> None:
         self._send = send
         self.may_follow = may_follow
-        self._at = -1
         self.left: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         """Done once it is level no more, with its position."""
 
