@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use bodega_semantics::Fields;
 use bodega_snapshot::Behavior;
 use bytes::Bytes;
 
@@ -17,6 +18,8 @@ pub struct Asked<'a> {
     pub method: &'a str,
     /// The raw path.
     pub path: &'a str,
+    /// All field lines.
+    pub fields: &'a Fields,
     /// The body, of which one byte more than is taken may be here.
     pub body: &'a [u8],
 }
@@ -37,6 +40,8 @@ pub struct Row {
     pub path: String,
     /// All that its answer depends on. Equal bytes are one row.
     pub body: Bytes,
+    /// Whether its answer may be kept, and given to others.
+    pub is_kept: bool,
 }
 
 /// The answer to a row.
@@ -51,8 +56,18 @@ pub struct Answered {
 pub struct Rendered {
     /// What the body is.
     pub content_type: &'static str,
+    /// What else is said of it.
+    pub fields: Vec<(&'static str, String)>,
     /// The body.
     pub body: Bytes,
+}
+
+impl Rendered {
+    /// A document of JSON.
+    #[must_use]
+    pub fn json(body: Bytes) -> Self {
+        Self { content_type: "application/json", fields: Vec::new(), body }
+    }
 }
 
 /// A request that was understood.

@@ -10,6 +10,7 @@ mod batch;
 mod element;
 mod error;
 mod features;
+mod kserve;
 mod models;
 mod problem;
 mod question;

@@ -17,6 +17,7 @@ use tokio::time::timeout;
 
 use crate::batch::{Batcher, NotTaken};
 use crate::error::ModelError;
+use crate::problem::Problem;
 use crate::question;
 use crate::runtime;
 use crate::session::OnnxModel;
@@ -144,10 +145,33 @@ impl Model {
         Ok(Self { settings: Arc::clone(settings), version, signature, identity, digest, batcher })
     }
 
+    /// Whether a body may be as long as this one.
+    pub(crate) fn check_length(&self, body: &[u8]) -> Result<(), Problem> {
+        let most = self.settings.max_body_bytes;
+        if body.len() as u64 > most {
+            return Err(Problem::new(413, "", format!("the body is over the limit of {most} bytes")));
+        }
+        Ok(())
+    }
+
+    /// Whether a path means this model, and this version of it; returns what is behind that.
+    pub(crate) fn check_name<'p>(&self, name: &str, rest: &'p [&'p str]) -> Result<&'p [&'p str], Problem> {
+        if name != self.settings.name {
+            let message = format!("there is no model {name:?} here: there is {}", self.settings.name);
+            return Err(Problem::new(404, "", message));
+        }
+        let Some((&"versions", [version, rest @ ..])) = rest.split_first() else { return Ok(rest) };
+        if *version != self.version {
+            let message = format!("there is no version {version:?} of {name}: there is {}", self.version);
+            return Err(Problem::new(404, "", message));
+        }
+        Ok(rest)
+    }
+
     /// What is asked of the machine for a record: whose it is stands before it.
     pub(crate) fn row(&self, record: &[u8]) -> Row {
         let path = format!("/models/{}/versions/{}/predict", self.settings.name, self.version);
-        Row { path, body: [&self.identity[..], record].concat().into() }
+        Row { path, body: [&self.identity[..], record].concat().into(), is_kept: true }
     }
 
     async fn answer(self: Arc<Self>, mut request: FetchRequest) -> Result<FetchAnswer, FetchError> {

@@ -6,6 +6,7 @@ use bodega_edge::predict::{Answered, Asked, Question, Refused, Rendered, Row};
 use bytes::Bytes;
 
 use crate::features::{self, Form};
+use crate::kserve;
 use crate::models::Model;
 use crate::problem::Problem;
 use crate::render;
@@ -20,6 +21,9 @@ pub(crate) struct Prediction {
 
 /// Reads a request for `model`.
 pub(crate) fn read(model: &Arc<Model>, region: &Arc<str>, asked: &Asked<'_>) -> Result<Box<dyn Question>, Refused> {
+    if let Some(endpoint) = kserve::endpoint(asked.path) {
+        return kserve::read(model, asked, endpoint);
+    }
     let form = if asked.path.ends_with("/batch_predict") { Form::Rows } else { Form::Row };
     rows(model, asked, form).map_err(|problem| problem.refused()).map(|rows| {
         let question = Prediction { model: Arc::clone(model), region: Arc::clone(region), form, rows };
@@ -32,10 +36,7 @@ fn rows(model: &Model, asked: &Asked<'_>, form: Form) -> Result<Vec<Row>, Proble
         let message = format!("{} is not for predictions: POST {{\"features\": [...]}}", asked.method);
         return Err(Problem::new(405, "", message));
     }
-    if asked.body.len() as u64 > model.settings.max_body_bytes {
-        let most = model.settings.max_body_bytes;
-        return Err(Problem::new(413, "", format!("the body is over the limit of {most} bytes")));
-    }
+    model.check_length(asked.body)?;
     let records = features::read(asked.body, &model.signature, form)?;
     Ok(records.into_iter().map(|record| model.row(&record)).collect())
 }
@@ -82,12 +83,11 @@ impl Question for Prediction {
             render::text(&mut out, text);
         }
         out.extend_from_slice(b"}\n");
-        Some(Rendered { content_type: "application/json", body: Bytes::from(out) })
+        Some(Rendered::json(Bytes::from(out)))
     }
 
     fn render_failure(&self, status: u16, what: &str) -> Rendered {
-        let refused = Problem::new(status, "", what).refused();
-        Rendered { content_type: refused.content_type, body: refused.body }
+        Rendered::json(Problem::new(status, "", what).refused().body)
     }
 }
 

@@ -36,7 +36,10 @@ pub(crate) fn text(out: &mut Vec<u8>, text: &str) {
 /// tell the two apart.
 fn value(out: &mut Vec<u8>, port: &Port, tensor: &Tensor<'_>) -> Option<()> {
     let is_one = port.row == [Some(1)] && tensor.axes == [1];
-    let axes = if is_one { &[][..] } else { tensor.axes.as_slice() };
+    typed(out, if is_one { &[] } else { &tensor.axes }, tensor)
+}
+
+fn typed(out: &mut Vec<u8>, axes: &[usize], tensor: &Tensor<'_>) -> Option<()> {
     match tensor.element {
         Element::String => {
             let strings = tensor.strings()?;
@@ -58,6 +61,22 @@ fn value(out: &mut Vec<u8>, port: &Port, tensor: &Tensor<'_>) -> Option<()> {
         Element::Uint64 => numbers(out, axes, tensor.data, |bytes| u64::from_le_bytes(*bytes)),
         Element::Bool => numbers(out, axes, tensor.data, |bytes: &[u8; 1]| bytes[0] != 0),
     }
+}
+
+/// Appends a tensor's elements without its axes, behind what is there.
+pub(crate) fn elements(out: &mut Vec<u8>, tensor: &Tensor<'_>) -> Option<()> {
+    let n_elements = tensor.axes.iter().product::<usize>();
+    if n_elements == 0 {
+        return Some(());
+    }
+    if out.last().is_some_and(|last| *last != b'[') {
+        out.push(b',');
+    }
+    let flat = Tensor { element: tensor.element, axes: vec![n_elements], data: tensor.data };
+    let mut list = Vec::new();
+    typed(&mut list, &flat.axes, &flat)?;
+    out.extend_from_slice(list.get(1..list.len() - 1)?);
+    Some(())
 }
 
 fn numbers<T: serde::Serialize, const N: usize>(

@@ -71,6 +71,12 @@ impl Port {
         Some((Self { name: outlet.name().to_owned(), element, row, has_axis }, is_free))
     }
 
+    /// The axes of a row as they are written: `[30]`, with `?` for one that is free.
+    pub(crate) fn axes(&self) -> String {
+        let axes: Vec<String> = self.row.iter().map(|axis| axis.map_or("?".to_owned(), |n| n.to_string())).collect();
+        format!("[{}]", axes.join(", "))
+    }
+
     /// Whether a row may have these axes.
     pub(crate) fn takes(&self, axes: &[usize]) -> bool {
         self.row.len() == axes.len()
@@ -80,8 +86,7 @@ impl Port {
 
 impl fmt::Display for Port {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let axes: Vec<String> = self.row.iter().map(|axis| axis.map_or("?".to_owned(), |n| n.to_string())).collect();
-        write!(formatter, "{}[{}]", self.element, axes.join(", "))
+        write!(formatter, "{}{}", self.element, self.axes())
     }
 }
 

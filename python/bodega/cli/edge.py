@@ -192,7 +192,7 @@ def _greet(running: RunningEdge, loaded: Loaded, source: _Source) -> None:
         seconds = resolve_policy(behavior.policy, loaded.declarations.policies).default_ttl_seconds
         assert isinstance(behavior.origin, Model), "declared from a model"
         named = behavior.origin.name
-        say("note", f"POST /predict and /batch_predict ask the model {named}; predictions are kept {_spaced(seconds)}")
+        say("note", f"POST /predict, /batch_predict and /v2 ask {named}; predictions are kept {_spaced(seconds)}")
         say("note", f"forget them: `bodega purge model:{named}`")
     elif source.origin is not None:
         [distribution] = loaded.declarations.distributions

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from bodega.distributions import checks
 from bodega.distributions.behavior import Behavior
 from bodega.distributions.distribution import Distribution
-from bodega.distributions.model import Model
+from bodega.distributions.model import MODEL_PATHS, Model
 from bodega.distributions.origin_groups import OriginGroup, RegionalOrigin, is_origin
 from bodega.distributions.origins import origin_from_url
 from bodega.distributions.policy import CachePolicy
@@ -94,7 +94,7 @@ class Declarations:
 
     @classmethod
     def of_model(cls, path: str, *, ttl: Duration | None = None) -> Declarations:
-        """Declare one model for every host: ``POST /predict`` and ``POST /batch_predict``.
+        """Declare one model for every host: ``POST /predict``, ``POST /batch_predict`` and ``/v2``.
 
         Args:
             path: The model's file.
@@ -107,7 +107,7 @@ class Declarations:
             policy = "predictions" if ttl is None else CachePolicy(extends="predictions", default_ttl=ttl)
         except ConfigInvalid as error:
             raise ConfigInvalid(error.what, hint=error.hint, path=("ttl",)) from None
-        behavior = Behavior(("/predict", "/batch_predict"), origin=Model(path), policy=policy)
+        behavior = Behavior(MODEL_PATHS, origin=Model(path), policy=policy)
         return cls(distributions=[Distribution("default", behaviors=[behavior])])
 
     @property

@@ -95,4 +95,7 @@ class Model:
             raise ConfigInvalid("a body has 1 byte to 256 MiB", hint='write for instance "1MB"', path=("max_body",))
 
 
+MODEL_PATHS = ("/predict", "/batch_predict", "/v2", "/v2/*")
+"""Where a model that is alone on an edge answers."""
+
 _MAX_BODY_BYTES = 256 * 1024 * 1024

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self, TypeAlias, TypedDict
 
 from bodega.distributions import Behavior, CachePolicy, Distribution, Model
+from bodega.distributions.model import MODEL_PATHS
 from bodega.edge.server import EdgeServer
 from bodega.errors import PredictionRefused
 
@@ -77,7 +78,7 @@ class EdgeMLServer:
         """
         policy = "predictions" if ttl is None else CachePolicy(extends="predictions", default_ttl=ttl)
         self.model = model if isinstance(model, Model) else Model(str(model))
-        behavior = Behavior(("/predict", "/batch_predict"), origin=self.model, policy=policy)
+        behavior = Behavior(MODEL_PATHS, origin=self.model, policy=policy)
         distribution = Distribution("models", behaviors=[behavior])
         self._edge = EdgeServer(region, distribution=distribution, memory=memory, listen=listen)
 

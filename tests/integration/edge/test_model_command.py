@@ -43,7 +43,7 @@ def test_a_model_needs_no_other_file_and_is_purged_by_its_name(tmp_path: Path, c
     edge = command("--model", str(model), "--listen", ":0", "--region", "eu")
     edge.wait_said("forget them: `bodega purge model:fraud`")
     said = "".join(edge.lines)
-    assert "POST /predict and /batch_predict ask the model fraud; predictions are kept 5 m" in said
+    assert "POST /predict, /batch_predict and /v2 ask fraud; predictions are kept 5 m" in said
     first = predict(edge.url, [4])
     assert (first["prediction"], first["cached"], first["edge_region"]) == (8.0, False, "eu")
     assert predict(edge.url, [4])["cached"] is True

@@ -67,7 +67,7 @@ def test_a_named_model_is_no_member_of_a_group_either() -> None:
 def test_one_model_for_every_host() -> None:
     [distribution] = Declarations.of_model("fraud.onnx", ttl="1h").distributions
     [behavior] = distribution.behaviors
-    assert (distribution.hosts, behavior.paths) == (("*",), ("/predict", "/batch_predict"))
+    assert (distribution.hosts, behavior.paths) == (("*",), ("/predict", "/batch_predict", "/v2", "/v2/*"))
     assert behavior.policy == CachePolicy(extends="predictions", default_ttl="1h")
     with pytest.raises(ConfigInvalid) as refused:
         Declarations.of_model("fraud.onnx", ttl="soon")

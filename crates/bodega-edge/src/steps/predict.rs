@@ -58,7 +58,7 @@ async fn ask(journey: &mut Journey) -> Result<Answer, FetchError> {
     let fetch = Arc::clone(&journey.worker.fetch);
     let body = read(journey.body.take(), fetch.max_question_bytes(origin)).await?;
     let request = Arc::clone(&journey.request);
-    let asked = Asked { method: &request.method, path: &request.path, body: &body };
+    let asked = Asked { method: &request.method, path: &request.path, fields: &request.fields, body: &body };
     let question = match fetch.question(origin, &asked) {
         Some(Ok(question)) => question,
         Some(Err(refused)) => return Ok(refuse(journey, refused)),
@@ -66,7 +66,11 @@ async fn ask(journey: &mut Journey) -> Result<Answer, FetchError> {
     };
     // An answer is never given to another credential; whoever names none shares.
     let is_private = request.fields.has("authorization") || request.fields.has("cookie");
-    let row = |row: &Row| AskedRow { behavior: Arc::clone(&behavior), body: row.body.clone(), is_private };
+    let row = |row: &Row| AskedRow {
+        behavior: Arc::clone(&behavior),
+        body: row.body.clone(),
+        is_private: is_private || !row.is_kept,
+    };
     let rows = question.rows().iter().map(|each| (each.path.clone(), Arc::new(row(each)))).collect();
     let asking =
         Asking { worker: Arc::clone(&journey.worker), snapshot: Arc::clone(&journey.pending.snapshot), request };
@@ -217,6 +221,10 @@ fn write(journey: &Journey, question: &dyn Question, rows: Vec<RowAnswer>) -> An
         }
     };
     let (status, rendered) = rendered;
+    let mut fields = fields;
+    for (name, value) in &rendered.fields {
+        fields.push(name, value.as_bytes());
+    }
     finish(journey, status, fields, (rendered.content_type, rendered.body), (outcome, reason))
 }
 
