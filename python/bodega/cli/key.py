@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 _DOES = {
     "lookup": "is answered from the store, or fetched and kept under this key",
     "pass": "goes to the origin as it is, and nothing is kept",
+    "predict": "asks a model: each row of the body is answered from the store, or computed and kept",
     "answer": "is answered by the configuration",
     "refuse": "is refused",
 }

@@ -18,6 +18,7 @@ from bodega.cli.init import init
 from bodega.cli.journal import journal
 from bodega.cli.key import key
 from bodega.cli.output import fail
+from bodega.cli.predict import predict
 from bodega.cli.publish import publish
 from bodega.cli.purge import purge
 from bodega.cli.revisions import revisions
@@ -73,6 +74,7 @@ def application() -> typer.Typer:
     app.command("status", rich_help_panel=_LOOK)(status)
     app.add_typer(cache(), name="cache", rich_help_panel=_LOOK)
     app.command("audit", rich_help_panel=_LOOK)(with_fleet(audit))
+    app.command("predict", rich_help_panel=_LOOK)(predict)
     app.add_typer(journal(), name="journal", rich_help_panel=_LOOK)
     app.command("version", rich_help_panel=_LOOK)(version)
     return app

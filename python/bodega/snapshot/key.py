@@ -70,7 +70,8 @@ class KeyReport:
         distribution: Which serves it; None if none does.
         behavior: Its behavior, ``shop/0 /images/*``; None if none matches.
         policy: The behavior's policy.
-        does: ``lookup`` asks the store, ``pass`` the origin, ``answer`` is configured, ``refuse`` is an error.
+        does: ``lookup`` asks the store, ``pass`` the origin, ``predict`` a model, ``answer`` is configured,
+            ``refuse`` is an error.
         reason: Why it is passed or refused (``docs/reference/outcomes.md``).
         key: The key, for a lookup.
         sent: What the origin is asked, if it is.
@@ -80,7 +81,7 @@ class KeyReport:
     distribution: str | None
     behavior: str | None
     policy: str | None
-    does: Literal["lookup", "pass", "answer", "refuse"]
+    does: Literal["lookup", "pass", "predict", "answer", "refuse"]
     reason: str | None
     key: Key | None
     sent: Sent | None

@@ -52,6 +52,38 @@ def test_a_model_needs_no_other_file_and_is_purged_by_its_name(tmp_path: Path, c
     assert predict(edge.url, [4])["cached"] is False
 
 
+def test_a_model_is_asked_from_the_terminal(tmp_path: Path, command: Start) -> None:
+    model = onnx_models.linear(tmp_path / "fraud.onnx", [2.0, 1.0])
+    edge = command("--model", str(model), "--listen", ":0")
+    url = f"{edge.url}/predict"
+    computed = bodega(tmp_path, "predict", "4,0.5", "--url", url)
+    assert (computed.returncode, computed.stdout.split()[:2]) == (0, ["8.5", "computed"]), computed.stderr
+    asked = bodega(tmp_path, "predict", "--batch", "[[4, 0.5], [1, 1]]", "--url", url)
+    assert [line.split()[:2] for line in asked.stdout.splitlines()] == [["8.5", "kept"], ["3.0", "computed"]]
+    answer = json.loads(bodega(tmp_path, "predict", "[1.0, 1]", "--url", url, "--json").stdout)
+    assert {"prediction": 3.0, "cached": True, "model": "fraud"}.items() <= answer.items()
+    for arguments, words in [
+        (["[1]", "--url", url], "float32[2]"),
+        (["one", "--url", url], "no inputs"),
+        (["1,2", "--url", "here"], "--url"),
+        (["1,2", "--url", f"{edge.url}/nothing"], "404"),
+    ]:
+        refused = bodega(tmp_path, "predict", *arguments)
+        assert refused.returncode != 0
+        assert words in refused.stderr, refused.stderr
+
+
+def test_what_becomes_of_a_request_for_a_model_is_explained(tmp_path: Path) -> None:
+    (tmp_path / "bodega.toml").write_text(
+        """
+        [distributions.ml]
+        behaviors = [{ path = "/predict", origin = { model = "fraud.onnx" } }]
+        """
+    )
+    explained = bodega(tmp_path, "key", "https://shop.example.com/predict", "--method", "POST")
+    assert (explained.returncode, "asks a model" in explained.stdout) == (0, True), explained.stderr
+
+
 def test_a_file_declares_models_beside_sites(tmp_path: Path, command: Start) -> None:
     onnx_models.linear(tmp_path / "scores.onnx", [2.0])
     file = tmp_path / "bodega.toml"
