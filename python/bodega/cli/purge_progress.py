@@ -132,7 +132,10 @@ def _bound(progress: PurgeProgress) -> str:
     if ends_ms is None:
         return "until then they may serve it: no behavior is `strict`"
     at = datetime.fromtimestamp(math.ceil(ends_ms / 1000), UTC).strftime("%H:%M:%S UTC")
-    return f"until then they may serve it where a behavior is not `strict`; where it is, not after {at}"
+    bound = f"until then they may serve it where a behavior is not `strict`; where it is, not after {at}"
+    if not progress.unbound:
+        return bound
+    return f"{bound}\n  not bound, as they may serve an earlier configuration: {_named(progress.unbound)}"
 
 
 def _bound_ms(progress: PurgeProgress) -> int | None:
@@ -158,6 +161,7 @@ def _as_json(purge: Purge, progress: PurgeProgress) -> dict[str, Any]:
         "away": list(progress.away),
         "strict_seconds": progress.strict_seconds,
         "strict_not_after_ms": _bound_ms(progress),
+        "unbound": list(progress.unbound),
     }
 
 

@@ -183,6 +183,7 @@ class PurgeProgress:
         acknowledged_ms: A time by which it was in force in the control process: what `strict` counts from.
         strict_seconds: The longest `strict` of the configuration in force: a behavior that has it serves nothing of
             what was forgotten after so long, on an edge that is away as well. None if no behavior has it.
+        unbound: Edges that are away and may serve another configuration, so that it says nothing of them.
     """
 
     id: str
@@ -197,6 +198,7 @@ class PurgeProgress:
     is_complete: bool = False
     acknowledged_ms: int = 0
     strict_seconds: float | None = None
+    unbound: tuple[str, ...] = ()
 
     @property
     def n_edges(self) -> int:

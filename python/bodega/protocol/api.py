@@ -94,6 +94,11 @@ class Invalidation(_Body):
         description="The longest `strict` of the configuration in force: after so long a behavior that has it serves "
         "nothing of what was forgotten, on edges that are away as well. None: no behavior has it.",
     )
+    unbound: list[str] = Field(
+        default=[],
+        description="Edges that are away and may serve another configuration than that: `strict_seconds` says nothing "
+        "of them.",
+    )
 
 
 class Publish(_Asked):

@@ -109,8 +109,16 @@ def _report(control: Control, kept: KeptInvalidation) -> Invalidation:
         away=sorted(away),
         is_complete=not waiting,
         acknowledged_ms=control.known_ms(kept.position),
-        strict_seconds=longest_strict(control),
+        strict_seconds=(strict_seconds := longest_strict(control)),
+        unbound=[] if strict_seconds is None else [edge for edge in sorted(away) if not _is_configured(control, edge)],
     )
+
+
+def _is_configured(control: Control, edge: str) -> bool:
+    """Whether the configuration in force is so on an edge, as far as it said."""
+    in_force, last = control.state.in_force, control.presence.last(edge)
+    said = None if last is None else last.heartbeat
+    return in_force is not None and said is not None and said.revision == in_force.said.revision and not said.problem
 
 
 def _id_of(key: str) -> str:
