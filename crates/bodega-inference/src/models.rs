@@ -304,3 +304,46 @@ fn hex(bytes: &[u8]) -> String {
 const N_VERSION_BYTES: usize = 6;
 const READ_BYTES: usize = 256 * 1024;
 const MAX_MESSAGE_CHARS: usize = 400;
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn settings(path: &str) -> Arc<Settings> {
+        Arc::new(Settings {
+            origin: "scores".to_owned(),
+            path: path.to_owned(),
+            name: "fraud".to_owned(),
+            version: None,
+            timeout: Duration::from_secs(1),
+            max_batch: 8,
+            max_queue: 8,
+            max_body_bytes: 1_000,
+        })
+    }
+
+    #[test]
+    fn what_cannot_be_loaded_is_said_with_the_file_and_what_to_do() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let path = file.path().to_str().unwrap();
+        for (library, path, words) in [
+            (None, "/nowhere/fraud.onnx", &["origins.scores", "/nowhere/fraud.onnx", "no such file"][..]),
+            (None, path, &["not installed", "bodega[models]"]),
+            (Some("/nowhere/libonnxruntime.so"), path, &["no library", "/nowhere/libonnxruntime.so"]),
+        ] {
+            let models = Models::new(library, "local");
+            let error = models.load(&[settings(path)]).err().unwrap().to_string();
+            for word in words {
+                assert!(error.contains(word), "{error}");
+            }
+            assert_eq!(models.states(), []);
+        }
+    }
+
+    #[test]
+    fn without_models_no_library_is_needed() {
+        Models::new(None, "local").load(&[]).unwrap().apply();
+    }
+}
