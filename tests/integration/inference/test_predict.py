@@ -8,6 +8,7 @@ import urllib.error
 import urllib.request
 from typing import TYPE_CHECKING, Any
 
+import httpx
 import pytest
 from tests.integration.edge.conftest import wait_until
 from tests.integration.inference import onnx_models
@@ -142,6 +143,22 @@ def test_bad_input_is_refused_in_clear_words(
     if status == 400:
         assert "no-store" in answer.headers["cache-control"]
     assert post(f"{edge.url}/predict", {"features": [0, 1, 0]})[1]["prediction"] == 2.0, "the rest is unharmed"
+
+
+def test_over_http2_as_over_http1(tmp_path: Path, fraud: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    running = EdgeServer(distribution=_with(Model(str(fraud))), tls="dev", listen_tls="127.0.0.1:0")
+    with running as edge, httpx.Client(http2=True, verify=False, trust_env=False, timeout=30) as client:
+        url = f"{edge.tls_url}/predict"
+        answers = [client.post(url, json={"features": [1, 1, 1]}) for _ in range(2)]
+        assert [answer.http_version for answer in answers] == ["HTTP/2"] * 2
+        assert [answer.json()["cached"] for answer in answers] == [False, True]
+        rows = [[float(at), 0.0, 0.0] for at in range(100)]
+        found = client.post(f"{edge.tls_url}/batch_predict", json={"features": rows}).json()
+        assert found["predictions"] == [row[0] for row in rows]
+        # What is too long by far is refused in words, though the client has not sent all of it yet.
+        refused = client.post(url, content=b" " * 4_000_000)
+        assert (refused.status_code, "limit" in refused.json()["error"]) == (413, True)
 
 
 def test_a_get_is_told_to_post(edge: EdgeServer) -> None:
