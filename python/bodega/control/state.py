@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, PrivateAttr
 
-from bodega.errors import JournalError
+from bodega.errors import JournalDamaged, JournalError
 from bodega.protocol.events import (
     ConfigurationPublished,
     EdgeDrained,
@@ -30,6 +30,9 @@ MOST_CHARACTERS = 8 << 20
 """How long the selectors of all invalidations that are remembered are together: some 400,000."""
 MOST_REVISION_CHARACTERS = 64 << 20
 """How long all configurations that are kept are together; the one in force always is."""
+
+
+_MEND = "`bodega journal check` says how far it is sound; `bodega journal restore` mends"
 
 
 class KeptInvalidation(BaseModel):
@@ -82,8 +85,15 @@ class State(BaseModel):
 
         Raises:
             Unknown: If it is one that whoever does not know it must stop at.
+            JournalDamaged: If it does not say what its type and version say.
         """
-        match said(event):
+        try:
+            told = said(event)
+        except ValueError:
+            # Not what is there: it may hold what is nobody's business.
+            what = f"event {event.position} of the journal is no {event.type} of version {event.version}"
+            raise JournalDamaged(what, position=event.position, hint=_MEND) from None
+        match told:
             case InvalidationRequested() as asked:
                 if (same := self.invalidations.pop(asked.id, None)) is not None:
                     self._invalidation_characters -= _length(same.said.selectors)
@@ -134,8 +144,15 @@ class State(BaseModel):
 
     @classmethod
     def from_checkpoint(cls, state: bytes) -> State:
-        """Read what `checkpoint` returned."""
-        return cls.model_validate_json(state)
+        """Read what `checkpoint` returned.
+
+        Raises:
+            JournalDamaged: If it is something else.
+        """
+        try:
+            return cls.model_validate_json(state)
+        except ValueError:
+            raise JournalDamaged("the journal's newest checkpoint is not what was written", hint=_MEND) from None
 
 
 def _length(selectors: tuple[str, ...]) -> int:

@@ -7,7 +7,7 @@ import sqlite3
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from bodega.errors import EventsGone, JournalDamaged, JournalError
+from bodega.errors import BodegaError, EventsGone, JournalDamaged, JournalError
 from bodega.journal.event import NO_CHAIN, Checkpoint, Epoch, Event, Place
 
 if TYPE_CHECKING:
@@ -46,9 +46,26 @@ def explained(path: Path) -> Iterator[None]:
     except sqlite3.OperationalError as error:
         raise JournalError(f"{path}: {error}", hint="see that its disk has room and can be written") from error
     except sqlite3.DatabaseError as error:
-        raise JournalDamaged(
-            f"{path}: {error}", hint="`bodega journal check` says how far it is sound; `bodega journal restore` mends"
-        ) from error
+        raise damaged(path, error) from error
+
+
+@contextmanager
+def read_from(path: Path) -> Iterator[None]:
+    """The same where a journal is read: what SQLite finds sound may still be none of what was written."""
+    with explained(path):
+        try:
+            yield
+        except BodegaError:
+            raise
+        except (ArithmeticError, LookupError, TypeError, ValueError) as error:
+            raise damaged(path, error) from error
+
+
+def damaged(path: Path, error: Exception) -> JournalDamaged:
+    """Return what is said of a damaged journal."""
+    said = str(error).splitlines()[0] if str(error) else type(error).__name__
+    hint = "`bodega journal check` says how far it is sound; `bodega journal restore` mends"
+    return JournalDamaged(f"{path}: {said}", hint=hint)
 
 
 def connect(path: Path, *, to_write: bool) -> sqlite3.Connection:
@@ -83,7 +100,7 @@ def connect(path: Path, *, to_write: bool) -> sqlite3.Connection:
 @contextmanager
 def looking(connection: sqlite3.Connection, path: Path) -> Iterator[sqlite3.Connection]:
     """Look at one moment of a journal: nothing is appended or compacted away between the parts of the look."""
-    with explained(path):
+    with read_from(path):
         connection.execute("BEGIN")
         try:
             yield connection

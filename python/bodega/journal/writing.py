@@ -54,7 +54,12 @@ class Writer:
         self._path = path
         self._clock = clock
         self._connection = tables.connect(path, to_write=True)
-        self._place = tables.head(self._connection)
+        try:
+            with tables.read_from(path):
+                self._place = tables.head(self._connection)
+        except BaseException:
+            self._connection.close()
+            raise
         self._asked: queue.SimpleQueue[_Asked | _Work | None] = queue.SimpleQueue()
         self._changed = threading.Condition()
         self._told: list[Told] = []
@@ -146,12 +151,15 @@ class Writer:
                 n_events += len(following.events)
             self._write(group)
 
+    def _failed(self, error: Exception) -> BodegaError:
+        return error if isinstance(error, BodegaError) else JournalError(f"{self._path}: {error!r}")
+
     def _work(self, work: _Work) -> None:
         try:
             with tables.explained(self._path), _transaction(self._connection):
                 result = work.run(self._connection)
-        except BodegaError as error:
-            work.done.set_exception(error)
+        except Exception as error:  # noqa: BLE001 - Whatever it is, whoever waits is told, and all others go on.
+            work.done.set_exception(self._failed(error))
         else:
             work.done.set_result(result)
 
@@ -163,10 +171,11 @@ class Writer:
                 for asked in group:
                     answer, place = _append(self._connection, asked.events, place, self._clock())
                     answers.append(answer)
-        except BodegaError as error:
+        except Exception as error:  # noqa: BLE001 - Whatever it is, whoever waits is told, and all others go on.
             # None of them is there: the transaction has been taken back.
+            failed = self._failed(error)
             for asked in group:
-                asked.done.set_exception(error)
+                asked.done.set_exception(failed)
             return
         is_new = place.position > self._place.position
         with self._changed:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bodega.control.state import MOST_CHARACTERS, MOST_INVALIDATIONS, MOST_REVISION_CHARACTERS, State, Unknown
+from bodega.errors import JournalDamaged
 from bodega.journal import Event, NewEvent
 from bodega.protocol.events import (
     ConfigurationPublished,
@@ -103,3 +106,16 @@ def test_it_remembers_as_many_as_it_says() -> None:
         state.apply(placed(number, said.event(by="t")))
     assert len(state.invalidations) == MOST_INVALIDATIONS
     assert next(iter(state.invalidations)) == "3"
+
+
+@pytest.mark.parametrize("data", [{}, {"id": "a", "selectors": 3}, {"id": "a", "selectors": ["all"], "force": 1}])
+def test_an_event_that_does_not_say_what_it_should_is_named_and_not_shown(data: dict[str, object]) -> None:
+    event = Event(7, 0, "invalidation.requested", 1, "purge", "ci", json.dumps(data), b"")
+    with pytest.raises(JournalDamaged, match=r"event 7 .* is no invalidation.requested of version 1"):
+        State().apply(event)
+
+
+@pytest.mark.parametrize("state", [b"", b"{", b'{"position": "x"}', b"\xff"])
+def test_a_checkpoint_that_is_none_is_said(state: bytes) -> None:
+    with pytest.raises(JournalDamaged, match="checkpoint"):
+        State.from_checkpoint(state)
