@@ -144,3 +144,18 @@ def test_a_body_that_is_sent_arrives_whole(
     assert got.status == 200
     assert sha256(got.body) == sha256(sent.read_bytes())
     assert origin.n_requests == 1
+
+
+@pytest.mark.parametrize("size", [300_000, 7_000_000])
+def test_an_answer_that_does_not_wait_for_the_body_arrives(
+    front: Front, origin: Origin, authority: Authority, tmp_path: Path, way: str, size: int
+) -> None:
+    edge = front(origin)
+    sent = tmp_path / "sent"
+    sent.write_bytes(bytes(size))
+    options = ("--data-binary", f"@{sent}", "--path-as-is")
+    # Refused on sight, then because the origin is not there.
+    assert curl(edge, authority, tmp_path, way, "/../etc/passwd", *options).status == 400
+    origin.stop()
+    got = curl(edge, authority, tmp_path, way, "/echo", *options)
+    assert (got.status, got.version) == (502, "2" if "http/2" in way else "1.1")

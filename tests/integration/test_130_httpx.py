@@ -76,3 +76,15 @@ async def test_a_body_that_is_sent_in_pieces_arrives_whole(
     assert answer.text == hashlib.sha256(LARGE).hexdigest()
     [asked] = origin.requests
     assert len(asked.body) == len(LARGE)
+
+
+async def test_an_answer_that_does_not_wait_for_the_body_arrives(
+    front: Front, origin: Origin, client: httpx.AsyncClient
+) -> None:
+    edge = front(origin)
+    origin.stop()
+    answers = await asyncio.gather(*(client.post(f"{edge.tls}/{n}", content=LARGE[: 7 << 20]) for n in range(5)))
+    assert [answer.status_code for answer in answers] == [502] * 5
+    # The connection is of use afterwards.
+    assert (await client.get(f"{edge.tls}/a")).status_code == 502
+    assert edge.count("cdn_tls_handshakes_total") == 1

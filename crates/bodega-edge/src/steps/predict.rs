@@ -31,8 +31,6 @@ struct RowAnswer {
 
 /// Fields of a row's answer that the client gets. A batch says those of its first row that was not stored.
 const SAID_AGAIN: [&str; 6] = ["cache-status", "age", "retry-after", "proxy-status", "x-request-id", "cache-control"];
-/// How much of a body that is too long is read away.
-const MAX_DROPPED_BYTES: usize = 8 << 20;
 /// The longest record that is taken for a row's answer.
 const MAX_RECORD_BYTES: usize = 16 << 20;
 
@@ -80,24 +78,17 @@ async fn ask(journey: &mut Journey) -> Result<Answer, FetchError> {
     Ok(write(journey, &*question, answers))
 }
 
-/// Reads a body, or as much as shows that it is too long. Some more of it is read away then: over HTTP/2 a client that
-/// still sends would see its stream end rather than the answer.
+/// Reads a body, or as much as shows that it is too long.
 async fn read(body: Option<RequestBody>, max_bytes: u64) -> Result<Vec<u8>, FetchError> {
     let mut whole = Vec::new();
-    let mut n_dropped = 0;
     let Some(mut body) = body else { return Ok(whole) };
     while let Some(chunk) = next_chunk(&mut *body.stream).await {
-        if whole.len() as u64 > max_bytes {
-            let Ok(chunk) = chunk else { break };
-            n_dropped += chunk.len();
-            if n_dropped > MAX_DROPPED_BYTES {
-                break;
-            }
-            continue;
-        }
         let chunk = chunk?;
         let room = usize::try_from(max_bytes + 1).unwrap_or(usize::MAX) - whole.len();
         whole.extend_from_slice(&chunk[..chunk.len().min(room)]);
+        if whole.len() as u64 > max_bytes {
+            break;
+        }
     }
     Ok(whole)
 }

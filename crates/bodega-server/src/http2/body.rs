@@ -12,9 +12,12 @@ use bytes::Bytes;
 use h2::RecvStream;
 use tokio::time::Sleep;
 
+use crate::http2::unread::read_away;
+
 /// A body that is being received.
 pub(crate) struct Incoming {
-    stream: RecvStream,
+    /// `None` once it has ended, in whatever way.
+    stream: Option<RecvStream>,
     received_bytes: Arc<AtomicU64>,
     max_bytes: u64,
     timeout: Duration,
@@ -25,18 +28,19 @@ pub(crate) struct Incoming {
 impl Incoming {
     /// A body; how much of it has come in is counted in `received_bytes`.
     pub(crate) fn new(stream: RecvStream, max_bytes: u64, timeout: Duration, received_bytes: Arc<AtomicU64>) -> Self {
-        Self { stream, received_bytes, max_bytes, timeout, pause: None }
+        Self { stream: Some(stream), received_bytes, max_bytes, timeout, pause: None }
     }
 }
 
 impl BodyStream for Incoming {
     fn poll_chunk(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, FetchError>>> {
         loop {
-            match self.stream.poll_data(context) {
+            let Some(stream) = &mut self.stream else { return Poll::Ready(None) };
+            match stream.poll_data(context) {
                 Poll::Ready(Some(Ok(piece))) => {
                     self.pause = None;
                     // The window opens as the origin takes what came. An error means that the stream has ended.
-                    let _ = self.stream.flow_control().release_capacity(piece.len());
+                    let _ = stream.flow_control().release_capacity(piece.len());
                     let before = self.received_bytes.fetch_add(piece.len() as u64, Ordering::Relaxed);
                     if before + piece.len() as u64 > self.max_bytes {
                         let error = FetchError::new(Reason::Limit, "the request's body is over the limit");
@@ -46,14 +50,29 @@ impl BodyStream for Incoming {
                         return Poll::Ready(Some(Ok(piece)));
                     }
                 }
-                Poll::Ready(Some(Err(_))) => return Poll::Ready(Some(Err(broken("the request's body broke off")))),
-                Poll::Ready(None) => return Poll::Ready(None),
+                Poll::Ready(Some(Err(_))) => {
+                    self.stream = None;
+                    return Poll::Ready(Some(Err(broken("the request's body broke off"))));
+                }
+                Poll::Ready(None) => {
+                    self.stream = None;
+                    return Poll::Ready(None);
+                }
                 Poll::Pending => {
                     let pause = self.pause.get_or_insert_with(|| Box::pin(tokio::time::sleep(self.timeout)));
                     std::task::ready!(pause.as_mut().poll(context));
                     return Poll::Ready(Some(Err(broken("the request's body did not go on"))));
                 }
             }
+        }
+    }
+}
+
+/// Whoever read it reads no more: an origin that has answered already, say.
+impl Drop for Incoming {
+    fn drop(&mut self) {
+        if let Some(stream) = self.stream.take() {
+            read_away(stream);
         }
     }
 }

@@ -21,6 +21,7 @@ use crate::http2::guard::{MAX_RESET_UNSEEN, Misuse};
 use crate::http2::request::{self, Wrong};
 use crate::http2::stream::{Done, Sending, Shared, Waiting, send_head};
 use crate::http2::turns::Turns;
+use crate::http2::unread::read_away;
 use crate::http2::wire::{Io, Wire};
 use crate::leave;
 use crate::refused;
@@ -165,9 +166,8 @@ impl Front {
         let read = request::read(&parts, &self.connection, has_body, |view| take(thread, view, &parts));
         match read {
             Ok(Taken::Ready { answer, line, priority }) => {
-                // The client is told not to go on with a body that nobody reads once the answer is there.
-                drop(body);
                 self.answer(answer, line, priority, started, &mut respond);
+                read_away(body);
             }
             Ok(Taken::Waits { journey, line, priority }) => {
                 let waiting = Waiting {
@@ -185,6 +185,7 @@ impl Front {
                 let answer = refused::answer(thread, status, what);
                 let line = thread.log.as_ref().map(|log| log.unread(self.connection.client(), &answer));
                 self.answer(answer, line, Priority::default(), started, &mut respond);
+                read_away(body);
             }
         }
     }
