@@ -75,6 +75,14 @@ class Presence:
         """
         self._edges[edge] = Present(instance, self._clock(), self._wall_ms(), every_seconds, heartbeat, position)
 
+    def has_overtaken(self, edge: str, said: Heartbeat) -> bool:
+        """Whether something that this process said later was heard already."""
+        present = self._edges.get(edge)
+        heard = None if present is None or present.instance != said.instance else present.heartbeat
+        if heard is None or heard.number is None or said.number is None:
+            return False
+        return said.number <= heard.number
+
     def forget(self, edge: str) -> None:
         """An edge no longer belongs here."""
         self._edges.pop(edge, None)

@@ -162,12 +162,13 @@ class Control:
 
     def hear(self, edge: str, said: Heartbeat) -> Heard:
         """An edge of the fleet, which no other process pretends to be, says that it is here, and how far."""
-        position = self.places.position(said.at)
-        every_seconds = 0.0 if said.leaves else said.heard_every_seconds
-        self.presence.hear(edge, said.instance, said, position=position, every_seconds=every_seconds)
-        has_reached = position is not None and self.progress.reach(edge, position)
-        if has_reached or said.leaves:
-            self._tell()
+        if not self.presence.has_overtaken(edge, said):
+            position = self.places.position(said.at)
+            every_seconds = 0.0 if said.leaves else said.heard_every_seconds
+            self.presence.hear(edge, said.instance, said, position=position, every_seconds=every_seconds)
+            has_reached = position is not None and self.progress.reach(edge, position)
+            if has_reached or said.leaves:
+                self._tell()
         n_edges = len(self.state.edges)
         return Heard(
             position=self.state.position,

@@ -169,6 +169,10 @@ class Heartbeat(_FromEdge):
     """What an edge says every second, and as soon as it has applied something."""
 
     instance: Annotated[str, Field(min_length=8, max_length=64)]
+    number: Annotated[
+        int | None,
+        Field(ge=0, le=MAX_POSITION, description="Grows with each: one that was overtaken on the way is passed over."),
+    ] = None
     at: At | None = None
     heard_every_seconds: _HeardEvery = 1.0
     leaves: Annotated[bool, Field(description="It ends, and is away from now on: nobody has to wait for it.")] = False

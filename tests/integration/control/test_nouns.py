@@ -179,6 +179,28 @@ def test_an_edge_fetches_the_one_for_it(client: httpx.Client) -> None:
     assert client.get("/v1/edges/tokyo-1/configuration", params={"revision": 1}).json()["text"] == CONFIGURATION
 
 
+def test_what_an_edge_said_before_something_that_was_heard_is_passed_over(client: httpx.Client) -> None:
+    register(client, "tokyo-1")
+
+    def say(number: int, **more: Any) -> None:
+        said = {"instance": "instance-1", "number": number, **more}
+        assert client.post("/v1/edges/tokyo-1/heartbeat", json=said).status_code == 200
+
+    say(2, hit_rate=0.5)
+    say(1, hit_rate=0.25)
+    [edge] = client.get("/v1/edges").json()
+    assert edge["hit_rate"] == 0.5
+    # Whoever says that it leaves has left, whatever comes after it that was said before.
+    say(4, leaves=True)
+    say(3)
+    assert not client.get("/v1/edges").json()[0]["is_here"]
+    # Another process begins anew.
+    register(client, "tokyo-1", instance="instance-2")
+    beaten = client.post("/v1/edges/tokyo-1/heartbeat", json={"instance": "instance-2", "number": 1, "hit_rate": 1})
+    assert beaten.status_code == 200
+    assert client.get("/v1/edges").json()[0]["hit_rate"] == 1
+
+
 # Invalidations.
 
 

@@ -24,7 +24,7 @@ def acknowledges_early() -> None:
             "position": said["events"][-1]["position"],
             "chain": said["chain"],
         }
-        agent._applied.set()
+        agent._due.wake()
         time.sleep(0.5)
         apply(agent, batch)
         claimed.clear()

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from bodega.config import parse_config
 from bodega.distributions import resolve_policy
+from bodega.edge.agent.due import Due
 from bodega.edge.agent.explain import explain, is_refusal
 from bodega.edge.agent.kept import Damaged, Kept, KeptConfiguration
 from bodega.edge.agent.lease import Lease
@@ -70,7 +71,9 @@ class Agent:
         self._lease = Lease()
         self._stopping = threading.Event()
         self._woken = threading.Event()
-        self._applied = threading.Event()
+        self._due = Due()
+        self._numbering = threading.Lock()
+        self._n_said = 0
         self._caught_up = threading.Event()
         self._is_refused = threading.Event()
         self._introducing = threading.Lock()
@@ -91,7 +94,7 @@ class Agent:
         self._strictest_seconds: float | None = None
         works = [("bodega-follow", self._follow)]
         if link.follow == "stream":
-            works.append(("bodega-heartbeat", self._beat))
+            works += [("bodega-heartbeat", self._beat), ("bodega-acknowledge", self._beat)]
         self._threads = [
             threading.Thread(target=self._run, args=(work,), name=name, daemon=True) for name, work in works
         ]
@@ -139,7 +142,7 @@ class Agent:
         """Say from now on that the edge is here, in place of another process of the same name if there was one."""
         self._replaces = replaces or self._replaces
         self._may_introduce = True
-        self._applied.set()
+        self._due.wake()
         self._woken.set()
 
     def leave(self) -> None:
@@ -157,7 +160,7 @@ class Agent:
         if os.getpid() != self._pid:
             return  # Forked: the threads are not here, and the connections are the other process's.
         self._stopping.set()
-        self._applied.set()
+        self._due.end()
         self._woken.set()
         self._caller.close()
         ends = time.monotonic() + _END_SECONDS
@@ -247,7 +250,7 @@ class Agent:
         self._what_cuts = ""
         self._is_cut = False
         self._is_refused.clear()
-        self._applied.set()
+        self._due.wake()
 
     def _join(self, said: Mapping[str, Any], *, trusted: bool) -> None:
         self._edge.join(JournalPlace(said["journal"], said["epoch"], said["position"], said["chain"]), trusted=trusted)
@@ -265,7 +268,7 @@ class Agent:
                 raise ControlRefused(f"it has no revision {wanted}, which its journal names")
             followed = self._edge.follow(batch, configured=self.revision)
         self._head = max(self._head or 0, followed.place.position)
-        self._applied.set()
+        self._due.wake()
         stopped = followed.stopped_at
         if stopped is not None:
             self._problem = f"event {stopped.position} ({stopped.type}, version {stopped.version}) is not known here"
@@ -350,10 +353,10 @@ class Agent:
 
     def _beat(self) -> None:
         while not self._stopping.is_set():
-            if self._applied.wait(self._heard_every_seconds()) and self._acknowledge_seconds:
+            if self._due.wait(self._heard_every_seconds) and self._acknowledge_seconds:
                 # Spread, so that a fleet does not answer at once; what is applied meanwhile is said along with it.
-                self._stopping.wait(self._acknowledge_seconds * secrets.randbelow(1000) / 1000)
-            self._applied.clear()
+                with self._due.held():
+                    self._stopping.wait(self._acknowledge_seconds * secrets.randbelow(1000) / 1000)
             if self._stopping.is_set():
                 return
             try:
@@ -418,8 +421,12 @@ class Agent:
         self._acknowledge_seconds = _within(heard.get("acknowledge_within_ms", 0), 0, _MOST_ACKNOWLEDGE_MS) / 1000
 
     def _heartbeat(self) -> dict[str, Any]:
-        place = self._edge.place
+        # In the order of the numbers, so that one that is overtaken on the way says nothing that is not known.
+        with self._numbering:
+            self._n_said += 1
+            number, place = self._n_said, self._edge.place
         return {
+            "number": number,
             "instance": self._link.instance,
             "at": None if place is None else asdict(place),
             "revision": self.revision,
