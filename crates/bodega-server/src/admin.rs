@@ -306,6 +306,7 @@ async fn route(head: &RequestHead<'_, '_>, body: &[u8], shared: &Shared) -> Answ
         "/stats" if reads => Answered { status: 200, content_type: "application/json", body: shared.reporter.stats() },
         "/health" if reads => Answered::text(200, "ok\n"),
         "/ready" if reads && shared.reporter.is_draining() => Answered::text(503, "draining\n"),
+        "/ready" if reads && shared.reporter.is_held() => Answered::text(503, "catching up\n"),
         "/ready" if reads => Answered::text(200, "ready\n"),
         "/invalidate" if head.method == "POST" => invalidate(body, shared).await,
         "/cache/entries" if reads => json_or_400(inspector.entries(query)),

@@ -84,6 +84,11 @@ impl Reporter {
         self.draining.store(true, Ordering::Relaxed);
     }
 
+    /// Whether clients still wait in the system's queue, as `hold` says.
+    pub(crate) fn is_held(&self) -> bool {
+        self.threads.iter().any(|thread| thread.is_held())
+    }
+
     pub(crate) fn is_draining(&self) -> bool {
         self.draining.load(Ordering::Relaxed)
     }

@@ -67,6 +67,11 @@ pub(crate) struct Thread {
 }
 
 impl Thread {
+    /// Whether it accepts nobody yet.
+    pub(crate) fn is_held(&self) -> bool {
+        self.holding.load(Ordering::Acquire)
+    }
+
     pub(crate) fn is_draining(&self) -> bool {
         self.draining.load(Ordering::Relaxed)
     }
@@ -90,7 +95,7 @@ impl Thread {
             tokio::pin!(begin);
             // Before looking, so that no call in between is missed.
             begin.as_mut().enable();
-            if !self.holding.load(Ordering::Acquire) {
+            if !self.is_held() {
                 return true;
             }
             if self.is_draining() {

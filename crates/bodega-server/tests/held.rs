@@ -17,7 +17,7 @@ fn snapshot(body: &str) -> Snapshot {
 }
 
 fn server() -> Server {
-    let options = json!({"hold": true, "threads": 2}).to_string();
+    let options = json!({"hold": true, "threads": 2, "admin": "127.0.0.1:0"}).to_string();
     Server::start(&EdgeOptions::from_json(&options).unwrap(), snapshot("before"), &Inherited::default()).unwrap()
 }
 
@@ -26,6 +26,14 @@ fn ask(server: &Server) -> TcpStream {
     stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
     stream.write_all(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").unwrap();
     stream
+}
+
+fn readiness(server: &Server) -> String {
+    let address = server.admin_address().unwrap();
+    let address = address.strip_prefix("http://").unwrap();
+    let mut stream = TcpStream::connect(address).unwrap();
+    write!(stream, "GET /ready HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").unwrap();
+    to_the_end(stream)
 }
 
 fn to_the_end(mut stream: TcpStream) -> String {
@@ -54,8 +62,10 @@ fn who_comes_early_waits_and_is_answered_by_what_is_in_force_then() {
         max_answer_bytes: 1 << 20,
     };
     assert_eq!(server.request(request).unwrap().body, b"before");
+    assert!(readiness(&server).starts_with("HTTP/1.1 503 "));
     server.reload(snapshot("after")).unwrap();
     server.serve();
+    assert!(readiness(&server).ends_with("ready\n"));
     server.serve();
     for stream in early {
         assert!(to_the_end(stream).ends_with("after"));
