@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bodega.cli.output import print_columns, print_json
+from bodega.cli.output import print_columns, print_json, when
 
 if TYPE_CHECKING:
     from bodega.client import Fleet
@@ -43,7 +42,6 @@ def audit(
         return
     rows = [("position", "when", "what", "by", "data")]
     for each in found:
-        when = datetime.fromtimestamp(each.time_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
         data = json.dumps(each.data, ensure_ascii=False, separators=(",", ":"))
-        rows.append((f"{each.position:,}", when, each.type, each.by, data))
+        rows.append((f"{each.position:,}", when(each.time_ms), each.type, each.by, data))
     print_columns(*rows, right={0})

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 import time
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,7 +13,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from bodega.cli.output import print_columns, print_json, print_lines
+from bodega.cli.output import print_columns, print_json, print_lines, when
 from bodega.errors import ConfigInvalid
 from bodega.journal import SqliteJournal, SqliteReader, backup, check, restore
 from bodega.units import parse_duration, round_size
@@ -68,9 +67,9 @@ def stat(file: _File = _DEFAULT, as_json: _Json = False) -> None:
     rows = [
         ("journal", head.journal),
         ("events", f"{oldest:,} to {head.position:,}" if head.position >= oldest else "none"),
-        ("checkpoint", "none" if newest is None else f"at {newest.position:,}, of {_when(newest.time_ms)}"),
+        ("checkpoint", "none" if newest is None else f"at {newest.position:,}, of {when(newest.time_ms)}"),
         ("size", round_size(size_bytes)),
-        *((f"epoch {each.epoch}", f"{each.reason} after {each.after:,}, {_when(each.time_ms)}") for each in epochs),
+        *((f"epoch {each.epoch}", f"{each.reason} after {each.after:,}, {when(each.time_ms)}") for each in epochs),
     ]
     print_lines("\n".join(f"{name:<24}{value}" for name, value in rows))
 
@@ -97,12 +96,12 @@ def ls(
                 if as_json:
                     print_json(event.to_dict())
                 else:
-                    print_lines(f"{event.position:>8}  {_when(event.time_ms)}  {event.type}  {event.by}  {event.text}")
+                    print_lines(f"{event.position:>8}  {when(event.time_ms)}  {event.type}  {event.by}  {event.text}")
                 if number >= limit and not follow:
                     return
             return
         shown = islice(chosen, limit)
-        rows = [(f"{each.position:,}", _when(each.time_ms), each.type, each.by, each.text) for each in shown]
+        rows = [(f"{each.position:,}", when(each.time_ms), each.type, each.by, each.text) for each in shown]
         rows.insert(0, ("position", "when", "what", "by", "data"))
         print_columns(*rows, right={0})
 
@@ -206,10 +205,6 @@ def _events(reader: SqliteReader, after: int, *, follow: bool) -> Iterator[Event
 
 def _place(place: Place) -> dict[str, object]:
     return {"journal": place.journal, "epoch": place.epoch, "position": place.position, "chain": place.chain.hex()}
-
-
-def _when(time_ms: int) -> str:
-    return datetime.fromtimestamp(time_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from rich import box
@@ -89,6 +90,11 @@ def print_columns(*rows: Sequence[str], right: Collection[int] = ()) -> None:
             for number, cell in enumerate(row)
         ]
         print_lines("  ".join([*cells, last])[:width])
+
+
+def when(time_ms: int) -> str:
+    """Write a time in milliseconds since 1970 for people."""
+    return datetime.fromtimestamp(time_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
 def problem_as_json(problem: Problem) -> dict[str, Any]:

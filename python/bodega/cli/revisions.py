@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -11,7 +10,7 @@ from rich.console import Console
 from rich.syntax import Syntax
 
 from bodega.cli.fleet_options import alone, with_fleet
-from bodega.cli.output import print_json, print_lines, print_table, table
+from bodega.cli.output import print_json, print_lines, print_table, table, when
 
 if TYPE_CHECKING:
     from bodega.client import Fleet
@@ -52,8 +51,9 @@ def ls(
         return
     rows = table(">revision", "when", "by", "", "comment")
     for each in found:
-        when = datetime.fromtimestamp(each.time_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-        rows.add_row(str(each.revision), when, each.by, "in force" if each.is_in_force else "", each.comment)
+        rows.add_row(
+            str(each.revision), when(each.time_ms), each.by, "in force" if each.is_in_force else "", each.comment
+        )
     print_table(rows)
 
 

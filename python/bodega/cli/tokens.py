@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 from dataclasses import asdict
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from bodega.cli.fleet_options import alone, with_fleet
-from bodega.cli.output import print_json, print_lines, print_table, say, table
+from bodega.cli.output import print_json, print_lines, print_table, say, table, when
 from bodega.errors import BodegaError, ConfigInvalid
 from bodega.units import parse_duration
 
@@ -106,7 +105,7 @@ def ls(as_json: _Json = False, *, fleet: Fleet) -> None:
         return
     rows = table("id", "name", "may", "for", "until")
     for each in found:
-        ends = "" if each.expires_ms is None else _when(each.expires_ms)
+        ends = "" if each.expires_ms is None else when(each.expires_ms)
         rows.add_row(each.id, each.name, ", ".join(each.scopes), each.edge or "", ends)
     print_table(rows)
 
@@ -136,8 +135,4 @@ def _begin(file: Path) -> int:
 
 
 def _until(expires_ms: int | None) -> str:
-    return "" if expires_ms is None else f" until {_when(expires_ms)}"
-
-
-def _when(time_ms: int) -> str:
-    return datetime.fromtimestamp(time_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    return "" if expires_ms is None else f" until {when(expires_ms)}"

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from bodega.config import control_token, control_url, is_seen_on_the_way
 from bodega.errors import ConfigInvalid, ControlNotFound
 from bodega.runtime import ControlRecord, control_records
 
@@ -64,31 +65,16 @@ def find_control(
             return None
         address, how = urls[0], "it runs here"
     else:
-        address, how = _checked(named), "it was named" if url else "BODEGA_CONTROL names it"
+        address, how = control_url(named, "--control"), "it was named" if url else "BODEGA_CONTROL names it"
     record = next((each for each in records if each.url == address), None)
     found = _token(environment, token, token_file, record)
-    host = urlsplit(address).hostname or ""
-    if found is not None and urlsplit(address).scheme == "http" and not _is_loopback(host) and not insecure:
+    if found is not None and not insecure and is_seen_on_the_way(address):
         raise ConfigInvalid(
-            f"plain HTTP to {host} would show the token to whoever is on the way",
+            f"plain HTTP to {urlsplit(address).hostname} would show the token to whoever is on the way",
             hint="use https://, or say `--control-insecure` (in Python: insecure=True)",
             path=("--control",),
         )
     return ControlAddress(address, found, how)
-
-
-def _checked(written: str) -> str:
-    try:
-        address = urlsplit(written)
-        is_fine = address.scheme in ("http", "https") and bool(address.hostname) and address.port != 0
-    except ValueError:
-        is_fine = False
-        address = urlsplit("")
-    if not is_fine or address.path.strip("/") or address.query or address.username is not None:
-        raise ConfigInvalid(
-            f'"{written}" is no URL of a control process', hint='write it as "https://HOST:PORT"', path=("--control",)
-        )
-    return written.rstrip("/")
 
 
 def _token(
@@ -96,26 +82,15 @@ def _token(
 ) -> str | None:
     if token is None and file is None:
         if environment.get("BODEGA_TOKEN"):
-            return _usable(environment["BODEGA_TOKEN"], "BODEGA_TOKEN")
+            return control_token(environment["BODEGA_TOKEN"], "BODEGA_TOKEN", "--token-file")
         file = environment.get("BODEGA_CONTROL_TOKEN_FILE") or None
     if token is not None:
-        return _usable(token, "the token")
+        return control_token(token, "--token", "--token")
     if file is None and record is not None:
         file = record.token_file
     if file is None:
         return None
     try:
-        return _usable(Path(file).read_text(), str(file))
+        return control_token(Path(file).read_text(), str(file), "--token-file")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigInvalid(f"{file}: {error}", path=("--token-file",)) from None
-
-
-def _usable(written: str, where: str) -> str:
-    token = written.strip()
-    if not token or not token.isascii() or not token.isprintable() or " " in token:
-        raise ConfigInvalid(f"{where} holds no token", hint="a token begins with bdg_", path=("--token-file",))
-    return token
-
-
-def _is_loopback(host: str) -> bool:
-    return host == "localhost" or host == "::1" or host.startswith("127.")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from bodega.config.addresses import listen_address
 from bodega.config.advice import advise, advise_settings
+from bodega.config.control_address import control_token, control_url, is_seen_on_the_way, is_this_machine
 from bodega.config.control_settings import ControlSettings
 from bodega.config.disk_tier import DiskTier
 from bodega.config.edge_settings import EdgeSettings
@@ -23,6 +24,10 @@ __all__ = [
     "EdgeSettings",
     "advise",
     "advise_settings",
+    "control_token",
+    "control_url",
+    "is_seen_on_the_way",
+    "is_this_machine",
     "listen_address",
     "option_name",
     "parse_config",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from bodega.config.control_address import control_url, is_seen_on_the_way
 from bodega.distributions import checks
 from bodega.distributions.shapes import ChoiceShape, DurationShape, FlagShape, ListShape, NumberShape, TextShape, about
 from bodega.errors import ConfigInvalid, Problem
@@ -137,40 +137,13 @@ class ControlSettings:
                 "write up to 63 lower-case letters, digits, `-` and `.`",
                 ("name",),
             )
-        if not self.control_insecure and _is_seen_on_the_way(self.control):
+        if not self.control_insecure and is_seen_on_the_way(self.control):
             return Problem(
                 f"plain HTTP to {urlsplit(self.control).hostname} would show the token to whoever is on the way",
                 'use "https://", or say control_insecure = true (`--control-insecure true`)',
                 ("control",),
             )
         return None
-
-
-def control_url(written: object, *field: str | int) -> str:
-    """Check the URL of a control process and return it without a slash at its end.
-
-    Raises:
-        ConfigInvalid: If it is none.
-    """
-    text = checks.text(written, *field).strip()
-    hint = 'write it as "https://HOST:PORT"'
-    address = urlsplit("")
-    try:
-        address = urlsplit(text)
-        is_one = address.scheme in ("http", "https") and bool(address.hostname) and address.port != 0
-    except ValueError:
-        is_one = False
-    if not is_one or not text.isascii() or any(letter.isspace() for letter in text):
-        raise ConfigInvalid(f'"{text}" is no URL of a control process', hint=hint, path=field)
-    if address.username is not None or address.password is not None:
-        raise ConfigInvalid(
-            "there is a user or a password in the URL of the control process",
-            hint="the token goes into a file, or into BODEGA_TOKEN",
-            path=field,
-        )
-    if address.path.strip("/") or address.query or address.fragment:
-        raise ConfigInvalid(f'"{text}" is no URL of a control process', hint=hint, path=field)
-    return text.rstrip("/")
 
 
 def advise_control(settings: ControlSettings) -> Iterator[Problem]:
@@ -180,26 +153,12 @@ def advise_control(settings: ControlSettings) -> Iterator[Problem]:
             if getattr(settings, name) != usual:
                 yield Problem("no control process is followed", "name it in `control`, or leave this out", (name,))
         return
-    if settings.control_insecure and not _is_seen_on_the_way(settings.control):
+    if settings.control_insecure and not is_seen_on_the_way(settings.control):
         yield Problem("nothing needs this: the token is not seen on the way", "leave it out", ("control_insecure",))
     if settings.control_token_file is not None and not Path(settings.control_token_file).expanduser().is_file():
         yield Problem(f"there is no file {settings.control_token_file}", "", ("control_token_file",))
     if settings.follow == "stream" and settings.poll_every != "10s":
         yield Problem("changes come by a stream, nothing is polled", 'write follow = "poll"', ("poll_every",))
-
-
-def _is_seen_on_the_way(url: str) -> bool:
-    address = urlsplit(url)
-    return address.scheme == "http" and not _is_this_machine(address.hostname or "")
-
-
-def _is_this_machine(host: str) -> bool:
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _place(written: object) -> tuple[float, ...]:

@@ -19,12 +19,13 @@ import structlog
 import uvicorn
 import uvloop
 
+from bodega.config import is_this_machine
 from bodega.control.api.application import application
 from bodega.control.service import Control
 from bodega.control.stream import SLOW_SECONDS
 from bodega.errors import AddressInUse, AddressInvalid, BodegaError, ConfigInvalid
 from bodega.journal import SqliteJournal
-from bodega.runtime import notify, recorded
+from bodega.runtime import notify, recorded, write_secret
 
 if TYPE_CHECKING:
     from bodega.journal import Journal
@@ -81,7 +82,7 @@ def run_control(settings: ControlSettings, started: Callable[[Started], None], *
         ConfigInvalid: If plain HTTP would be spoken beyond this machine.
         JournalError: If the journal cannot be used.
     """
-    if not settings.insecure and not _is_loopback(settings.host):
+    if not settings.insecure and not is_this_machine(settings.host):
         raise ConfigInvalid(
             f"plain HTTP on {settings.host} would show tokens to whoever is on the way",
             hint="listen on 127.0.0.1 behind a proxy that speaks TLS, or say `--insecure`",
@@ -121,7 +122,7 @@ async def _serve(
     if not control.state.tokens:
         _, token = await control.make_token("first", ("admin",), by="bodega control")
         made_token = settings.first_token
-        _write_secret(made_token, token)
+        write_secret(made_token, token)
     config = uvicorn.Config(
         application(control, version),
         access_log=False,
@@ -203,14 +204,3 @@ def _raise_open_files() -> None:
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     with contextlib.suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-
-
-def _is_loopback(host: str) -> bool:
-    return host == "localhost" or host == "::1" or host.startswith("127.")
-
-
-def _write_secret(path: Path, token: str) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        os.fchmod(file.fileno(), 0o600)
-        file.write(f"{token}\n")

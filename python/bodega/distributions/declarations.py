@@ -115,6 +115,13 @@ class Declarations:
         """The hosts of all distributions, as they are declared."""
         return tuple(host for each in self.distributions for host in checks.as_tuple(each.hosts, "hosts"))
 
+    def strict_seconds(self) -> list[float]:
+        """Return the `strict` of each behavior that has one, in seconds."""
+        resolved = (
+            resolve_policy(behavior.policy, self.policies) for each in self.distributions for behavior in each.behaviors
+        )
+        return [policy.strict_seconds for policy in resolved if policy.strict_seconds is not None]
+
     def origin(self, behavior_origin: str | Origin) -> Origin:
         """Return the origin that a behavior means.
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from bodega.client import Fleet, connect
 from bodega.config import read_config, to_text
 from bodega.errors import EdgeError
-from bodega.runtime import control_records
+from bodega.runtime import control_records, write_secret
 from bodega.up.program import Program, start_program
 
 if TYPE_CHECKING:
@@ -109,9 +109,7 @@ class ControlProcess:
     def make_edge_token(self) -> None:
         """Write a token for the edges."""
         made = self.fleet.tokens.make("edges", scopes=["edges"])
-        descriptor = os.open(self.edge_token, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "w") as file:
-            file.write(made.token)
+        write_secret(self.edge_token, made.token)
 
 
 def start_control(folder: Path) -> ControlProcess:

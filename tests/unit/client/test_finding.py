@@ -60,6 +60,17 @@ def test_a_token_does_not_go_in_the_clear(environment: dict[str, str]) -> None:
     assert find_control(environment, url="http://control.example.com", token="t", insecure=True) is not None
 
 
+@pytest.mark.parametrize("host", ["127.evil.example.com", "localhost.example.com", "10.0.0.1", "[2001:db8::1]"])
+def test_what_only_looks_like_this_machine_is_another(environment: dict[str, str], host: str) -> None:
+    with pytest.raises(ConfigInvalid, match="would show the token"):
+        find_control(environment, url=f"http://{host}:9280", token="t")
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.9.9.9", "localhost", "[::1]"])
+def test_to_this_machine_it_may_go(environment: dict[str, str], host: str) -> None:
+    assert find_control(environment, url=f"http://{host}:9280", token="t") is not None
+
+
 def test_a_file_that_is_not_there_is_named(environment: dict[str, str], tmp_path: Path) -> None:
     environment |= {"BODEGA_CONTROL": HERE, "BODEGA_CONTROL_TOKEN_FILE": str(tmp_path / "none")}
     with pytest.raises(ConfigInvalid, match=r"none: .*No such file"):

@@ -15,7 +15,6 @@ from bodega.control.api.access import ControlHere, Publisher, Reader
 from bodega.control.api.refusals import Refusal
 from bodega.control.service import Control
 from bodega.control.state import KeptRevision
-from bodega.distributions import resolve_policy
 from bodega.errors import ConfigInvalid
 from bodega.protocol.api import Configuration, Publish, Revision
 from bodega.protocol.events import ConfigurationPublished, TokenCreated
@@ -117,14 +116,7 @@ def longest_strict(control: Control) -> float | None:
 
 @lru_cache(maxsize=4)
 def _longest_strict(text: str) -> float | None:
-    declarations = parse_config(text).declarations
-    policies = (
-        resolve_policy(behavior.policy, declarations.policies)
-        for distribution in declarations.distributions
-        for behavior in distribution.behaviors
-    )
-    found = [policy.strict_seconds for policy in policies if policy.strict_seconds is not None]
-    return max(found, default=None)
+    return max(parse_config(text).declarations.strict_seconds(), default=None)
 
 
 def with_text(control: Control, kept: KeptRevision) -> Configuration:

@@ -1,7 +1,7 @@
 """Follows a control process: applies what the journal says, and says how far that is.
 
-One thread reads the journal and hands each batch to the native core as it came; another says every second, and as soon
-as something was applied, that the edge is here and where. An edge that polls does both on one thread, now and then.
+One thread reads the journal and hands each batch to the native core as it came; two others say every second, and as
+soon as something was applied, that the edge is here and where. An edge that polls does all of it on one, now and then.
 What the native core holds of the journal (its place, with a disk across restarts) is all that is asked for again.
 """
 
@@ -20,7 +20,6 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from bodega.config import parse_config
-from bodega.distributions import resolve_policy
 from bodega.edge.agent.due import Due
 from bodega.edge.agent.explain import explain, is_refusal
 from bodega.edge.agent.kept import Damaged, Kept, KeptConfiguration
@@ -31,7 +30,6 @@ from bodega.edge.options import n_cores
 from bodega.errors import BodegaError, ControlRefused
 
 if TYPE_CHECKING:
-    from bodega.distributions import Declarations
     from bodega.edge.running import RunningEdge
 
 HEARTBEAT_SECONDS = 1.0
@@ -305,7 +303,7 @@ class Agent:
             self._say("warning", self._problem)
             return
         self._problem = ""
-        self._strictest_seconds = strictest_seconds(declarations)
+        self._strictest_seconds = min(declarations.strict_seconds(), default=None)
         if self._link.follow == "poll" and (self._strictest_seconds or math.inf) < self._link.poll_seconds:
             self._say(
                 "warning",
@@ -343,7 +341,7 @@ class Agent:
             declarations = parse_config(configuration.text, name).declarations
             self._edge.reload(declarations)
             self._in_force = configuration
-            self._strictest_seconds = strictest_seconds(declarations)
+            self._strictest_seconds = min(declarations.strict_seconds(), default=None)
         except Damaged as error:
             self._say("warning", f"the last configuration is not used: {error}")
         except BodegaError as error:
@@ -485,16 +483,6 @@ class Agent:
         behind = None if self._head is None or place is None else max(0, self._head - place.position)
         problem = self._what_cuts or self._problem
         self._edge.set_link(is_cut=self._is_cut, behind=behind, problem=problem, revision=self.revision)
-
-
-def strictest_seconds(declarations: Declarations) -> float | None:
-    """Return the shortest `strict` of all behaviors, if one is."""
-    policies = (
-        resolve_policy(behavior.policy, declarations.policies)
-        for distribution in declarations.distributions
-        for behavior in distribution.behaviors
-    )
-    return min((policy.strict_seconds for policy in policies if policy.strict_seconds is not None), default=None)
 
 
 def _position(said: Mapping[str, Any]) -> int:

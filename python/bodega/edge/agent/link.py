@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlencode, urlsplit
 
+from bodega.config import control_token
 from bodega.edge.agent.stream import read_all, read_lines
 from bodega.edge.build import build
 from bodega.errors import ConfigInvalid, ControlRefused
@@ -79,8 +80,8 @@ class ControlLink:
         place = tuple(settings.place)
         return cls(
             url=settings.control,
-            token=control_token(settings, environment),
-            renew=None if settings.control_token_file is None else lambda: control_token(settings, {}),
+            token=_token_of(settings, environment),
+            renew=None if settings.control_token_file is None else lambda: _token_of(settings, {}),
             name=settings.name,
             region=settings.region,
             kind=settings.kind,
@@ -97,7 +98,7 @@ class ControlLink:
         return replace(self, instance=secrets.token_hex(8))
 
 
-def control_token(settings: EdgeSettings, environment: Mapping[str, str]) -> str:
+def _token_of(settings: EdgeSettings, environment: Mapping[str, str]) -> str:
     """Return the token that settings or the variable ``BODEGA_TOKEN`` name.
 
     Raises:
@@ -113,14 +114,10 @@ def control_token(settings: EdgeSettings, environment: Mapping[str, str]) -> str
         except (OSError, UnicodeDecodeError) as error:
             what = error.strerror if isinstance(error, OSError) else "no text"
             raise ConfigInvalid(f"{named}: {what}", path=("--control-token-file",)) from None
-    token = token.strip()
-    if not token:
+    if not token.strip():
         hint = "set BODEGA_TOKEN, or name a file by `--control-token-file`"
         raise ConfigInvalid("there is no token for the control process", hint=hint, path=("--control",))
-    if not token.isascii() or not token.isprintable() or " " in token:
-        # Not shown: it may be a token with something beside it.
-        raise ConfigInvalid(f"what {named} holds is no token", path=("--control-token-file",))
-    return token
+    return control_token(token, named, "--control-token-file")
 
 
 class Caller:
