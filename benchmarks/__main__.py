@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import argparse
 import json
-import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from types import FrameType
 
 from benchmarks import (
     build,
     cores,
+    exit_status,
     fills,
     fronts,
     hits,
+    inference,
     invalidation,
     machine,
     open_files,
@@ -36,6 +36,7 @@ QUESTIONS: Mapping[str, Callable[[Setting], Report]] = {
     "fronts": fronts.measure,
     "store": store.measure,
     "invalidation": invalidation.measure,
+    "inference": inference.measure,
 }
 
 
@@ -46,19 +47,10 @@ def main() -> int:
         0 if every figure was reached, 1 if one is short or could not be measured.
     """
     options = _options()
-    signal.signal(signal.SIGTERM, _stop)
-    signal.signal(signal.SIGHUP, _stop)
-    try:
-        return _answer(options)
-    except MeasurementFailed as failure:
-        print(f"the measurement stopped: {failure}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("stopped; every server that was started has ended", file=sys.stderr)
-        return 130
+    return exit_status.of(lambda: _answer(options))
 
 
-def _answer(options: argparse.Namespace) -> int:
+def _answer(options: argparse.Namespace) -> bool:
     subjects = _subjects(options)
     programs.bring(["nginx", "openssl", *(program for subject in subjects for program in subject.programs)])
     build.prepare_load_generator()
@@ -86,7 +78,7 @@ def _answer(options: argparse.Namespace) -> int:
             print(f"{question}: {file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file}")
     if options.json:
         print(json.dumps(recorded, indent=1))
-    return 0 if all(figure["verdict"] == "reached" for each in recorded for figure in each["figures"]) else 1
+    return all(figure["verdict"] == "reached" for each in recorded for figure in each["figures"])
 
 
 def _subjects(options: argparse.Namespace) -> Sequence[Subject]:
@@ -118,10 +110,6 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, help="rounds of each measurement (default: 7, with --long 21)")
     parser.add_argument("--seconds", type=float, help="seconds of each server's turn (default: 1)")
     return parser.parse_args()
-
-
-def _stop(_number: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":

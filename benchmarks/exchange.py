@@ -35,6 +35,15 @@ class Connection:
         The host is written as the load generator writes it, so that the keys are the same.
         """
         self._socket.sendall(f"GET {path} HTTP/1.1\r\nHost: {self._host}\r\n\r\n".encode())
+        return self.answer()
+
+    def post(self, path: str, body: bytes) -> None:
+        """Send a body to a path; `answer` waits for what comes of it."""
+        head = f"POST {path} HTTP/1.1\r\nHost: {self._host}\r\nContent-Length: {len(body)}\r\n\r\n"
+        self._socket.sendall(head.encode() + body)
+
+    def answer(self) -> Answer:
+        """Wait for the answer to the one request that is under way."""
         received = bytearray()
         while (end := received.find(b"\r\n\r\n")) < 0:
             received += self._piece()

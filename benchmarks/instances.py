@@ -116,6 +116,7 @@ def place(
     n_clients: int = 64,
     certificate: Certificate | None = None,
     disk_bytes: int | None = None,
+    configuration: Path | None = None,
 ) -> Iterator[Place]:
     """Make a place for instances of a server, one after the other; what they cached is gone when the block ends.
 
@@ -127,6 +128,7 @@ def place(
         n_clients: How many connections there will be at once.
         certificate: With what TLS is spoken as well, if it is.
         disk_bytes: How much may be cached on disk, for those that have two tiers.
+        configuration: What bodega runs instead of its usual configuration.
     """
     made = Place(
         folder=within.files / label,
@@ -138,6 +140,7 @@ def place(
         n_clients=n_clients,
         tls=None if certificate is None else certificate.at(free_port()),
         disk_bytes=disk_bytes,
+        configuration=configuration,
     )
     made.folder.mkdir()
     made.cache.mkdir()

@@ -6,7 +6,7 @@ import contextlib
 import json
 import resource
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -26,18 +26,34 @@ class Front(Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class Post:
+    """What is posted, where nothing is fetched.
+
+    Attributes:
+        path: Where.
+        template: A file with the body; each of its twelve `#` stands for a digit of the key.
+    """
+
+    path: str
+    template: Path
+
+
+@dataclass(frozen=True, slots=True)
 class Load:
     """What to ask for.
 
     Attributes:
-        folder: Which size.
-        keys: `same:KEY`, `random:COUNT`, `shuffled:COUNT` or `from:FIRST`.
+        folder: Which size; empty where something is posted.
+        keys: `same:KEY`, `random:COUNT`, `shuffled:COUNT`, `from:FIRST` or `mixed:COUNT:FIRST`.
         n_connections: How many requests are under way at once.
         is_awake: Whether whoever asks never sleeps; with an origin on the same core it has to.
         front: How it is asked.
         n_streams: With HTTP/2, how many requests are under way at once on each connection.
         body: A file with what every body is; the load compares the first one of each connection by TLS.
         handshakes: With a connection for each request: `full` or `resumed`, with `-1.2` for TLS 1.2.
+        post: What is posted.
+        tells_latencies: Whether to look at the clock for each answer.
+        rate: How many requests are due in a second, whatever the answers do; latencies count from when each was due.
     """
 
     folder: str
@@ -48,15 +64,22 @@ class Load:
     n_streams: int = 1
     body: Path | None = None
     handshakes: str | None = None
+    post: Post | None = None
+    tells_latencies: bool = False
+    rate: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """What was asked and answered, and the time that this took."""
+    """What was asked and answered, and the time that this took.
+
+    `latencies` are 1,001 quantiles in microseconds, from the fastest to the slowest, where they were asked for.
+    """
 
     n_requests: int
     seconds: float
     cpu_seconds: float
+    latencies: Sequence[float] = ()
 
 
 def run(place: Place, load: Load, *, cores: Cores, seconds: float) -> Count:
@@ -81,6 +104,7 @@ def _run(place: Place, load: Load, cores: Cores, until: list[str], *, timeout_se
         n_requests=counted["requests"],
         seconds=counted["seconds"],
         cpu_seconds=_cpu_seconds_of_children() - before,
+        latencies=counted.get("latency_quantiles_us", ()),
     )
 
 
@@ -118,13 +142,21 @@ def _started(command: list[str], cores: Cores) -> Iterator[subprocess.Popen[str]
 
 def _command(place: Place, load: Load) -> list[str]:
     return [
-        *(str(build.LOAD_GENERATOR), "--port", str(_port(place, load)), "--folder", load.folder),
-        *("--body-bytes", str(objects.SIZES[load.folder]), "--connections", str(load.n_connections)),
+        *(str(build.LOAD_GENERATOR), "--port", str(_port(place, load)), *_what(load)),
+        *("--connections", str(load.n_connections)),
         *("--keys", load.keys),
         *(["--paths-in-bodies"] if load.folder in objects.FOLDERS_WITH_PATHS else []),
         *(["--awake"] if load.is_awake else []),
+        *(["--latencies"] if load.tells_latencies else []),
+        *([] if load.rate is None else ["--rate", f"{load.rate:g}"]),
         *_front(place, load),
     ]
+
+
+def _what(load: Load) -> list[str]:
+    if load.post is not None:
+        return ["--post", load.post.path, "--template", str(load.post.template)]
+    return ["--folder", load.folder, "--body-bytes", str(objects.SIZES[load.folder])]
 
 
 def _port(place: Place, load: Load) -> int:

@@ -7,4 +7,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 
+# ONNX Runtime, where a test itself loads it, calls nobody.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+
 os.environ["PATH"] = os.pathsep.join([str(ROOT / ".tools" / "bin"), os.environ.get("PATH", "")])

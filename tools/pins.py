@@ -13,6 +13,9 @@ FILES = {
     "go": [],
     "hit-ratio-judge": [],
     "plots": [],
+    "demo": [],
+    "tritonclient": [],
+    **{f"inference-{peer}": [] for peer in ("fastapi", "mosec", "litserve", "bentoml", "mlserver")},
 }
 
 

@@ -44,6 +44,13 @@ def boosted_trees(path: Path, n_trees: int = 100, depth: int = 3) -> None:
     _save(path, [node], [])
 
 
+def linear(path: Path, seed: int = 100) -> None:
+    """Write a weighted sum of 30 floats: a run of it costs next to nothing. Beside it a text has its weights."""
+    weights = np.random.default_rng(seed).normal(0, 1, (N_FEATURES, 1)).astype(np.float32)
+    np.savetxt(path.with_suffix(".txt"), weights.T)
+    _save(path, [helper.make_node("MatMul", ["x", "w"], ["y"])], [numpy_helper.from_array(weights, "w")])
+
+
 def layers(path: Path, width: int = 1024) -> None:
     """Write a network of two hidden layers: 2.2 MFLOP a row."""
     chance = np.random.default_rng(7)

@@ -30,10 +30,11 @@ def bodega(executable: Path) -> Subject:
 
 
 def _source(place: Place) -> list[str]:
-    if place.disk_bytes is None:
+    configuration = place.configuration or (_DISK if place.disk_bytes is not None else None)
+    if configuration is None:
         return ["--origin", f"http://127.0.0.1:{place.origin_port}"]
     file = place.folder / "bodega.toml"
-    template.fill(_DISK, file, place.values())
+    template.fill(configuration, file, place.values())
     return [str(file)]
 
 

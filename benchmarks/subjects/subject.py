@@ -40,6 +40,7 @@ class Place:
         n_clients: How many connections it will have at once.
         tls: Where it speaks TLS as well, if it does.
         disk_bytes: How much it may cache on disk, where that is measured.
+        configuration: A `bodega.toml` of the measurement's own, with the places that `values` names.
     """
 
     folder: Path
@@ -51,6 +52,7 @@ class Place:
     n_clients: int
     tls: TlsPlace | None = None
     disk_bytes: int | None = None
+    configuration: Path | None = None
 
     def values(self) -> dict[str, object]:
         """Return what the configuration files may ask for."""

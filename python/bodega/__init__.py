@@ -16,21 +16,25 @@ if _typing.TYPE_CHECKING:
         S3,
         Answer,
         Behavior,
+        BodyKey,
         CachePolicy,
         Distribution,
         ForwardRules,
+        Golden,
         HeaderEdits,
         Health,
         Hsts,
         HttpOrigin,
         KeyRules,
         Model,
+        ModelGroup,
         OriginGroup,
         Redirect,
         RegionalOrigin,
     )
     from bodega.edge import EdgeMetrics, EdgeMLServer, EdgeServer, EdgeStats, Request, Response
     from bodega.errors import BodegaError
+    from bodega.serving import Runner
 
 __version__ = "0.1.0"
 
@@ -39,6 +43,7 @@ __all__ = [
     "Answer",
     "Behavior",
     "BodegaError",
+    "BodyKey",
     "CacheInvalidationSystem",
     "CachePolicy",
     "DiskTier",
@@ -49,18 +54,21 @@ __all__ = [
     "EdgeStats",
     "Fleet",
     "ForwardRules",
+    "Golden",
     "HeaderEdits",
     "Health",
     "Hsts",
     "HttpOrigin",
     "KeyRules",
     "Model",
+    "ModelGroup",
     "OriginGroup",
     "Purge",
     "Redirect",
     "RegionalOrigin",
     "Request",
     "Response",
+    "Runner",
     "__version__",
     "connect",
 ]
@@ -70,15 +78,18 @@ _HOMES = {
         "S3",
         "Answer",
         "Behavior",
+        "BodyKey",
         "CachePolicy",
         "Distribution",
         "ForwardRules",
+        "Golden",
         "HeaderEdits",
         "Health",
         "Hsts",
         "HttpOrigin",
         "KeyRules",
         "Model",
+        "ModelGroup",
         "OriginGroup",
         "Redirect",
         "RegionalOrigin",
@@ -87,6 +98,7 @@ _HOMES = {
     "bodega.config": {"DiskTier"},
     "bodega.edge": {"EdgeMLServer", "EdgeMetrics", "EdgeServer", "EdgeStats", "Request", "Response"},
     "bodega.errors": {"BodegaError"},
+    "bodega.serving": {"Runner"},
 }
 
 

@@ -19,6 +19,7 @@
     │   │   ├── FollowGap  events are missing in between
     │   │   └── FollowParted  it is of another history than the edge has applied
     │   └── HandoverFailed the old process did not hand over its listeners
+    ├── ModelRefused       another version of a model was not put in force
     ├── PredictionRefused  a model was asked what it does not take, or failed
     ├── JournalError       something about a journal
     │   ├── AppendRefused  an event that a journal does not take
@@ -66,6 +67,7 @@ __all__ = [
     "JournalError",
     "JournalLocked",
     "KeyPath",
+    "ModelRefused",
     "OriginError",
     "OriginTimeout",
     "PredictionRefused",
@@ -375,6 +377,10 @@ class FollowGap(FollowRefused):
 
 class FollowParted(FollowRefused):
     """A batch of events is of another history than the edge has applied, or it has joined none: join the journal."""
+
+
+class ModelRefused(BodegaError):
+    """Another version of a model was not put in force: what served before goes on serving."""
 
 
 class PredictionRefused(BodegaError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 
-from tools.setup import debian, go_program, native, python, rust
+from tools.setup import debian, go_program, native, predictors, python, rust
 from tools.setup.progress import ROOT, SetupFailed, note
 
 RECIPES = ("up", "test", "conformance", "lint", "bench", "docs", "wheel")
@@ -26,9 +26,12 @@ def main(recipe: str) -> int:
         environment = rust.prepare()
         if recipe != "conformance":
             native.prepare(environment)
+        if recipe in {"up", "test"}:
+            predictors.prepare(must_be=recipe == "test")
         if recipe == "test":
             debian.prepare(debian.FOR_TESTS)
             go_program.prepare(go_program.FOR_TESTS)
+            python.separate("tritonclient", pins="tritonclient")
         if recipe in {"test", "wheel"}:
             note(f"wheel: {native.wheel(environment).relative_to(ROOT)}")
         if recipe == "bench":

@@ -32,7 +32,7 @@ impl Edge {
     }
 }
 
-/// RFC 9110 section 9.2.1: all that is not known to be safe.
+/// RFC 9110 section 9.2.1: all that is not known to be safe. QUERY is (draft-ietf-httpbis-safe-method-w-body).
 fn is_unsafe(method: &str) -> bool {
-    !matches!(method, "GET" | "HEAD" | "OPTIONS" | "TRACE")
+    !matches!(method, "GET" | "HEAD" | "OPTIONS" | "TRACE" | "QUERY")
 }

@@ -1,6 +1,6 @@
 //! At most one fill a key: who asks for what is being fetched joins instead of asking the origin again.
 
-use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 
 use bodega_semantics::Key;
@@ -11,7 +11,28 @@ use crate::fill::Fill;
 
 const N_SHARDS: usize = 64;
 
-type Shard = Mutex<HashMap<Key, Arc<Fill>, RandomState>>;
+type Shard = Mutex<HashMap<Key, Arc<Fill>, BuildHasherDefault<OfKey>>>;
+
+/// Keys are hashes already, under a secret: nobody can choose them.
+#[derive(Default)]
+struct OfKey(u64);
+
+impl Hasher for OfKey {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+
+    fn write_u128(&mut self, key: u128) {
+        // The other half says which shard it is in.
+        self.0 = (key >> 64) as u64;
+    }
+}
 
 /// The fills under way.
 pub(crate) struct Collapse {
@@ -28,7 +49,7 @@ pub(crate) enum Entered {
 
 impl Collapse {
     pub(crate) fn new() -> Self {
-        Self { shards: (0..N_SHARDS).map(|_| Mutex::new(HashMap::with_hasher(RandomState::new()))).collect() }
+        Self { shards: (0..N_SHARDS).map(|_| Mutex::new(HashMap::default())).collect() }
     }
 
     /// Joins the fill under `key` if `may_join` allows it, else puts the one `begin` makes in its place.

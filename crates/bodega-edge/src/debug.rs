@@ -4,11 +4,13 @@
 //! other people's requests are looked at.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use bodega_semantics::{Fields, Head, cache_status, forwarding};
 use bodega_snapshot::Snapshot;
 
 use crate::answer::{Answer, AnswerHead};
+use crate::content::Content;
 use crate::edge::Edge;
 use crate::exchange::OwnedRequest;
 use crate::explain;
@@ -19,12 +21,19 @@ pub(crate) const FIELD: &str = "bodega-debug";
 const MAX_KEY_BYTES: usize = 1024;
 
 /// Adds the key, where it is asked for by somebody who may.
-pub(crate) fn add_key(answer: &mut Answer, edge: &Edge, snapshot: &Snapshot, request: &OwnedRequest) {
+pub(crate) fn add_key(
+    answer: &mut Answer,
+    edge: &Edge,
+    snapshot: &Snapshot,
+    request: &OwnedRequest,
+    content: Option<&Arc<Content>>,
+) {
     let AnswerHead::Built(fields) = &mut answer.head else { return };
     if !may_know(edge, &request.fields, request.peer) {
         return;
     }
-    let Some(key) = explain::explain(snapshot, &edge.settings, request).key else { return };
+    let body = content.map_or(&[][..], |content| content.bytes());
+    let Some(key) = explain::explain(snapshot, &edge.settings, request, body).key else { return };
     let query = if key.query.is_empty() { String::new() } else { format!("?{}", key.query) };
     let scheme = key.scheme.map_or(String::new(), |scheme| format!("{scheme}://"));
     let mut text = format!("{:032x} {scheme}{}{}{query}", key.fingerprint, key.host, key.path);

@@ -19,6 +19,7 @@ use crate::early::EarlyRefreshes;
 use crate::fetch::Fetch;
 use crate::fillers::Fillers;
 use crate::flights::Flights;
+use crate::held::Held;
 use crate::link::Link;
 use crate::metrics::Metrics;
 use crate::pace::Pace;
@@ -84,6 +85,10 @@ pub struct Edge {
     pub(crate) flights: Arc<Flights>,
     pub(crate) early: EarlyRefreshes,
     pub(crate) pace: Pace,
+    /// The content of requests that is being read or sent on.
+    pub(crate) held_content: Held,
+    /// What has come of bodies for models.
+    pub(crate) held_questions: Held,
     /// Held while the list of a URL's variants is rewritten.
     pub(crate) variants: Mutex<()>,
     /// Held while a journal's events are applied.
@@ -117,6 +122,8 @@ impl Edge {
             flights: Arc::default(),
             early: EarlyRefreshes::new(),
             pace,
+            held_content: Held::default(),
+            held_questions: Held::default(),
             variants: Mutex::new(()),
             following: Mutex::new(()),
             clock,

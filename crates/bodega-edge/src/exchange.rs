@@ -12,6 +12,7 @@ use bodega_snapshot::{Behavior, Distribution, Hsts, Snapshot};
 use bodega_store::Entry;
 
 use crate::answer::Answer;
+use crate::content::Content;
 use crate::debug;
 use crate::edge::Worker;
 use crate::fetch::{FetchAnswer, FetchError, RequestBody};
@@ -43,6 +44,8 @@ pub struct RequestView<'a> {
     pub peer: IpAddr,
     /// Whether a body follows.
     pub has_body: bool,
+    /// The whole body, where the front has it already; empty where there is none.
+    pub body: Option<&'a [u8]>,
     /// The protocol version for `Via`: `1.0`, `1.1`, `2`.
     pub version: &'static str,
     /// Whether a protocol upgrade was asked for.
@@ -101,6 +104,7 @@ impl OwnedRequest {
             fields,
             peer: self.peer,
             has_body: self.has_body,
+            body: None,
             version: self.version,
             // What asks for an upgrade is never looked up.
             upgrade: false,
@@ -144,6 +148,8 @@ pub struct Exchange<'a> {
     pub(crate) loaded: &'a [Entry],
     /// The row of a model that is asked for.
     pub(crate) row: Option<&'a Arc<AskedRow>>,
+    /// What the request brings, where that is in the key.
+    pub(crate) content: Option<&'a Arc<Content>>,
     pub(crate) may_load: bool,
     /// Whether anything was found there.
     pub(crate) from_disk: bool,
@@ -239,6 +245,8 @@ pub struct Pending {
     pub(crate) reason: Reason,
     /// The row of a model that is asked for.
     pub(crate) row: Option<Arc<AskedRow>>,
+    /// What the request brings, where that is in the key.
+    pub(crate) content: Option<Arc<Content>>,
     /// What the answer says of HTTPS.
     pub(crate) hsts: Option<Arc<Hsts>>,
 }
@@ -347,6 +355,7 @@ impl<'a> Exchange<'a> {
             answer: None,
             loaded: loaded.entries,
             row: loaded.row,
+            content: loaded.content,
             may_load: loaded.may_load,
             from_disk: false,
             load: None,
@@ -388,11 +397,14 @@ impl<'a> Exchange<'a> {
         let keying = Keying::of(distribution, behavior, self.scheme, &self.host, &self.paths, self.request.query);
         let secret = &self.worker.edge.settings.secret;
         self.primary = match self.row {
-            Some(row) => key::row_key(secret, behavior.scope, &row.body),
+            Some(row) => key::row_key(secret, behavior.scope, keying.host, row.key_bytes(), row.shared.credential()),
             None => keying.key(secret, self.request),
         };
+        if let Some(content) = self.content {
+            self.primary = content.key(secret, self.primary);
+        }
         self.key = self.primary;
-        self.user_fields = upstream::has_user_fields(&behavior.policy, self.request, self.request.query);
+        self.user_fields = upstream::has_user_fields(behavior, self.request, self.request.query);
     }
 
     /// What the URL is in words, for invalidation. Nothing on the way of a hit needs them: entries carry their own.
@@ -418,6 +430,7 @@ impl<'a> Exchange<'a> {
             load: self.load,
             reason: self.reason,
             row: self.row.map(Arc::clone),
+            content: self.content.map(Arc::clone),
             hsts: self.hsts(),
         }
     }

@@ -3,9 +3,10 @@
 use bodega_semantics::forwarding::Scheme;
 use bodega_semantics::key::{self, KeySecret, cookie_value};
 use bodega_semantics::path::Paths;
-use bodega_semantics::{Head, Reason};
-use bodega_snapshot::Snapshot;
+use bodega_semantics::{Fields, Head, Reason};
+use bodega_snapshot::{BodyForm, BodyKey, Snapshot};
 
+use crate::content;
 use crate::edge::EdgeSettings;
 use crate::exchange::{Host, OwnedRequest};
 use crate::keying::Keying;
@@ -51,6 +52,8 @@ pub struct ExplainedKey {
     pub path: String,
     /// What is left of the query, in its normal form.
     pub query: String,
+    /// What of the body is in the key: a value of JSON in its canonical form, or how many bytes.
+    pub body: Option<String>,
     /// Fields that are in the key and in the request.
     pub headers: Vec<Named>,
     /// Cookies that are in the key and in the request.
@@ -74,9 +77,9 @@ pub struct Sent {
     pub dropped_cookies: Vec<String>,
 }
 
-/// Explains a request under a configuration.
+/// Explains a request with this body under a configuration.
 #[must_use]
-pub fn explain(snapshot: &Snapshot, settings: &EdgeSettings, request: &OwnedRequest) -> Explained {
+pub fn explain(snapshot: &Snapshot, settings: &EdgeSettings, request: &OwnedRequest, body: &[u8]) -> Explained {
     let mut explained = Explained {
         host: key::normalize_host(&request.authority).into_owned(),
         distribution: None,
@@ -87,7 +90,7 @@ pub fn explain(snapshot: &Snapshot, settings: &EdgeSettings, request: &OwnedRequ
         key: None,
         sent: None,
     };
-    explained.reason = fill_in(&mut explained, snapshot, settings, request).err();
+    explained.reason = fill_in(&mut explained, snapshot, settings, request, body).err();
     explained
 }
 
@@ -96,6 +99,7 @@ fn fill_in(
     snapshot: &Snapshot,
     settings: &EdgeSettings,
     request: &OwnedRequest,
+    body: &[u8],
 ) -> Result<(), Reason> {
     if matches!(&*request.method, "CONNECT" | "TRACE") {
         return Err(Reason::MethodRefused);
@@ -112,7 +116,14 @@ fn fill_in(
     let behavior = distribution.behavior(&request.method, paths.matched()).ok_or(Reason::NoBehavior)?;
     explained.behavior = Some(behavior.name.clone());
     explained.policy = Some(behavior.policy.name.clone());
-    let (step, reason) = step_for(behavior, &request.method, request.has_body);
+    let (step, reason) = step_for(behavior, &request.method, request.has_body, &request.fields);
+    let (content, step, reason) = match (step, &behavior.body_key) {
+        (Step::Content, Some(rules)) => match counted(rules, &request.fields, body) {
+            Ok(counted) => (Some(counted), Step::Lookup, reason),
+            Err(why) => (None, Step::Pass, Some(why)),
+        },
+        _ => (None, step, reason),
+    };
     let (does, purpose) = match step {
         Step::Lookup => ("lookup", Some(Purpose::Store)),
         Step::Pass => ("pass", Some(Purpose::Pass)),
@@ -128,25 +139,43 @@ fn fill_in(
     }
     let keying = Keying::of(distribution, behavior, scheme, &host, &paths, request.query.as_deref());
     let rules = &behavior.policy.key;
+    let mut fingerprint = keying.key(&COMPARING, &request.fields);
+    if let Some(counted) = &content {
+        let digest = content::digest(&COMPARING, &request.method, &request.fields, counted);
+        fingerprint = key::content_key(&COMPARING, fingerprint, digest);
+    }
     explained.key = Some(ExplainedKey {
-        fingerprint: keying.key(&COMPARING, &request.fields).0,
+        fingerprint: fingerprint.0,
         scheme: keying.scheme.map(Scheme::name),
         host: keying.authority.to_owned(),
         path: keying.path.to_owned(),
         query: keying.query.into_owned(),
+        body: content.map(|counted| match behavior.body_key.as_ref().map(|rules| &rules.form) {
+            Some(BodyForm::Json { .. }) => text(&counted),
+            _ => format!("{} bytes", counted.len()),
+        }),
         headers: rules
             .headers
             .iter()
-            .flat_map(|name| request.fields.all(name).map(|value| (name.clone(), text(value))))
+            .flat_map(|name| request.fields.all(name).map(|value| (name.clone(), shown(name, value))))
             .collect(),
         cookies: rules
             .cookies
             .iter()
             .filter_map(|name| Some((name.clone(), text(cookie_value(&request.fields, name)?))))
             .collect(),
-        names_user: upstream::has_user_fields(&behavior.policy, &request.fields, request.query.as_deref()),
+        names_user: upstream::has_user_fields(behavior, &request.fields, request.query.as_deref()),
     });
     Ok(())
+}
+
+/// What of the body counts, as the step `content` finds it.
+fn counted(rules: &BodyKey, request: &Fields, body: &[u8]) -> Result<Vec<u8>, Reason> {
+    content::check_type(rules, request)?;
+    if body.len() as u64 > rules.max_bytes {
+        return Err(Reason::BodyLimit);
+    }
+    content::counted(rules, request, body)
 }
 
 fn sent<H: Head>(request: &OwnedRequest, target: &str, fields: &H) -> Sent {
@@ -169,11 +198,16 @@ fn sent<H: Head>(request: &OwnedRequest, target: &str, fields: &H) -> Sent {
     }
     Sent {
         target: target.to_owned(),
-        headers: fields.fields().map(|field| (field.name.to_owned(), text(field.value))).collect(),
+        headers: fields.fields().map(|field| (field.name.to_owned(), shown(field.name, field.value))).collect(),
         dropped_parameters: parameters.filter(dropped).map(str::to_owned).collect(),
         dropped_headers: headers,
         dropped_cookies: cookies,
     }
+}
+
+/// A credential is shown to nobody, not even to those who wrote it: explanations are pasted into tickets.
+fn shown(name: &str, value: &[u8]) -> String {
+    if name.eq_ignore_ascii_case("authorization") { "(a credential)".to_owned() } else { text(value) }
 }
 
 fn text(value: &[u8]) -> String {

@@ -89,6 +89,9 @@ pub trait Fetch: Send + Sync {
         0
     }
 
+    /// A model has answered with so many bytes, or has not, without `fetch`: for whoever counts.
+    fn predicted(&self, _origin: &str, _n_bytes: Option<u64>) {}
+
     /// Called every now and then by the thread that owns it: time to close what has been idle for too long.
     fn close_idle(&self) {}
 }

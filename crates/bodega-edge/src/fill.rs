@@ -78,6 +78,8 @@ pub(crate) enum Resolved {
         fwd_status: Option<u16>,
         /// False where a 304 has made it the leader's own.
         is_for_all: bool,
+        /// Whether it is new and was kept.
+        stored: bool,
     },
     /// Not for sharing: whoever leads takes the answer, all others ask for themselves.
     Private,
@@ -192,6 +194,17 @@ impl Fill {
 
     pub(crate) fn resolve(&self, resolved: Resolved) {
         self.state.lock().resolved = Some(resolved);
+        self.changed.notify_waiters();
+    }
+
+    /// The same of a body that needs no readers: there is nothing more to come.
+    pub(crate) fn resolve_at_end(&self, resolved: Resolved) {
+        {
+            let mut state = self.state.lock();
+            let ended = if let Resolved::Failed(error) = &resolved { Err(error.clone()) } else { Ok(()) };
+            state.ended.get_or_insert(ended);
+            state.resolved = Some(resolved);
+        }
         self.changed.notify_waiters();
     }
 

@@ -35,6 +35,10 @@ impl Inquiry {
     /// Asks for `run` of the body that has the head `held`. `None`: nothing in it says which body it is.
     pub(crate) async fn ask<H: Head + ?Sized>(&self, held: &H, run: Run) -> Result<Option<Reply>, FetchError> {
         let Some(validator) = partial::strong_validator(held) else { return Ok(None) };
+        if self.behavior.keys_body_of(&self.request.method) {
+            // Ranges are for GET (RFC 9110 section 14.2), and what a GET gets is something else.
+            return Ok(None);
+        }
         let Action::Origin(origin) = &self.behavior.action else {
             return Err(FetchError::internal("what is stored belongs to a behavior without an origin"));
         };

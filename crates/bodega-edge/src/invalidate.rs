@@ -130,6 +130,13 @@ impl Edge {
         every_scope(snapshot, host).into_iter().flatten().map(|scope| Target::Key(mark(scope))).collect()
     }
 
+    /// Forgets the predictions of a version that answers no more. Which models run here is this edge's own matter: it
+    /// forgets them, too, while it follows a control process.
+    pub fn forget_version(&self, model: &str, version: &str) {
+        let mark = key::tag_mark(&self.settings.secret, &format!("model:{model}@{version}"));
+        self.forget(vec![Target::Tag(mark)], self.now());
+    }
+
     /// Applies what a client's request has made obsolete.
     pub(crate) fn forget(&self, targets: Vec<Target>, now: Timestamp) {
         let events: Vec<Event> = targets.into_iter().map(|target| Event { target, force: Force::Hard }).collect();

@@ -59,7 +59,8 @@ pub(crate) fn enter(journey: &mut Journey) -> Option<(Arc<Fill>, bool)> {
                 edge.collapse.leave(&fill);
                 let reason = pending.reason;
                 let outcome = Outcome::Collapsed;
-                fill.resolve(Resolved::Entry { entry, outcome, reason, fwd_status: None, is_for_all: true });
+                let (fwd_status, is_for_all, stored) = (None, true, false);
+                fill.resolve(Resolved::Entry { entry, outcome, reason, fwd_status, is_for_all, stored });
                 fill.end(Ok(()));
                 return Some((fill, false));
             }
@@ -69,6 +70,8 @@ pub(crate) fn enter(journey: &mut Journey) -> Option<(Arc<Fill>, bool)> {
             if let Some(row) = &pending.row {
                 row.add_to(&mut fetch);
             }
+            fetch.body = pending.content.as_ref().map(|content| content.body()).or(fetch.body);
+            let takes_conditions = pending.content.as_ref().is_none_or(|content| content.takes_conditions());
             if let Some(plan) = &plan {
                 plan.add_to(&mut fetch, &request.fields);
             }
@@ -76,12 +79,16 @@ pub(crate) fn enter(journey: &mut Journey) -> Option<(Arc<Fill>, bool)> {
             let previous = pending.entry.clone().or_else(|| plan.as_ref()?.previous());
             let previous = previous.filter(|entry| edge.may_use(entry));
             if let Some(previous) = &previous {
-                upstream::add_validators(&mut fetch, previous);
+                if takes_conditions {
+                    upstream::add_validators(&mut fetch, previous);
+                }
                 fetch.has_fallback =
                     reuse::may_serve_on_error(&previous.terms, now) && edge.may_use_unasked(&behavior.policy);
             }
             let offered = match pending.reason {
-                Reason::VaryMiss if previous.is_none() && plan.is_none() && !pending.user_fields => {
+                Reason::VaryMiss
+                    if takes_conditions && previous.is_none() && plan.is_none() && !pending.user_fields =>
+                {
                     variants::offered(edge, pending.primary, pending.snapshot.revision)
                 }
                 _ => Vec::new(),
@@ -96,7 +103,9 @@ pub(crate) fn enter(journey: &mut Journey) -> Option<(Arc<Fill>, bool)> {
                 request: Arc::clone(request),
                 primary: pending.primary,
                 facts: RequestFacts::get(pending.user_fields),
-                asks_whether: !offered.is_empty() || previous.as_ref().is_some_and(lead::has_validator),
+                asks_whether: takes_conditions
+                    && (!offered.is_empty() || previous.as_ref().is_some_and(lead::has_validator)),
+                content: pending.content.clone(),
                 is_paced: is_paced(previous.iter().chain(&offered).chain(plan.as_ref().and_then(Plan::held))),
                 is_early: pending.reason == Reason::EarlyRefresh && previous.is_some(),
                 previous,
@@ -195,7 +204,7 @@ pub(crate) async fn follow(journey: &mut Journey, fill: &Arc<Fill>, leads: bool)
             };
             Joined::Found
         }
-        Resolved::Entry { entry, outcome, reason, fwd_status, is_for_all } => {
+        Resolved::Entry { entry, outcome, reason, fwd_status, is_for_all, .. } => {
             if !leads {
                 if !is_for_all {
                     journey.pending.reason = Reason::Uncacheable;

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bodega_semantics::partial::{self, Run};
+use bodega_semantics::partial::Run;
 use bodega_semantics::storable::{self, RequestFacts, Storable, Terms};
 use bodega_semantics::tags::{self, NotTaggable};
 use bodega_semantics::{Field, Fields, Head, Key, Outcome, Reason, Timestamp, date, deception, reuse};
@@ -13,6 +13,7 @@ use bodega_snapshot::{Behavior, Snapshot};
 use bodega_store::entry::{INLINE_BYTES, Kind, NewEntry};
 use bodega_store::{Entry, Note, Reservation, SlicedBody};
 
+use crate::content::Content;
 use crate::edge::Worker;
 use crate::exchange::OwnedRequest;
 use crate::fetch::{FetchAnswer, FetchError, FetchFuture, FetchRequest};
@@ -47,6 +48,8 @@ pub(crate) struct Lead {
     pub(crate) offered: Vec<Entry>,
     /// Whether the request has conditions.
     pub(crate) asks_whether: bool,
+    /// What the request brings, where that is in the key.
+    pub(crate) content: Option<Arc<Content>>,
     /// What is asked for instead of the whole.
     pub(crate) plan: Option<Plan>,
     /// Which part of the whole the body turned out to be.
@@ -98,6 +101,7 @@ pub(crate) async fn run(mut lead: Lead, mut fetch: FetchRequest, last: &mut Opti
                     // RFC 9111 section 4.3.4: it confirms something that is not here. Without conditions, then.
                     lead.asks_whether = false;
                     fetch = upstream::request(&worker.edge.settings, &lead.behavior, &lead.request, Purpose::Store);
+                    fetch.body = lead.content.as_ref().map(|content| content.body());
                     continue;
                 }
                 None => {
@@ -172,7 +176,7 @@ impl Lead {
         is_for_all: bool,
     ) {
         self.leave();
-        self.fill.resolve(Resolved::Entry { entry, outcome, reason, fwd_status, is_for_all });
+        self.fill.resolve(Resolved::Entry { entry, outcome, reason, fwd_status, is_for_all, stored: false });
         self.fill.end(Ok(()));
     }
 
@@ -288,28 +292,13 @@ impl Lead {
 
     /// Stores unless something that began later is there already, or it was invalidated meanwhile.
     pub(crate) fn store(&self, entry: Entry) -> bool {
-        let _storing = self.worker.edge.invalidations.storing();
-        self.may_store(&entry) && self.worker.edge.keep(entry)
+        self.worker.edge.store(entry)
     }
 
     /// The same, for one whose body is stored already.
     pub(crate) fn store_refreshed(&self, entry: Entry) -> bool {
         let _storing = self.worker.edge.invalidations.storing();
-        self.may_store(&entry) && self.worker.edge.keep_refreshed(entry)
-    }
-
-    fn may_store(&self, entry: &Entry) -> bool {
-        let edge = &self.worker.edge;
-        if !edge.may_use(entry) {
-            return false;
-        }
-        if edge.memory.peek(entry.key).is_some_and(|other| other.stamp > entry.stamp) {
-            return false;
-        }
-        if entry.kind == Kind::Answer {
-            edge.remove_key(partial::key(entry.key));
-        }
-        true
+        self.worker.edge.may_store(&entry) && self.worker.edge.keep_refreshed(entry)
     }
 
     async fn pump(
@@ -380,6 +369,8 @@ impl Lead {
         match sink.drain(early, &mut *body).await {
             Err(error) => {
                 let is_kept = sink.reservation.take().is_some();
+                // What was asked with content is never asked for in parts.
+                let is_kept = is_kept && self.content.is_none();
                 if is_kept && matches!(error.reason, Reason::OriginBroken | Reason::OriginTimeout) {
                     self.keep_beginning(&head, sink.n_bytes);
                 }

@@ -133,6 +133,10 @@ fn covers<H: Head + ?Sized>(request: &H, entry: &Entry, run: &Run) -> bool {
 /// What to ask the origin for. `None`: the whole, or to join the fill that is under way for it.
 pub(crate) fn plan(journey: &Journey) -> Option<Plan> {
     let Journey { worker, request, pending, .. } = journey;
+    if pending.content.is_some() {
+        // RFC 9110 section 14.2: ranges are for GET.
+        return None;
+    }
     let policy = &pending.behavior.as_ref()?.policy;
     // Another variant than the one that was looked up has another part.
     let held = pending.part.clone().filter(|held| held.entry.key == partial::key(pending.key));

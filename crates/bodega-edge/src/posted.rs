@@ -25,6 +25,8 @@ pub(crate) fn may_be_kept(behavior: &Behavior, request: &OwnedRequest) -> bool {
         let name = field.name.as_bytes();
         (name.len() > 3 && name[..3].eq_ignore_ascii_case(b"if-")) || name.eq_ignore_ascii_case(b"range")
     });
+    // Where the body is in the key, what one brings is not what a GET gets.
+    let is_plain = is_plain && !behavior.keys_body_of(&request.method);
     behavior.policy.mode.is_rfc() && behavior.policy.store && request.method == "POST" && is_plain
 }
 
@@ -79,6 +81,7 @@ pub(crate) async fn keep(
         is_paced: false,
         offered: Vec::new(),
         asks_whether: false,
+        content: None,
         plan: None,
         run: None,
     };

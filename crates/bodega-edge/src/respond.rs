@@ -337,7 +337,7 @@ fn finish_fields(edge: &Edge, behavior: &Behavior, fields: &mut Fields, age_seco
     behavior.response_edits.apply(fields);
 }
 
-fn write_cache_status(out: &mut Vec<u8>, name: &str, said: &Said) {
+pub(crate) fn write_cache_status(out: &mut Vec<u8>, name: &str, said: &Said) {
     let ttl = said.ttl_seconds.unwrap_or(0);
     match (said.outcome, said.reason) {
         (Outcome::Hit, _) => return cache_status::write_hit(out, name, ttl.unsigned_abs()),

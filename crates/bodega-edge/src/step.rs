@@ -6,15 +6,19 @@
 
 use std::sync::Arc;
 
+use bodega_semantics::{Field, Head, Reason};
 use bodega_snapshot::Snapshot;
 use bodega_store::Entry;
 
 use crate::answer::Answer;
+use crate::content::Content;
 use crate::edge::Worker;
 use crate::exchange::{Exchange, Journey, Pending, RequestView};
 use crate::fetch::RequestBody;
 use crate::predict::AskedRow;
+use crate::rows::Predicting;
 use crate::steps;
+use crate::steps::predict::Began;
 
 /// A step of a request's life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +27,8 @@ pub enum Step {
     Receive,
     /// Host and path to distribution, behavior and policy.
     Classify,
+    /// Read a body that is in the key, then look up.
+    Content,
     /// Key, then memory.
     Lookup,
     /// Answer from the store.
@@ -58,8 +64,18 @@ pub const NEXT: &[(Step, &[Step])] = &[
     (Step::Receive, &[Step::Classify, Step::Refuse]),
     (
         Step::Classify,
-        &[Step::Lookup, Step::Pass, Step::Predict, Step::Options, Step::Purge, Step::Redirect, Step::Refuse],
+        &[
+            Step::Lookup,
+            Step::Content,
+            Step::Pass,
+            Step::Predict,
+            Step::Options,
+            Step::Purge,
+            Step::Redirect,
+            Step::Refuse,
+        ],
     ),
+    (Step::Content, &[Step::Finish, Step::Load, Step::Miss, Step::Revalidate, Step::Fetch, Step::Pass, Step::Refuse]),
     (Step::Lookup, &[Step::Hit, Step::Load, Step::Miss, Step::Revalidate, Step::Fetch, Step::Refuse]),
     (Step::Load, &[Step::Finish, Step::Load, Step::Miss, Step::Revalidate, Step::Fetch, Step::Pass, Step::Refuse]),
     (Step::Hit, &[Step::Finish]),
@@ -82,6 +98,8 @@ pub enum Begun {
     Ready(Answer),
     /// The rest takes time: give the request to `complete`.
     Pending(Pending),
+    /// A model has been asked: this becomes the answer, and needs neither the request nor its body any more.
+    Predicting(Predicting),
 }
 
 /// What was brought from disk for a request.
@@ -92,12 +110,14 @@ pub(crate) struct Loaded<'a> {
     pub(crate) may_load: bool,
     /// The row of a model that is asked for, rather than the URL.
     pub(crate) row: Option<&'a Arc<AskedRow>>,
+    /// What the request brings, where that is in the key.
+    pub(crate) content: Option<&'a Arc<Content>>,
 }
 
 /// Runs a request as far as it goes without waiting.
 #[must_use]
 pub fn begin(worker: &Arc<Worker>, snapshot: &Arc<Snapshot>, request: &RequestView<'_>) -> Begun {
-    look_up(worker, snapshot, request, Loaded { entries: &[], may_load: true, row: None })
+    look_up(worker, snapshot, request, Loaded { entries: &[], may_load: true, row: None, content: None })
 }
 
 /// The same, with what has come from disk since.
@@ -122,11 +142,16 @@ pub(crate) fn look_up(
                 Some(answer) => return Begun::Ready(answer.with_hsts(exchange.hsts().as_deref())),
                 None => Step::Refuse,
             },
-            Step::Load
+            Step::Predict => match steps::predict::begin(&mut exchange) {
+                Began::Done(next) => next,
+                Began::Waits(predicting) => return Begun::Predicting(predicting),
+                Began::Later => return Begun::Pending(exchange.into_pending(step)),
+            },
+            Step::Content
+            | Step::Load
             | Step::Miss
             | Step::Revalidate
             | Step::Pass
-            | Step::Predict
             | Step::Purge
             | Step::Fetch
             | Step::Deliver => {
@@ -138,12 +163,44 @@ pub(crate) fn look_up(
     }
 }
 
+/// The same for one that has waited: the step to go on with.
+pub(crate) fn look_up_anew(journey: &mut Journey) -> Step {
+    let request = Arc::clone(&journey.request);
+    let fields: Vec<Field<'_>> = request.fields.fields().collect();
+    let (row, content) = (journey.pending.row.clone(), journey.pending.content.clone());
+    let loaded = Loaded {
+        entries: &journey.loaded,
+        may_load: journey.n_loads < MAX_LOADS,
+        row: row.as_ref(),
+        content: content.as_ref(),
+    };
+    match look_up(&journey.worker, &journey.pending.snapshot, &request.view(&fields), loaded) {
+        Begun::Ready(answer) => {
+            journey.answer = Some(answer);
+            Step::Finish
+        }
+        Begun::Pending(pending) => {
+            journey.pending = pending;
+            journey.pending.step
+        }
+        // Only of a request whose body is there, and which asks for no row.
+        Begun::Predicting(_) => {
+            journey.pending.reason = Reason::Internal;
+            Step::Refuse
+        }
+    }
+}
+
+/// How many entries one request may bring from disk: the names a URL varies by, a variant, a part, and then some.
+const MAX_LOADS: usize = 8;
+
 /// Runs the rest of a request. Dropping the future leaves fills that others read along alone.
 pub async fn complete(mut journey: Journey, body: Option<RequestBody>) -> Answer {
     journey.body = body;
     let mut step = journey.pending.step;
     loop {
         let next = match step {
+            Step::Content => Box::pin(steps::content::run(&mut journey)).await,
             Step::Load => Box::pin(steps::load::run(&mut journey)).await,
             Step::Miss => steps::miss::run(&mut journey).await,
             Step::Revalidate => steps::revalidate::run(&mut journey).await,

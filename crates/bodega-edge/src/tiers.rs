@@ -6,7 +6,7 @@
 use std::sync::mpsc;
 use std::time::Duration;
 
-use bodega_semantics::Key;
+use bodega_semantics::{Key, partial};
 use bodega_store::Entry;
 use bodega_store::disk::{Disk, Offered, TryLoad};
 use bodega_store::entry::Kind;
@@ -79,6 +79,31 @@ impl Edge {
     /// Whether something is stored under `key`.
     pub(crate) fn holds(&self, key: Key) -> bool {
         self.memory.peek(key).is_some() || self.disk().is_some_and(|disk| disk.holds(key))
+    }
+
+    /// Stores unless something that began later is there already, or it was invalidated meanwhile.
+    pub(crate) fn store(&self, entry: Entry) -> bool {
+        let _storing = self.invalidations.storing();
+        self.may_store(&entry) && self.keep(entry)
+    }
+
+    /// The same of a row of a model, of which there is never a part to be forgotten.
+    pub(crate) fn store_row(&self, entry: Entry) -> bool {
+        let _storing = self.invalidations.storing();
+        self.is_newest(&entry) && self.keep(entry)
+    }
+
+    /// Whether `entry` may take the place of what its key holds. The caller says that it is storing.
+    pub(crate) fn may_store(&self, entry: &Entry) -> bool {
+        let is_newest = self.is_newest(entry);
+        if is_newest && entry.kind == Kind::Answer {
+            self.remove_key(partial::key(entry.key));
+        }
+        is_newest
+    }
+
+    fn is_newest(&self, entry: &Entry) -> bool {
+        self.may_use(entry) && self.memory.peek(entry.key).is_none_or(|other| other.stamp <= entry.stamp)
     }
 
     /// Keeps a new entry, in place of what its key held. False if it is too large for memory.

@@ -8,7 +8,7 @@ use bodega_semantics::forwarding::Hops;
 use bodega_semantics::key::{self, cookie_value, union_query};
 use bodega_semantics::policy::QueryRule;
 use bodega_semantics::{Fields, Head, Policy, cache_control, forwarding, path};
-use bodega_snapshot::Behavior;
+use bodega_snapshot::{Authorization, Behavior};
 use bodega_store::Entry;
 
 use crate::debug;
@@ -21,6 +21,9 @@ const NEGOTIATION: &[&str] = &["accept", "accept-encoding", "accept-language", "
 /// Fields that go along when the answer is for this client alone and will not be stored.
 const CONDITIONS: &[&str] =
     &["if-match", "if-none-match", "if-modified-since", "if-unmodified-since", "if-range", "range"];
+
+/// Fields that say how a body is to be read, and so go wherever it goes.
+const ABOUT_BODY: &[&str] = &["content-type", "content-encoding"];
 
 /// What a client says about caching.
 const DIRECTIVES: &[&str] = &["cache-control", "pragma"];
@@ -37,8 +40,11 @@ pub(crate) enum Purpose {
 }
 
 /// Whether the request carries something that the origin will see and the key does not hold.
-pub(crate) fn has_user_fields<H: Head + ?Sized>(policy: &Policy, head: &H, query: Option<&str>) -> bool {
+pub(crate) fn has_user_fields<H: Head + ?Sized>(behavior: &Behavior, head: &H, query: Option<&str>) -> bool {
+    let policy = &*behavior.policy;
     let forward = &policy.forward;
+    // A token that the edge has checked says that its user may share; whether it goes on is for the behavior to say.
+    let is_of_user = |name: &str| name != "authorization" || !matches!(behavior.authorization, Authorization::Edge(_));
     if let Some(query) = query.filter(|_| forward.query != QueryRule::None)
         && union_query(&policy.key.query, &forward.query, false, query).len()
             > key::filter_query(&policy.key.query, false, query).len()
@@ -47,6 +53,7 @@ pub(crate) fn has_user_fields<H: Head + ?Sized>(policy: &Policy, head: &H, query
     }
     // The origin says by `Vary` which of all fields matter to it; credentials are never just a matter of form.
     if forward.all_headers
+        && is_of_user("authorization")
         && !policy.key.headers.iter().any(|name| name == "authorization")
         && head.has("authorization")
     {
@@ -55,7 +62,7 @@ pub(crate) fn has_user_fields<H: Head + ?Sized>(policy: &Policy, head: &H, query
     if forward.headers.is_empty() && forward.cookies.is_empty() {
         return false;
     }
-    forward.headers.iter().any(|name| !policy.key.headers.contains(name) && head.has(name))
+    forward.headers.iter().any(|name| is_of_user(name) && !policy.key.headers.contains(name) && head.has(name))
         || forward.cookies.iter().any(|name| !policy.key.cookies.contains(name) && cookie_value(head, name).is_some())
 }
 
@@ -99,12 +106,21 @@ pub(crate) fn request(
     let policy = &*behavior.policy;
     let mut fields = match purpose {
         Purpose::Pass => forwarding::end_to_end(&from.fields),
-        Purpose::Store | Purpose::Alone => cacheable_fields(policy, from, purpose),
+        Purpose::Store | Purpose::Alone => cacheable_fields(behavior, from, purpose),
     };
     fields.remove("host");
     fields.remove("content-length");
     fields.remove("expect");
     fields.remove(debug::FIELD);
+    match &behavior.authorization {
+        Authorization::Pass | Authorization::Key => {}
+        Authorization::Edge(tokens) if !tokens.is_forwarded => fields.remove("authorization"),
+        Authorization::Edge(_) => {
+            if let Some(token) = from.fields.first("authorization") {
+                fields.set("Authorization", token);
+            }
+        }
+    }
     let trusted = (settings.is_trusted_proxy)(from.peer);
     forwarding::add_forwarded(&mut fields, &from.fields, from.peer, from.https, &from.authority, trusted);
     forwarding::append_via(&mut fields, &from.fields, from.version, &settings.name);
@@ -115,7 +131,9 @@ pub(crate) fn request(
         fields.set("Max-Forwards", n_hops.to_string().as_bytes());
     }
     behavior.request_edits.apply(&mut fields);
-    let method = if purpose == Purpose::Store { "GET".to_owned() } else { from.method.clone() };
+    // What a HEAD wants is what a GET brings; a body that is in the key is asked about as it came.
+    let is_get = purpose == Purpose::Store && !behavior.keys_body_of(&from.method);
+    let method = if is_get { "GET".to_owned() } else { from.method.clone() };
     FetchRequest {
         method,
         path_and_query: path_and_query(behavior, from, purpose),
@@ -138,7 +156,8 @@ pub(crate) fn add_validators(request: &mut FetchRequest, entry: &Entry) {
     }
 }
 
-fn cacheable_fields(policy: &Policy, from: &OwnedRequest, purpose: Purpose) -> Fields {
+fn cacheable_fields(behavior: &Behavior, from: &OwnedRequest, purpose: Purpose) -> Fields {
+    let (policy, keys_body) = (&*behavior.policy, behavior.keys_body_of(&from.method));
     if policy.forward.all_headers {
         return all_but_cookies(policy, from, purpose);
     }
@@ -147,6 +166,7 @@ fn cacheable_fields(policy: &Policy, from: &OwnedRequest, purpose: Purpose) -> F
         let is = |listed: &&str| field.name.eq_ignore_ascii_case(listed);
         let is_named = |names: &[String]| names.iter().any(|listed| field.name.eq_ignore_ascii_case(listed));
         let goes_on = NEGOTIATION.iter().any(is)
+            || (keys_body && ABOUT_BODY.iter().any(is))
             || (purpose == Purpose::Alone && CONDITIONS.iter().any(is))
             || ((is_named(&policy.key.headers) || is_named(&policy.forward.headers))
                 && !forwarding::is_hop_by_hop(field.name));

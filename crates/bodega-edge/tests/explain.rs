@@ -33,7 +33,7 @@ fn explained(bench: &Bench, method: &str, target: &str, headers: &[(&str, &str)]
         version: "1.1",
     };
     let edge = &bench.worker.edge;
-    explain(&edge.snapshot.load(), &edge.settings, &request)
+    explain(&edge.snapshot.load(), &edge.settings, &request, &[])
 }
 
 #[test]

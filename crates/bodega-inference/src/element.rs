@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use half::{bf16, f16};
 use ort::value::TensorElementType;
 
 /// The type of a tensor's elements.
@@ -19,10 +20,12 @@ pub(crate) enum Element {
     Uint64,
     Bool,
     String,
+    Float16,
+    Bfloat16,
 }
 
 /// All of them; a record holds the place in this list.
-const ALL: [Element; 12] = [
+pub(crate) const ALL: [Element; 14] = [
     Element::Float32,
     Element::Float64,
     Element::Int8,
@@ -35,12 +38,16 @@ const ALL: [Element; 12] = [
     Element::Uint64,
     Element::Bool,
     Element::String,
+    Element::Float16,
+    Element::Bfloat16,
 ];
 
 impl Element {
     /// What ONNX Runtime calls it; `None` for types that are not taken.
     pub(crate) fn of(element: TensorElementType) -> Option<Self> {
         Some(match element {
+            TensorElementType::Float16 => Self::Float16,
+            TensorElementType::Bfloat16 => Self::Bfloat16,
             TensorElementType::Float32 => Self::Float32,
             TensorElementType::Float64 => Self::Float64,
             TensorElementType::Int8 => Self::Int8,
@@ -59,6 +66,11 @@ impl Element {
 
     pub(crate) fn from_code(code: u8) -> Option<Self> {
         ALL.get(usize::from(code)).copied()
+    }
+
+    /// The one that is written so.
+    pub(crate) fn from_name(name: &str) -> Option<Self> {
+        ALL.into_iter().find(|element| element.name() == name)
     }
 
     pub(crate) fn code(self) -> u8 {
@@ -80,6 +92,8 @@ impl Element {
             Self::Uint64 => "uint64",
             Self::Bool => "bool",
             Self::String => "string",
+            Self::Float16 => "float16",
+            Self::Bfloat16 => "bfloat16",
         }
     }
 
@@ -87,7 +101,7 @@ impl Element {
     pub(crate) const fn n_bytes(self) -> Option<usize> {
         Some(match self {
             Self::Int8 | Self::Uint8 | Self::Bool => 1,
-            Self::Int16 | Self::Uint16 => 2,
+            Self::Int16 | Self::Uint16 | Self::Float16 | Self::Bfloat16 => 2,
             Self::Float32 | Self::Int32 | Self::Uint32 => 4,
             Self::Float64 | Self::Int64 | Self::Uint64 => 8,
             Self::String => return None,
@@ -99,6 +113,8 @@ impl Element {
     /// so are 0 and -0, whose bytes differ.
     pub(crate) fn push_number(self, number: Number, out: &mut Vec<u8>) -> bool {
         match self {
+            Self::Float16 => push_half(f16::from_f64(number.as_f64()), f16::is_finite, f16::to_le_bytes, out),
+            Self::Bfloat16 => push_half(bf16::from_f64(number.as_f64()), bf16::is_finite, bf16::to_le_bytes, out),
             Self::Float32 => push_float32(number, out),
             Self::Float64 => {
                 out.extend_from_slice(&(number.as_f64() + 0.0).to_le_bytes());
@@ -151,15 +167,19 @@ impl Number {
         }
     }
 
-    #[expect(clippy::cast_possible_truncation, reason = "a whole number below 2^63 in size is one of i128 exactly")]
+    /// A float beyond 2^53 may have been rounded to what it is: another number was meant, and nobody can tell.
+    #[expect(clippy::cast_possible_truncation, reason = "a whole number up to 2^53 in size is one of i128 exactly")]
     fn as_whole(self) -> Option<i128> {
         match self {
             Self::Whole(whole) => Some(whole),
-            Self::Float(float) if float.fract() == 0.0 && float.abs() < 9.3e18 => Some(float as i128),
+            Self::Float(float) if float.fract() == 0.0 && float.abs() <= MAX_EXACT => Some(float as i128),
             Self::Float(_) => None,
         }
     }
 }
+
+/// 2^53: all whole numbers up to it are doubles.
+const MAX_EXACT: f64 = 9_007_199_254_740_992.0;
 
 impl fmt::Display for Number {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -180,6 +200,20 @@ fn push_float32(number: Number, out: &mut Vec<u8>) -> bool {
         out.extend_from_slice(&(float + 0.0).to_le_bytes());
     }
     fits
+}
+
+/// As `push_float32`: rounded to the nearest, none beyond the largest, and no -0.
+fn push_half<T: Copy>(half: T, is_finite: fn(T) -> bool, to_bytes: fn(T) -> [u8; 2], out: &mut Vec<u8>) -> bool {
+    let fits = is_finite(half);
+    if fits {
+        out.extend_from_slice(&without_sign_of_zero(to_bytes(half)));
+    }
+    fits
+}
+
+/// The bytes of a float of 16 bits, of either kind; those of 0 for -0.
+pub(crate) const fn without_sign_of_zero(bytes: [u8; 2]) -> [u8; 2] {
+    if matches!(bytes, [0, 0x80]) { [0, 0] } else { bytes }
 }
 
 fn push<const N: usize>(bytes: Option<[u8; N]>, out: &mut Vec<u8>) -> bool {
@@ -210,6 +244,10 @@ mod tests {
             (Element::Float32, Number::Float(1e38), true),
             (Element::Float32, Number::Float(1e39), false),
             (Element::Float64, Number::Float(1e39), true),
+            (Element::Float16, Number::Float(65_504.0), true),
+            (Element::Float16, Number::Float(65_520.0), false),
+            (Element::Bfloat16, Number::Float(3e38), true),
+            (Element::Bfloat16, Number::Float(3.4e38), false),
             (Element::Int8, Number::Whole(-128), true),
             (Element::Int8, Number::Whole(128), false),
             (Element::Uint8, Number::Whole(-1), false),
@@ -218,6 +256,9 @@ mod tests {
             (Element::Uint64, Number::Whole(i128::from(u64::MAX)), true),
             (Element::Int64, Number::Float(1.5), false),
             (Element::Int64, Number::Float(1e30), false),
+            // What a reader of JSON makes of -9223372036854775809.
+            (Element::Int64, Number::Float(-9_223_372_036_854_775_808.0), false),
+            (Element::Int64, Number::Float(MAX_EXACT), true),
             (Element::Bool, Number::Whole(1), false),
             (Element::String, Number::Whole(1), false),
         ] {
@@ -226,10 +267,24 @@ mod tests {
     }
 
     #[test]
+    fn floats_of_16_bits_are_rounded_to_the_nearest() {
+        for (element, number, expected) in [
+            (Element::Float16, 1.0, [0x00, 0x3c]),
+            (Element::Float16, 0.1, [0x66, 0x2e]),
+            (Element::Float16, -2.5, [0x00, 0xc1]),
+            (Element::Bfloat16, 1.0, [0x80, 0x3f]),
+            (Element::Bfloat16, 0.1, [0xcd, 0x3d]),
+        ] {
+            assert_eq!(bytes(element, Number::Float(number)), Some(expected.to_vec()), "{element} {number}");
+        }
+    }
+
+    #[test]
     fn codes_are_the_places_in_the_list() {
         for element in ALL {
             assert_eq!(Element::from_code(element.code()), Some(element));
+            assert_eq!(Element::from_name(element.name()), Some(element));
         }
-        assert_eq!(Element::from_code(12), None);
+        assert_eq!(Element::from_code(14), None);
     }
 }

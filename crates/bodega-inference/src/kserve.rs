@@ -1,95 +1,139 @@
 //! KServe's Open Inference Protocol, version 2, over HTTP: health, metadata, inference.
 //! <https://kserve.github.io/website/docs/concepts/architecture/data-plane/v2-protocol>
 //!
-//! An inference's tensors become the same rows as those of `/predict`, under the same keys: `tensors` reads them, from JSON
-//! or from bytes behind it, and `answer` writes outputs in either form.
+//! An inference's tensors become the same rows as those of `/predict`, under the same keys: `body` reads them, from JSON
+//! or from bytes behind it, `tensors` takes them apart, and `answer` writes outputs in either form. What is said of a model
+//! without asking it is in `told`. The same by gRPC is in `grpc`.
 
-mod answer;
-mod tensors;
+pub(crate) mod answer;
+mod body;
+pub(crate) mod tensors;
+pub(crate) mod told;
 
+use std::borrow::Cow;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use bodega_edge::predict::{Answered, Asked, Question, Refused, Rendered, Row};
-use serde_json::{Value, json};
+use bodega_edge::predict::{Answered, Asked, NotRendered, Question, Refused, Rendered, Row};
+use serde_json::{Map, Value, json};
 
+use self::tensors::RowRead;
+use crate::coding::{self, Coding};
 use crate::element::Element;
-use crate::models::Model;
+use crate::group::Group;
+use crate::model::Model;
 use crate::problem::Problem;
-use crate::signature::Port;
 
 /// What is behind `/v2` in a path, if it has that.
 pub(crate) fn endpoint(path: &str) -> Option<&str> {
-    // The first one: a version may be called `v2`, too.
-    let mut behind = path.match_indices("/v2").map(|(at, mark)| &path[at + mark.len()..]);
-    behind.find(|rest| rest.is_empty() || rest.starts_with('/'))
+    let is_whole = |rest: &str| rest.is_empty() || rest.starts_with('/');
+    let mut found = path.match_indices("/v2").map(|(at, mark)| path.split_at(at + mark.len()));
+    // The first one, and none behind `/models`: a version may be called `v2`, too.
+    let (before, behind) = found.find(|(_, behind)| is_whole(behind))?;
+    let mut models = before.match_indices("/models").map(|(at, mark)| &before[at + mark.len()..]);
+    (!models.any(is_whole)).then_some(behind)
 }
 
-/// Reads a request for `model`.
-pub(crate) fn read(model: &Arc<Model>, asked: &Asked<'_>, endpoint: &str) -> Result<Box<dyn Question>, Refused> {
-    question(model, asked, endpoint).map_err(|problem| problem.refused())
-}
-
-fn question(model: &Arc<Model>, asked: &Asked<'_>, endpoint: &str) -> Result<Box<dyn Question>, Problem> {
-    let segments: Vec<&str> = endpoint.split('/').filter(|segment| !segment.is_empty()).collect();
-    let told = match segments.as_slice() {
-        [] => server(),
-        ["health", "live" | "ready"] => json!({}),
-        ["repository", "index"] => json!([{ "name": model.settings.name, "version": model.version, "state": "READY" }]),
-        ["models", name, rest @ ..] => {
-            let rest = model.check_name(name, rest)?;
-            match rest {
-                [] => metadata(model),
-                ["ready"] => json!({}),
-                ["infer"] => return inference(model, asked),
-                _ => return Err(Problem::new(404, "", format!("there is no {endpoint} here"))),
-            }
-        }
-        _ => return Err(Problem::new(404, "", format!("there is no {endpoint} here"))),
-    };
-    let is_index = segments.first() == Some(&"repository");
-    if asked.method != if is_index { "POST" } else { "GET" } && asked.method != "HEAD" {
-        return Err(Problem::new(405, "", format!("{} is not for {endpoint}", asked.method)));
-    }
-    Ok(Box::new(Told(told)))
-}
-
-fn server() -> Value {
-    json!({ "name": "bodega", "version": env!("CARGO_PKG_VERSION"), "extensions": ["binary_tensor_data"] })
-}
-
-fn metadata(model: &Model) -> Value {
-    let ports = |ports: &[Port]| -> Vec<Value> {
-        let port = |port: &Port| json!({ "name": port.name, "datatype": datatype(port.element), "shape": shape(port) });
-        ports.iter().map(port).collect()
-    };
-    json!({
-        "name": model.settings.name,
-        "versions": [model.version],
-        "platform": "onnxruntime_onnx",
-        "inputs": ports(&model.signature.inputs),
-        "outputs": ports(&model.signature.outputs),
+/// Reads a request for one of `group`.
+pub(crate) fn read(group: &Group, asked: &Asked<'_>, endpoint: &str) -> Result<Box<dyn Question>, Refused> {
+    let question = question(group, asked, endpoint).map_err(|problem| problem.refused())?;
+    Ok(match coding::accepted(&asked.fields) {
+        Some(coding) => Box::new(Packed { question, coding }),
+        None => question,
     })
 }
 
-/// With -1 for an axis that is free, the batch's among them.
-fn shape(port: &Port) -> Vec<i64> {
-    let row = port.row.iter().map(|axis| axis.and_then(|length| i64::try_from(length).ok()).unwrap_or(-1));
-    port.has_axis.then_some(-1).into_iter().chain(row).collect()
+fn question(group: &Group, asked: &Asked<'_>, endpoint: &str) -> Result<Box<dyn Question>, Problem> {
+    let segments: Vec<&str> = endpoint.split('/').filter(|segment| !segment.is_empty()).collect();
+    let none = || Problem::new(404, "", format!("there is no {endpoint} here"));
+    let told = match segments.as_slice() {
+        [] => told::server(),
+        ["health", "live"] => json!({ "live": true }),
+        ["health", "ready"] => {
+            only("GET", asked, endpoint)?;
+            group.check_ready()?;
+            json!({ "ready": true })
+        }
+        ["repository", "index"] => {
+            only("POST", asked, endpoint)?;
+            return Ok(Box::new(Told(index(group, asked)?)));
+        }
+        ["repository", "models", _, "load" | "unload"] => {
+            return Err(Problem::new(403, "", "models are loaded and unloaded at the admin listener"));
+        }
+        ["models", "stats"] => told::statistics(group.members().iter().map(AsRef::as_ref)),
+        ["models", name, rest @ ..] => {
+            let (version, rest) = match rest {
+                ["versions", version, rest @ ..] => (Some(*version), rest),
+                _ => (None, rest),
+            };
+            let model = group.find(name, version)?;
+            match rest {
+                [] => told::metadata(model, &group.versions(name)),
+                ["ready"] => json!({ "name": model.name(), "ready": true }),
+                ["config"] => told::config(model),
+                ["stats"] => {
+                    let is_asked =
+                        |each: &&Arc<Model>| each.name() == *name && version.is_none_or(|of| of == each.version());
+                    told::statistics(group.members().iter().filter(is_asked).map(AsRef::as_ref))
+                }
+                ["infer"] => return inference(model, asked),
+                _ => return Err(none()),
+            }
+        }
+        _ => return Err(none()),
+    };
+    only("GET", asked, endpoint)?;
+    Ok(Box::new(Told(told)))
+}
+
+fn only(method: &'static str, asked: &Asked<'_>, endpoint: &str) -> Result<(), Problem> {
+    if asked.method == method || (method == "GET" && asked.method == "HEAD") {
+        return Ok(());
+    }
+    Err(Problem::new(405, "", format!("{} is not for {endpoint}: {method}", asked.method)).allowing(method))
+}
+
+/// All models: here they are ready, so that it makes no difference whether only those (`ready`) are asked for.
+fn index(group: &Group, asked: &Asked<'_>) -> Result<Value, Problem> {
+    let body = coding::body(asked, group.max_body_bytes())?;
+    if !body.trim_ascii().is_empty() {
+        let text: Map<String, Value> = serde_json::from_slice(&body)
+            .map_err(|error| Problem::new(400, "", format!("the request for the index cannot be read: {error}")))?;
+        if text.get("ready").is_some_and(|ready| !ready.is_boolean()) {
+            return Err(Problem::new(400, "ready", "is neither true nor false"));
+        }
+    }
+    Ok(told::index(group))
 }
 
 fn inference(model: &Arc<Model>, asked: &Asked<'_>) -> Result<Box<dyn Question>, Problem> {
-    if asked.method != "POST" {
-        return Err(Problem::new(405, "", format!("{} is not for inference: POST", asked.method)));
+    only("POST", asked, "inference")?;
+    let begun = Instant::now();
+    let body = coding::body(asked, model.settings.max_body_bytes)?;
+    let (wanted, rows) = body::read(&model.signature, &asked.fields, &body)?;
+    Ok(Box::new(Inference { model: Arc::clone(model), rows: of_machine(model, rows)?, wanted, begun }))
+}
+
+/// Rows as the machine takes them.
+pub(crate) fn of_machine(model: &Arc<Model>, rows: Vec<RowRead>) -> Result<Vec<Row>, Problem> {
+    model.check_rows(rows.len())?;
+    Ok(rows.into_iter().map(|row| Row { is_kept: row.is_kept, ..model.row(&row.record) }).collect())
+}
+
+/// What is said of a row, with its number where there are others: from 0, along the first axis of the tensors.
+pub(crate) fn of_row<'a>(rows: &[Row], what: &'a str, row: Option<usize>) -> Cow<'a, str> {
+    match row {
+        Some(row) if rows.len() > 1 => format!("row {row}: {what}").into(),
+        _ => what.into(),
     }
-    model.check_length(asked.body)?;
-    let (inference, rows) = tensors::read(&model.signature, asked)?;
-    let rows = rows.into_iter().map(|row| Row { is_kept: row.is_kept, ..model.row(&row.record) }).collect();
-    Ok(Box::new(Inference { model: Arc::clone(model), rows, wanted: inference }))
 }
 
 /// What KServe calls a type.
-const fn datatype(element: Element) -> &'static str {
+pub(crate) const fn datatype(element: Element) -> &'static str {
     match element {
+        Element::Float16 => "FP16",
+        Element::Bfloat16 => "BF16",
         Element::Float32 => "FP32",
         Element::Float64 => "FP64",
         Element::Int8 => "INT8",
@@ -113,19 +157,20 @@ impl Question for Told {
         &[]
     }
 
-    fn render(&self, _: &[Answered]) -> Option<Rendered> {
-        Some(Rendered::json(self.0.to_string().into()))
+    fn render(&self, _: &[Answered<'_>]) -> Result<Rendered, NotRendered> {
+        Ok(Rendered::json(self.0.to_string().into()))
     }
 
-    fn render_failure(&self, status: u16, what: &str) -> Rendered {
-        Rendered::json(Problem::new(status, "", what).refused().body)
+    fn render_failure(&self, status: u16, what: &str, _: Option<usize>) -> Rendered {
+        Problem::new(status, "", what).refused().told
     }
 }
 
 struct Inference {
     model: Arc<Model>,
     rows: Vec<Row>,
-    wanted: tensors::Wanted,
+    wanted: body::Wanted,
+    begun: Instant,
 }
 
 impl Question for Inference {
@@ -133,12 +178,45 @@ impl Question for Inference {
         &self.rows
     }
 
-    fn render(&self, answers: &[Answered]) -> Option<Rendered> {
-        answer::write(&self.model, &self.wanted, answers)
+    fn render(&self, answers: &[Answered<'_>]) -> Result<Rendered, NotRendered> {
+        let rendered = answer::write(&self.model, &self.wanted, answers)?;
+        self.model.tally.answered(self.begun, answers);
+        Ok(rendered)
     }
 
-    fn render_failure(&self, status: u16, what: &str) -> Rendered {
-        Rendered::json(Problem::new(status, "", what).refused().body)
+    fn render_failure(&self, status: u16, what: &str, row: Option<usize>) -> Rendered {
+        self.model.tally.failed(self.begun);
+        Problem::new(status, "", of_row(&self.rows, what, row)).refused().told
+    }
+}
+
+/// A question whose answer is packed if it is long.
+struct Packed {
+    question: Box<dyn Question>,
+    coding: Coding,
+}
+
+impl Question for Packed {
+    fn rows(&self) -> &[Row] {
+        self.question.rows()
+    }
+
+    fn timeout(&self) -> Option<Duration> {
+        self.question.timeout()
+    }
+
+    fn render(&self, answers: &[Answered<'_>]) -> Result<Rendered, NotRendered> {
+        let mut rendered = self.question.render(answers)?;
+        rendered.fields.push(("Vary", "Accept-Encoding".to_owned()));
+        if rendered.body.len() >= coding::LEAST_BYTES {
+            rendered.body = self.coding.encode(&rendered.body).into();
+            rendered.fields.push(("Content-Encoding", self.coding.name().to_owned()));
+        }
+        Ok(rendered)
+    }
+
+    fn render_failure(&self, status: u16, what: &str, row: Option<usize>) -> Rendered {
+        self.question.render_failure(status, what, row)
     }
 }
 
@@ -155,6 +233,9 @@ mod tests {
             ("/ml/v2/health/live", Some("/health/live")),
             ("/v2/models/fraud/versions/v2", Some("/models/fraud/versions/v2")),
             ("/v2models", None),
+            ("/models/fraud/versions/v2", None),
+            ("/models/fraud/versions/v2/predict", None),
+            ("/modelsv2/v2/health/live", Some("/health/live")),
             ("/predict", None),
         ] {
             assert_eq!(endpoint(path), behind, "{path}");

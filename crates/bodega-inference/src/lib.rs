@@ -7,11 +7,24 @@
 #![forbid(unsafe_code)]
 
 mod batch;
+mod changes;
+mod coding;
+mod contents;
+mod cost;
+mod counts;
 mod element;
 mod error;
 mod features;
+mod golden;
+mod graph;
+mod group;
+mod grpc;
 mod kserve;
+mod model;
 mod models;
+mod openapi;
+mod pages;
+mod probe;
 mod problem;
 mod question;
 mod record;
@@ -19,6 +32,16 @@ mod render;
 mod runtime;
 mod session;
 mod signature;
+mod swap;
+mod table;
+mod tally;
+mod turn;
+mod watchdog;
+mod worker;
 
+pub use changes::Gone;
+pub use counts::ModelCounts;
 pub use error::ModelError;
 pub use models::{ModelState, Models, Routed};
+pub use swap::{SwapError, Swapped};
+pub use worker::{Report, die_with_parent, serve_onnx};

@@ -2,43 +2,71 @@
 
 use std::sync::Arc;
 
-use bodega_edge::predict::{Answered, Asked, Question, Refused, Rendered, Row};
+use bodega_edge::predict::{Answered, Asked, NotRendered, Question, Refused, Rendered, Row};
 use bytes::Bytes;
+use smallvec::SmallVec;
 
+use crate::coding;
 use crate::features::{self, Form};
+use crate::group::Group;
+use crate::grpc;
 use crate::kserve;
-use crate::models::Model;
+use crate::model::Model;
+use crate::pages;
 use crate::problem::Problem;
 use crate::render;
 
 /// A `/predict` or a `/batch_predict`.
 pub(crate) struct Prediction {
     model: Arc<Model>,
-    region: Arc<str>,
     form: Form,
-    rows: Vec<Row>,
+    rows: Rows,
 }
 
-/// Reads a request for `model`.
-pub(crate) fn read(model: &Arc<Model>, region: &Arc<str>, asked: &Asked<'_>) -> Result<Box<dyn Question>, Refused> {
-    if let Some(endpoint) = kserve::endpoint(asked.path) {
-        return kserve::read(model, asked, endpoint);
+/// Most ask for one.
+type Rows = SmallVec<[Row; 1]>;
+
+/// Reads a request for one of `group`.
+pub(crate) fn read(group: &Group, asked: &Asked<'_>) -> Result<Box<dyn Question>, Refused> {
+    if let Some(method) = grpc::method(asked.path) {
+        return grpc::read(group, asked, method);
     }
+    // What is named comes before `/v2` is looked for: a version may be called so.
+    let model = match (named(asked.path), kserve::endpoint(asked.path), pages::place(asked.path)) {
+        (Some((name, version)), ..) => group.find(name, version),
+        (None, Some(endpoint), _) => return kserve::read(group, asked, endpoint),
+        (None, None, Some(place)) => return pages::read(group, asked, place),
+        (None, None, None) => group.only(),
+    };
+    let model = model.map_err(|problem| problem.refused())?;
     let form = if asked.path.ends_with("/batch_predict") { Form::Rows } else { Form::Row };
     rows(model, asked, form).map_err(|problem| problem.refused()).map(|rows| {
-        let question = Prediction { model: Arc::clone(model), region: Arc::clone(region), form, rows };
+        let question = Prediction { model: Arc::clone(model), form, rows };
         Box::new(question) as Box<dyn Question>
     })
 }
 
-fn rows(model: &Model, asked: &Asked<'_>, form: Form) -> Result<Vec<Row>, Problem> {
+/// The model, and the version of it, that a path names: `/models/NAME[/versions/VERSION]/predict`.
+fn named(path: &str) -> Option<(&str, Option<&str>)> {
+    let path = path.strip_suffix("/predict").or_else(|| path.strip_suffix("/batch_predict"))?;
+    let mut segments = path.rsplit('/');
+    match (segments.next()?, segments.next()?, segments.next(), segments.next()) {
+        (version, "versions", Some(name), Some("models")) => Some((name, Some(version))),
+        (name, "models", ..) => Some((name, None)),
+        _ => None,
+    }
+}
+
+fn rows(model: &Arc<Model>, asked: &Asked<'_>, form: Form) -> Result<Rows, Problem> {
     if asked.method != "POST" {
         let message = format!("{} is not for predictions: POST {{\"features\": [...]}}", asked.method);
         return Err(Problem::new(405, "", message));
     }
-    model.check_length(asked.body)?;
-    let records = features::read(asked.body, &model.signature, form)?;
-    Ok(records.into_iter().map(|record| model.row(&record)).collect())
+    let body = coding::body(asked, model.settings.max_body_bytes)?;
+    let mut rows = Rows::new();
+    features::read(&body, &model.signature, form, &mut |record| rows.push(model.row(record)))?;
+    model.check_rows(rows.len())?;
+    Ok(rows)
 }
 
 impl Question for Prediction {
@@ -46,14 +74,14 @@ impl Question for Prediction {
         &self.rows
     }
 
-    fn render(&self, answers: &[Answered]) -> Option<Rendered> {
+    fn render(&self, answers: &[Answered<'_>]) -> Result<Rendered, NotRendered> {
         let signature = &self.model.signature;
-        let mut out = Vec::with_capacity(128);
+        let mut out = Vec::with_capacity(self.model.ending.len() + 64 + 32 * answers.len());
         if self.form == Form::Row {
-            let [answer] = answers else { return None };
+            let [answer] = answers else { return Err(NotRendered::no_prediction()) };
             out.extend_from_slice(br#"{"prediction":"#);
-            if !render::prediction(&mut out, signature, &answer.body) {
-                return None;
+            if !render::prediction(&mut out, signature, answer.body) {
+                return Err(NotRendered::no_prediction());
             }
             out.extend_from_slice(br#","cached":"#);
             out.extend_from_slice(written(answer.is_cached));
@@ -63,8 +91,8 @@ impl Question for Prediction {
                 if at > 0 {
                     out.push(b',');
                 }
-                if !render::prediction(&mut out, signature, &answer.body) {
-                    return None;
+                if !render::prediction(&mut out, signature, answer.body) {
+                    return Err(NotRendered::no_prediction());
                 }
             }
             out.extend_from_slice(format!(r#"],"count":{},"cached":["#, answers.len()).as_bytes());
@@ -76,21 +104,42 @@ impl Question for Prediction {
             }
             out.push(b']');
         }
-        for (name, text) in
-            [("edge_region", &*self.region), ("model", &self.model.settings.name), ("version", &self.model.version)]
-        {
-            out.extend_from_slice(format!(r#","{name}":"#).as_bytes());
-            render::text(&mut out, text);
-        }
-        out.extend_from_slice(b"}\n");
-        Some(Rendered::json(Bytes::from(out)))
+        out.extend_from_slice(&self.model.ending);
+        Ok(Rendered::json(Bytes::from(out)))
     }
 
-    fn render_failure(&self, status: u16, what: &str) -> Rendered {
-        Rendered::json(Problem::new(status, "", what).refused().body)
+    fn render_failure(&self, status: u16, what: &str, row: Option<usize>) -> Rendered {
+        let field = match (self.form, row) {
+            (Form::Rows, Some(row)) => format!("features[{row}]"),
+            _ => String::new(),
+        };
+        Problem::new(status, field, what).refused().told
     }
 }
 
 const fn written(flag: bool) -> &'static [u8] {
     if flag { b"true" } else { b"false" }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_names_a_model_and_a_version() {
+        for (path, expected) in [
+            ("/predict", None),
+            ("/batch_predict", None),
+            ("/fraud/predict", None),
+            ("/models/fraud/predict", Some(("fraud", None))),
+            ("/ml/models/fraud/batch_predict", Some(("fraud", None))),
+            ("/models/fraud/versions/v2/predict", Some(("fraud", Some("v2")))),
+            ("/models/models/versions/versions/batch_predict", Some(("models", Some("versions")))),
+            ("/models/predict", None),
+            ("/models/fraud", None),
+            ("/models/fraud/versions/v2/more/predict", None),
+        ] {
+            assert_eq!(named(path), expected, "{path}");
+        }
+    }
 }

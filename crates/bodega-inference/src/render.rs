@@ -1,5 +1,7 @@
 //! Records of outputs as JSON.
 
+use half::{bf16, f16};
+
 use crate::element::Element;
 use crate::record::{self, Tensor};
 use crate::signature::{Port, Signature};
@@ -35,7 +37,7 @@ pub(crate) fn text(out: &mut Vec<u8>, text: &str) {
 /// A tensor that always has one element is that element. Not one that happens to have one: whoever reads it would have to
 /// tell the two apart.
 fn value(out: &mut Vec<u8>, port: &Port, tensor: &Tensor<'_>) -> Option<()> {
-    let is_one = port.row == [Some(1)] && tensor.axes == [1];
+    let is_one = port.row == [Some(1)] && tensor.axes.as_slice() == [1];
     typed(out, if is_one { &[] } else { &tensor.axes }, tensor)
 }
 
@@ -49,6 +51,8 @@ fn typed(out: &mut Vec<u8>, axes: &[usize], tensor: &Tensor<'_>) -> Option<()> {
                 Some(())
             })
         }
+        Element::Float16 => numbers(out, axes, tensor.data, |bytes| f16::from_le_bytes(*bytes).to_f32()),
+        Element::Bfloat16 => numbers(out, axes, tensor.data, |bytes| bf16::from_le_bytes(*bytes).to_f32()),
         Element::Float32 => numbers(out, axes, tensor.data, |bytes| f32::from_le_bytes(*bytes)),
         Element::Float64 => numbers(out, axes, tensor.data, |bytes| f64::from_le_bytes(*bytes)),
         Element::Int8 => numbers(out, axes, tensor.data, |bytes| i8::from_le_bytes(*bytes)),
@@ -63,19 +67,27 @@ fn typed(out: &mut Vec<u8>, axes: &[usize], tensor: &Tensor<'_>) -> Option<()> {
     }
 }
 
-/// Appends a tensor's elements without its axes, behind what is there.
-pub(crate) fn elements(out: &mut Vec<u8>, tensor: &Tensor<'_>) -> Option<()> {
-    let n_elements = tensor.axes.iter().product::<usize>();
-    if n_elements == 0 {
-        return Some(());
+/// Appends the elements of some tensors as one list, without their axes.
+pub(crate) fn flat(out: &mut Vec<u8>, tensors: &[&Tensor<'_>]) -> Option<()> {
+    let mut is_begun = false;
+    for tensor in tensors {
+        let n_elements = tensor.axes.iter().product::<usize>();
+        if n_elements == 0 {
+            continue;
+        }
+        let begin = out.len();
+        typed(out, &[n_elements], tensor)?;
+        // Each comes in brackets: what opens the first opens the list.
+        out.pop();
+        if is_begun {
+            *out.get_mut(begin)? = b',';
+        }
+        is_begun = true;
     }
-    if out.last().is_some_and(|last| *last != b'[') {
-        out.push(b',');
+    if !is_begun {
+        out.push(b'[');
     }
-    let flat = Tensor { element: tensor.element, axes: vec![n_elements], data: tensor.data };
-    let mut list = Vec::new();
-    typed(&mut list, &flat.axes, &flat)?;
-    out.extend_from_slice(list.get(1..list.len() - 1)?);
+    out.push(b']');
     Some(())
 }
 
@@ -122,7 +134,7 @@ mod tests {
 
     fn written(tensors: &[(Element, &[usize], Vec<u8>)]) -> String {
         let outputs = tensors.iter().map(|(element, axes, _)| port(element.name(), *element, axes)).collect();
-        let signature = Signature { inputs: Vec::new(), outputs, is_batched: true };
+        let signature = Signature { inputs: Vec::new(), outputs, is_batched: true, ignored: Vec::new() };
         let mut bytes = Vec::new();
         for (element, axes, data) in tensors {
             record::write(&mut bytes, *element, axes, data).unwrap();
@@ -160,5 +172,24 @@ mod tests {
         let label = (Element::Int64, &[][..], 1_i64.to_le_bytes().to_vec());
         let flag = (Element::Bool, &[][..], vec![0]);
         assert_eq!(written(&[label, flag]), r#"{"int64":1,"bool":false}"#);
+    }
+
+    #[test]
+    fn elements_of_several_tensors_are_one_list() {
+        let data = [1.5_f64, -0.1, 1e300].map(f64::to_le_bytes).concat();
+        let of = |range: std::ops::Range<usize>, axes: &[usize]| Tensor {
+            element: Element::Float64,
+            axes: record::Axes::from_slice(axes),
+            data: &data[8 * range.start..8 * range.end],
+        };
+        let list = |tensors: &[Tensor<'_>]| {
+            let mut out = b"{".to_vec();
+            flat(&mut out, &tensors.iter().collect::<Vec<_>>()).unwrap();
+            String::from_utf8(out).unwrap()
+        };
+        assert_eq!(list(&[of(0..1, &[1, 1]), of(1..3, &[2])]), "{[1.5,-0.1,1e+300]");
+        assert_eq!(list(&[of(0..0, &[0]), of(0..1, &[])]), "{[1.5]");
+        assert_eq!(list(&[of(0..1, &[]), of(0..0, &[2, 0])]), "{[1.5]");
+        assert_eq!((list(&[]).as_str(), list(&[of(0..0, &[0])]).as_str()), ("{[]", "{[]"));
     }
 }

@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use crate::handshakes::Handshakes;
 use crate::keys::Keys;
+use crate::post::Template;
 use crate::tls::Version;
 
-pub(crate) const USAGE: &str = "usage: bodega-loadgen --port PORT --folder FOLDER --body-bytes N --connections N \
-    --keys same:KEY|random:COUNT|shuffled:COUNT|from:FIRST (--seconds S | --requests N) [--paths-in-bodies] [--body FILE] [--awake] \
+pub(crate) const USAGE: &str = "usage: bodega-loadgen --port PORT (--folder FOLDER --body-bytes N | --post PATH --template FILE) --connections N \
+    --keys same:KEY|random:COUNT|shuffled:COUNT|from:FIRST|mixed:COUNT:FIRST (--seconds S | --requests N) \
+    [--paths-in-bodies] [--body FILE] [--awake] [--latencies] [--rate REQUESTS_A_SECOND] \
     [--tls CERTIFICATE [--http2 STREAMS | --handshakes full|resumed|full-1.2|resumed-1.2]] [--hold]";
 
 /// One run.
@@ -20,6 +22,8 @@ pub(crate) struct Arguments {
     pub(crate) body_bytes: usize,
     /// How many requests are under way at once.
     pub(crate) connections: usize,
+    /// What is posted, where nothing is fetched: neither folder nor length of the answers count then.
+    pub(crate) post: Option<Template>,
     /// Which keys are asked for.
     pub(crate) keys: Keys,
     /// When to stop asking.
@@ -29,6 +33,10 @@ pub(crate) struct Arguments {
     /// Whether to look for answers without ever sleeping: then the server need not wake whoever asks, as it need not
     /// over a network.
     pub(crate) awake: bool,
+    /// Whether to tell how long answers took.
+    pub(crate) latencies: bool,
+    /// How many requests are due in a second; without it each connection asks as soon as it was answered.
+    pub(crate) rate: Option<f64>,
     /// What every body has to be: a file.
     pub(crate) body: Option<String>,
     /// The server's certificate, where TLS is spoken.
@@ -55,6 +63,7 @@ impl Arguments {
     pub(crate) fn read(words: impl Iterator<Item = String>) -> Result<Self, String> {
         let (mut port, mut folder, mut body_bytes, mut connections) = (None, None, None, None);
         let (mut keys, mut until, mut paths_in_bodies, mut awake) = (None, None, false, false);
+        let (mut post, mut template, mut latencies, mut rate) = (None, None, false, None);
         let (mut body, mut tls, mut streams, mut handshakes, mut hold) = (None, None, None, None, false);
         let mut words = words;
         while let Some(name) = words.next() {
@@ -65,6 +74,10 @@ impl Arguments {
                 }
                 "--awake" => {
                     awake = true;
+                    continue;
+                }
+                "--latencies" => {
+                    latencies = true;
                     continue;
                 }
                 "--hold" => {
@@ -78,6 +91,9 @@ impl Arguments {
                 "--port" => port = Some(number(&name, &value)?),
                 "--folder" => folder = Some(value),
                 "--body-bytes" => body_bytes = Some(number(&name, &value)?),
+                "--post" => post = Some(value),
+                "--template" => template = Some(value),
+                "--rate" => rate = Some(rate_of(&name, &value)?),
                 "--connections" => connections = Some(number(&name, &value)?),
                 "--keys" => keys = Some(Keys::read(&value)?),
                 "--seconds" => until = Some(Until::Elapsed(Duration::from_secs_f64(number(&name, &value)?))),
@@ -89,15 +105,31 @@ impl Arguments {
                 _ => return Err(format!("{name} is not known")),
             }
         }
+        let port = port.ok_or("--port is missing")?;
+        let post = match (post, template) {
+            (Some(path), Some(file)) => {
+                let body = std::fs::read(&file).map_err(|error| format!("{file}: {error}"))?;
+                (folder, body_bytes) = (Some(String::new()), Some(0));
+                Some(Template::new(port, &path, &body)?)
+            }
+            (None, None) => None,
+            _ => return Err("--post and --template belong together".to_owned()),
+        };
+        if post.is_some() && (tls.is_some() || hold) {
+            return Err("--post goes by HTTP/1.1 in plain only".to_owned());
+        }
         Ok(Self {
-            port: port.ok_or("--port is missing")?,
+            port,
             folder: folder.ok_or("--folder is missing")?,
             body_bytes: body_bytes.ok_or("--body-bytes is missing")?,
+            post,
             connections: connections.ok_or("--connections is missing")?,
             keys: keys.ok_or("--keys is missing")?,
             until: until.ok_or("--seconds or --requests is missing")?,
             paths_in_bodies,
             awake,
+            latencies,
+            rate,
             body,
             tls,
             streams,
@@ -114,6 +146,13 @@ fn kind_of_handshakes(text: &str) -> Result<Handshakes, String> {
         "resumed" => Ok(Handshakes::Resumed(Version::Tls13)),
         "resumed-1.2" => Ok(Handshakes::Resumed(Version::Tls12)),
         _ => Err(format!("--handshakes {text}: no such kind")),
+    }
+}
+
+fn rate_of(name: &str, value: &str) -> Result<f64, String> {
+    match number(name, value)? {
+        rate if rate > 0.0 && f64::is_finite(rate) => Ok(rate),
+        _ => Err(format!("{name} {value}: not a rate")),
     }
 }
 
@@ -146,6 +185,15 @@ mod tests {
         let resumed = read(&format!("{line} --handshakes resumed-1.2")).unwrap();
         assert_eq!(resumed.handshakes, Some(Handshakes::Resumed(Version::Tls12)));
         assert!(read(&format!("{line} --handshakes half")).is_err());
+    }
+
+    #[test]
+    fn a_rate_is_read_and_a_post_needs_its_template() {
+        let line = "--port 80 --folder 1k --body-bytes 1024 --connections 2 --keys same:0 --requests 5";
+        assert_eq!(read(&format!("{line} --rate 500")).unwrap().rate, Some(500.0));
+        assert!(read(&format!("{line} --rate 0")).is_err());
+        assert!(read(&format!("{line} --rate inf")).is_err());
+        assert!(read(&format!("{line} --post /predict")).is_err());
     }
 
     #[test]

@@ -12,10 +12,11 @@ use crate::http1::Http1;
 use crate::http1_tls::Http1Tls;
 use crate::http2::Http2;
 use crate::keys::Keys;
+use crate::post::Post;
 use crate::tls::{Tls, Version};
 
 /// How long no answer at all may come before the server is given up.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What was done.
 pub(crate) struct Count {
@@ -82,7 +83,8 @@ pub(crate) fn hold(arguments: &Arguments, tls: Option<&Tls>, held: impl FnOnce()
     Ok(asking.count())
 }
 
-fn connect(arguments: &Arguments, tls: Option<&Tls>) -> Result<Vec<Box<dyn Client>>, String> {
+/// Makes the connections.
+pub(crate) fn connect(arguments: &Arguments, tls: Option<&Tls>) -> Result<Vec<Box<dyn Client>>, String> {
     (0..arguments.connections)
         .map(|index| connect_one(arguments, tls, index))
         .collect::<Result<_, _>>()
@@ -91,6 +93,9 @@ fn connect(arguments: &Arguments, tls: Option<&Tls>) -> Result<Vec<Box<dyn Clien
 
 fn connect_one(arguments: &Arguments, tls: Option<&Tls>, index: usize) -> Result<Box<dyn Client>, String> {
     let Arguments { port, folder, streams, .. } = arguments;
+    if let Some(template) = &arguments.post {
+        return Ok(Box::new(Post::connect(*port, template).map_err(|error| format!("connecting: {error}"))?));
+    }
     let configuration = |tls: &Tls, alpn| tls.configuration(Version::Tls13, alpn, Resumption::disabled());
     Ok(match (tls, streams) {
         (None, None) => Box::new(Http1::connect(*port, folder).map_err(|error| format!("connecting: {error}"))?),
@@ -102,7 +107,8 @@ fn connect_one(arguments: &Arguments, tls: Option<&Tls>, index: usize) -> Result
     })
 }
 
-fn expected(arguments: &Arguments) -> Result<Expected, String> {
+/// What is the same for every request.
+pub(crate) fn expected(arguments: &Arguments) -> Result<Expected, String> {
     let body = match &arguments.body {
         Some(file) => Some(std::fs::read(file).map_err(|error| format!("{file}: {error}"))?),
         None => None,

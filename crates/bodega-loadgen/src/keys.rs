@@ -11,6 +11,8 @@ pub(crate) enum Keys {
     Shuffled { order: Vec<u64>, next: usize },
     /// One after the other.
     From(u64),
+    /// Nine in ten below a count, each as likely; the tenth one after the other, none of them twice.
+    Mixed { count: u64, next: u64, asked: u64, state: u64 },
 }
 
 /// Of those that are shuffled: their order is held in memory.
@@ -19,9 +21,15 @@ const MAX_SHUFFLED: u64 = 10_000_000;
 const SEED: u64 = 0x9E37_79B9_7F4A_7C15;
 
 impl Keys {
-    /// Reads `same:KEY`, `random:COUNT`, `shuffled:COUNT` or `from:FIRST`.
+    /// Reads `same:KEY`, `random:COUNT`, `shuffled:COUNT`, `from:FIRST` or `mixed:COUNT:FIRST`.
     pub(crate) fn read(text: &str) -> Result<Self, String> {
         let (kind, number) = text.split_once(':').ok_or_else(|| format!("--keys {text}: no colon"))?;
+        let (number, first) = match number.split_once(':') {
+            Some((number, first)) if kind == "mixed" => {
+                (number, first.parse().map_err(|_| format!("--keys {text}: no number at the end"))?)
+            }
+            _ => (number, 0),
+        };
         let number: u64 = number.parse().map_err(|_| format!("--keys {text}: no number after the colon"))?;
         match kind {
             "same" => Ok(Self::Same(number)),
@@ -29,8 +37,11 @@ impl Keys {
             "shuffled" if (1..=MAX_SHUFFLED).contains(&number) => {
                 Ok(Self::Shuffled { order: shuffled(number), next: 0 })
             }
+            "mixed" if (1..=first).contains(&number) => {
+                Ok(Self::Mixed { count: number, next: first, asked: 0, state: SEED })
+            }
             "from" => Ok(Self::From(number)),
-            _ => Err(format!("--keys {text}: neither same, random, shuffled nor from, or too many")),
+            _ => Err(format!("--keys {text}: neither same, random, shuffled, from nor mixed, or too many")),
         }
     }
 
@@ -48,6 +59,14 @@ impl Keys {
                 *next += 1;
                 *next - 1
             }
+            Self::Mixed { count, next, asked, state } => {
+                *asked += 1;
+                if *asked % 10 != 0 {
+                    return below(xorshift(state), *count);
+                }
+                *next += 1;
+                *next - 1
+            }
         }
     }
 }
@@ -62,7 +81,8 @@ fn shuffled(count: u64) -> Vec<u64> {
     order
 }
 
-fn xorshift(state: &mut u64) -> u64 {
+/// The next of numbers that look random.
+pub(crate) fn xorshift(state: &mut u64) -> u64 {
     *state ^= *state << 13;
     *state ^= *state >> 7;
     *state ^= *state << 17;
@@ -109,8 +129,26 @@ mod tests {
     }
 
     #[test]
+    fn mixed_keys_are_new_one_time_in_ten() {
+        let mut keys = Keys::read("mixed:50:1000").unwrap();
+        let asked: Vec<u64> = (0..1000).map(|_| keys.next()).collect();
+        let new: Vec<u64> = asked.iter().copied().filter(|&key| key >= 50).collect();
+        assert!(new.iter().copied().eq(1000..1100), "{new:?}");
+    }
+
+    #[test]
     fn what_is_no_source_of_keys_is_refused() {
-        for text in ["same", "same:", "random:0", "shuffled:0", "shuffled:99999999999", "other:1", "from:-1"] {
+        for text in [
+            "same",
+            "same:",
+            "random:0",
+            "shuffled:0",
+            "shuffled:99999999999",
+            "other:1",
+            "from:-1",
+            "mixed:5",
+            "mixed:0:9",
+        ] {
             assert!(Keys::read(text).is_err(), "{text}");
         }
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bodega_semantics::{Head, Reason};
-use bodega_server::{Force, InProcessRequest, Inherited, Server};
+use bodega_server::{Force, InProcessRequest, Inherited, ModelChange, Server};
 use bodega_snapshot::Snapshot;
 use bodega_snapshot::options::{self, EdgeOptions};
 use pyo3::exceptions::{PyRuntimeError, PyTimeoutError, PyValueError};
@@ -67,6 +67,26 @@ impl NativeEdge {
 
     fn tls_listener_fds(&self) -> Vec<i32> {
         self.server.listeners().tls
+    }
+
+    fn models(&self, py: Python<'_>) -> String {
+        py.detach(|| self.server.models())
+    }
+
+    fn update_model(
+        &self,
+        py: Python<'_>,
+        name: String,
+        path: Option<String>,
+        version: Option<String>,
+    ) -> PyResult<String> {
+        let change = ModelChange::Load { name, path, version };
+        py.detach(|| self.server.change_model(change)).map_err(|error| errors::swap(py, &error))
+    }
+
+    fn unload_model(&self, py: Python<'_>, name: String, version: Option<String>) -> PyResult<String> {
+        let change = ModelChange::Unload { name, version };
+        py.detach(|| self.server.change_model(change)).map_err(|error| errors::swap(py, &error))
     }
 
     fn reload_certificates(&self, py: Python<'_>, certificates_json: &str) -> PyResult<()> {

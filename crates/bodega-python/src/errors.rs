@@ -4,7 +4,7 @@ use pyo3::exceptions::{PyOSError, PyRuntimeError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use bodega_server::{FollowError, InvalidateError, StartError};
+use bodega_server::{FollowError, InvalidateError, StartError, SwapError};
 
 /// An exception of `bodega.errors` by its name, or a `RuntimeError` if that module cannot be imported.
 pub(crate) fn raise(py: Python<'_>, class: &str, message: &str) -> PyErr {
@@ -37,6 +37,11 @@ pub(crate) fn start(py: Python<'_>, error: &StartError) -> PyErr {
         StartError::Listen(error) => raise(py, "AddressInvalid", &error.to_string()),
         StartError::System(error) => PyOSError::new_err(error.to_string()),
     }
+}
+
+/// Why no other version of a model is in force.
+pub(crate) fn swap(py: Python<'_>, error: &SwapError) -> PyErr {
+    raise(py, "ModelRefused", &error.to_string())
 }
 
 /// Why nothing was forgotten.

@@ -16,8 +16,9 @@ pub(crate) fn explain_key(
     method: String,
     url: &str,
     headers: Vec<(String, Vec<u8>)>,
+    body: Vec<u8>,
 ) -> PyResult<String> {
-    let request = in_process(method, url, headers, Vec::new(), Duration::ZERO)?;
+    let request = in_process(method, url, headers, body, Duration::ZERO)?;
     let https = url.starts_with("https://");
     py.detach(|| {
         Snapshot::from_json(snapshot_json).map(|snapshot| bodega_server::explain_key(&snapshot, https, request))

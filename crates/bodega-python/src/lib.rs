@@ -13,6 +13,7 @@ mod errors;
 mod key;
 mod replay;
 mod validate;
+mod worker;
 
 #[pymodule]
 mod _core {
@@ -29,4 +30,6 @@ mod _core {
     use super::replay::replay;
     #[pymodule_export]
     use super::validate::validate_snapshot;
+    #[pymodule_export]
+    use super::worker::{die_with_parent, serve_onnx};
 }

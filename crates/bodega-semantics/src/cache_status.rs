@@ -86,7 +86,15 @@ pub const fn fwd_token(reason: Reason) -> &'static str {
         Reason::RequestDirective => "request",
         Reason::Method => "method",
         Reason::Range => "partial",
-        Reason::PolicyNone | Reason::UserRequest | Reason::Uncacheable => "bypass",
+        Reason::PolicyNone
+        | Reason::UserRequest
+        | Reason::Uncacheable
+        | Reason::BodyLimit
+        | Reason::BodyType
+        | Reason::BodyNotJson
+        | Reason::BodyDuplicateName
+        | Reason::BodyNumber
+        | Reason::BodyNesting => "bypass",
         _ => "miss",
     }
 }

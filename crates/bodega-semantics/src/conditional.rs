@@ -45,7 +45,8 @@ where
     {
         return Conditional::Failed;
     }
-    let reads = matches!(method, "GET" | "HEAD");
+    // QUERY is as safe as these, and has conditions as they have.
+    let reads = matches!(method, "GET" | "HEAD" | "QUERY");
     if request.has("if-none-match") {
         if lists("if-none-match", weak_match) {
             return if reads { Conditional::NotModified } else { Conditional::Failed };

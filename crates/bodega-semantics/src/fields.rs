@@ -96,22 +96,29 @@ impl Fields {
     /// Appends a line. A value with CR, LF or NUL, or a name that is no token or longer than 64 KiB, is dropped:
     /// such a line could never be told from two.
     pub fn push(&mut self, name: &str, value: &[u8]) {
-        let clean = !name.is_empty()
-            && name.bytes().all(is_token_byte)
-            && !value.iter().any(|&byte| matches!(byte, b'\r' | b'\n' | 0));
-        let (Ok(start), Ok(name_len), Ok(value_len)) =
-            (u32::try_from(self.block.len()), u16::try_from(name.len()), u32::try_from(value.len()))
-        else {
-            return;
-        };
-        if !clean {
+        self.push_by(name, |block| block.extend_from_slice(value));
+    }
+
+    /// The same of a value that `write` appends to what it is given.
+    pub fn push_by(&mut self, name: &str, write: impl FnOnce(&mut Vec<u8>)) {
+        let before = self.block.len();
+        let (Ok(start), Ok(name_len)) = (u32::try_from(before), u16::try_from(name.len())) else { return };
+        if name.is_empty() || !name.bytes().all(is_token_byte) {
             return;
         }
         self.block.extend_from_slice(name.as_bytes());
         self.block.extend_from_slice(b": ");
-        self.block.extend_from_slice(value);
-        self.block.extend_from_slice(b"\r\n");
-        self.lines.push(Line { start, name_len, value_len });
+        let begin = self.block.len();
+        write(&mut self.block);
+        let value = self.block.get(begin..).unwrap_or_default();
+        match u32::try_from(value.len()) {
+            // To the end, whatever is found: so it is done for many bytes at once.
+            Ok(value_len) if !value.iter().fold(false, |ends, &byte| ends | matches!(byte, b'\r' | b'\n' | 0)) => {
+                self.block.extend_from_slice(b"\r\n");
+                self.lines.push(Line { start, name_len, value_len });
+            }
+            _ => self.block.truncate(before),
+        }
     }
 
     /// Removes every line named `name` and appends one.
@@ -158,6 +165,17 @@ impl Fields {
 }
 
 impl Head for Fields {
+    fn first(&self, name: &str) -> Option<&[u8]> {
+        let is_named = |line: &&Line| {
+            let start = line.start as usize;
+            self.block[start..start + line.name_len as usize].eq_ignore_ascii_case(name.as_bytes())
+        };
+        self.lines.iter().find(is_named).map(|line| {
+            let value_start = line.start as usize + line.name_len as usize + 2;
+            &self.block[value_start..value_start + line.value_len as usize]
+        })
+    }
+
     fn fields(&self) -> impl Iterator<Item = Field<'_>> {
         self.lines.iter().map(|line| {
             let start = line.start as usize;
@@ -197,11 +215,25 @@ impl Head for Block<'_> {
 /// Whether `byte` may stand in a token (RFC 9110 section 5.6.2).
 #[must_use]
 pub const fn is_token_byte(byte: u8) -> bool {
-    matches!(
-        byte,
-        b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~'
-    ) || byte.is_ascii_alphanumeric()
+    TOKEN_BYTES[byte as usize]
 }
+
+/// Looked up, since each line that is made is checked by it.
+static TOKEN_BYTES: [bool; 256] = {
+    let mut may_stand = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        #[expect(clippy::cast_possible_truncation, reason = "below 256")]
+        let each = byte as u8;
+        may_stand[byte] = each.is_ascii_alphanumeric()
+            || matches!(
+                each,
+                b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~'
+            );
+        byte += 1;
+    }
+    may_stand
+};
 
 /// The members of a comma-separated list field (RFC 9110 section 5.6.1), trimmed, empty ones left out.
 /// Commas inside quoted strings do not separate; a quote that is never closed quotes nothing, so that it cannot hide

@@ -15,6 +15,7 @@ pub mod forwarding;
 pub mod freshness;
 pub mod glob;
 pub mod groups;
+pub mod json;
 pub mod key;
 pub mod multipart;
 pub mod outcome;

@@ -78,6 +78,18 @@ vocabulary! {
         RequestDirective = "request-directive",
         /// The method is not one that is answered from the store.
         Method = "method",
+        /// The body is longer than the behavior keeps answers to, or there is no room to hold it.
+        BodyLimit = "body-limit",
+        /// The body has another type than its behavior reads, or a content coding.
+        BodyType = "body-type",
+        /// The body is to be JSON, and is none.
+        BodyNotJson = "body-not-json",
+        /// The body is JSON in which an object names a member twice.
+        BodyDuplicateName = "body-duplicate-name",
+        /// The body is JSON with a number that a double does not hold exactly.
+        BodyNumber = "body-number",
+        /// The body is JSON that is nested too deeply.
+        BodyNesting = "body-nesting",
         /// The policy stores nothing.
         PolicyNone = "policy-none",
         /// The request carries fields that name a user and are outside the key.
@@ -110,6 +122,10 @@ vocabulary! {
         NoBehavior = "no-behavior",
         /// The client's network is not allowed.
         Network = "network",
+        /// The behavior is for those who present a token, and none was presented.
+        TokenMissing = "token-missing",
+        /// The token that was presented is none that the edge knows.
+        TokenUnknown = "token-unknown",
         /// The distribution is for HTTPS alone, and the client came without.
         ViewerProtocol = "viewer-protocol",
         /// `Max-Forwards` lets the request go no further: the edge answers for itself.

@@ -71,6 +71,15 @@ pub struct Terms {
     pub shared_explicit: bool,
 }
 
+impl Terms {
+    /// Whether it may answer for a while after it has expired, be it while it is validated or when the origin fails.
+    #[must_use]
+    pub const fn may_be_stale(&self) -> bool {
+        let has_window = !self.stale_while_revalidate.is_zero() || !self.stale_if_error.is_zero();
+        has_window && !self.must_revalidate
+    }
+}
+
 /// A stale window in whole seconds; each entry has two, so they are small.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Window(u32);

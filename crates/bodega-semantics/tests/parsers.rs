@@ -102,6 +102,7 @@ proptest! {
     fn every_parser_keeps_its_promises(bytes in input(), total in prop_oneof![0_u64..5000, any::<u64>()]) {
         checks::cache_control(&bytes);
         checks::vary(&bytes);
+        checks::json(&bytes);
         checks::dates(&bytes);
         checks::ranges(&[&total.to_le_bytes()[..], &bytes].concat());
         checks::conditions(&bytes);

@@ -13,6 +13,7 @@ use aws_lc_rs::constant_time::verify_slices_are_equal;
 use bodega_edge::invalidate::{Committed, Force, InvalidateError};
 use bodega_http1::write::{write_length, write_status_line};
 use bodega_http1::{BodyFraming, EMPTY_FIELD, MAX_FIELDS, Parsed, RequestHead, parse_request};
+use bodega_inference::SwapError;
 use bodega_semantics::Head;
 use bodega_snapshot::options::{AdminToken, EdgeOptions};
 use rustls_pki_types::pem::PemObject;
@@ -23,6 +24,7 @@ use tokio::sync::{Notify, Semaphore};
 use tokio_rustls::TlsAcceptor;
 
 use crate::listener::{self, Address};
+use crate::loader::{self, Loader, ModelChange};
 use crate::report::Reporter;
 use crate::server::StartError;
 
@@ -37,6 +39,7 @@ pub(crate) struct Admin {
 /// What every connection needs.
 struct Shared {
     reporter: Arc<Reporter>,
+    loader: Arc<Loader>,
     token: Option<AdminToken>,
     /// The authorities a request may name; none for Unix sockets.
     authorities: Option<Vec<String>>,
@@ -53,7 +56,12 @@ impl Admin {
     ///
     /// # Errors
     /// When it is neither loopback nor a Unix socket and token or TLS are missing, or cannot be listened on.
-    pub(crate) fn start(address: &str, options: &EdgeOptions, reporter: Arc<Reporter>) -> Result<Self, StartError> {
+    pub(crate) fn start(
+        address: &str,
+        options: &EdgeOptions,
+        reporter: Arc<Reporter>,
+        loader: Arc<Loader>,
+    ) -> Result<Self, StartError> {
         let parsed = Address::parse(address).map_err(StartError::Listen)?;
         let tls = tls_acceptor(options)?;
         if let Address::Tcp(wanted) = &parsed
@@ -72,6 +80,7 @@ impl Admin {
         };
         let shared = Arc::new(Shared {
             reporter,
+            loader,
             token: options.admin_token.clone(),
             authorities: bound(&url).map(|bound| authorities(&bound)),
         });
@@ -183,7 +192,7 @@ const BACKOFF: Duration = Duration::from_millis(50);
 
 async fn connection<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, shared: &Shared) {
     let mut input = Vec::new();
-    while let Ok(Some(keep)) = tokio::time::timeout(TIMEOUT, exchange(&mut stream, &mut input, shared)).await {
+    while let Some(keep) = exchange(&mut stream, &mut input, shared).await {
         if !keep {
             break;
         }
@@ -197,6 +206,7 @@ async fn exchange<S>(stream: &mut S, input: &mut Vec<u8>, shared: &Shared) -> Op
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
+    let until = tokio::time::Instant::now() + TIMEOUT;
     let limits = bodega_http1::Limits { max_head_bytes: MAX_HEAD_BYTES, ..bodega_http1::Limits::default() };
     loop {
         let mut fields = [EMPTY_FIELD; MAX_FIELDS];
@@ -220,9 +230,12 @@ where
                     stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").await.ok()?;
                 }
                 if input.len() >= n_head + n_body {
-                    let answered = route(&head, &input[n_head..n_head + n_body], shared).await;
+                    let body = &input[n_head..n_head + n_body];
+                    // Loading a model takes as long as it takes, within bounds.
+                    let limit = if changes_models(head.path_and_query) { LOAD_TIMEOUT } else { TIMEOUT };
+                    let answered = tokio::time::timeout(limit, route(&head, body, shared)).await.ok()?;
                     let keep = head.keep_alive;
-                    let done = answer(stream, &head, &answered, keep).await;
+                    let done = tokio::time::timeout(TIMEOUT, answer(stream, &head, &answered, keep)).await.ok()?;
                     input.drain(..n_head + n_body);
                     return done;
                 }
@@ -237,7 +250,7 @@ where
                 return Some(false);
             }
         }
-        if stream.read_buf(input).await.ok()? == 0 {
+        if tokio::time::timeout_at(until, stream.read_buf(input)).await.ok()?.ok()? == 0 {
             return None;
         }
     }
@@ -316,12 +329,17 @@ async fn route(head: &RequestHead<'_, '_>, body: &[u8], shared: &Shared) -> Answ
         },
         "/cache/verify" if reads => Answered::json(200, &inspector.check()),
         "/cache/verify" if head.method == "POST" => json_or_400(inspector.begin_check().map(|()| inspector.check())),
+        "/models" if reads => Answered::json(200, &shared.loader.list()),
+        "/admin/update_model" if head.method == "POST" => update_model(body, shared).await,
+        "/admin/unload_model" if head.method == "POST" => unload_model(body, shared).await,
+        "/models" | "/admin/update_model" | "/admin/unload_model" => Answered::text(405, "wrong method\n"),
+        path if path.starts_with(REPOSITORY) => repository(head.method, path, shared).await,
         "/metrics" | "/stats" | "/health" | "/ready" | "/invalidate" | "/cache/entries" | "/cache/show"
         | "/cache/verify" => Answered::text(405, "wrong method\n"),
         _ => Answered::text(
             404,
-            "here are /metrics, /stats, /health, /ready, /cache/entries, /cache/show, /cache/verify and POST \
-             /invalidate\n",
+            "here are /metrics, /stats, /health, /ready, /models, /cache/entries, /cache/show, /cache/verify, POST \
+             /invalidate, /admin/update_model and /admin/unload_model\n",
         ),
     }
 }
@@ -353,6 +371,86 @@ fn json_or_400(value: Result<serde_json::Value, String>) -> Answered {
         Err(message) => Answered::text(400, format!("{message}\n")),
     }
 }
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct UpdateModel {
+    model: String,
+    path: Option<String>,
+    version: Option<String>,
+}
+
+async fn update_model(body: &[u8], shared: &Shared) -> Answered {
+    match serde_json::from_slice::<UpdateModel>(body) {
+        Ok(UpdateModel { model: name, path, version }) => {
+            change(ModelChange::Load { name, path, version }, shared).await
+        }
+        Err(error) => refused(400, &format!("send {{\"model\": \"NAME\", \"path\": \"FILE\"}}: {error}")),
+    }
+}
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct UnloadModel {
+    model: String,
+    version: Option<String>,
+}
+
+async fn unload_model(body: &[u8], shared: &Shared) -> Answered {
+    match serde_json::from_slice::<UnloadModel>(body) {
+        Ok(UnloadModel { model: name, version }) => change(ModelChange::Unload { name, version }, shared).await,
+        Err(error) => refused(400, &format!("send {{\"model\": \"NAME\"}}: {error}")),
+    }
+}
+
+/// KServe's extension for model repositories: the index, and loading again from the file that a model has.
+/// <https://github.com/triton-inference-server/server/blob/main/docs/protocol/extension_model_repository.md>
+async fn repository(method: &str, path: &str, shared: &Shared) -> Answered {
+    if method != "POST" {
+        return refused(405, &format!("{method} is not for {path}: POST"));
+    }
+    let segments: Vec<&str> = path.strip_prefix(REPOSITORY).unwrap_or_default().split('/').collect();
+    let name = |name: &&str| (*name).to_owned();
+    match segments.as_slice() {
+        ["index"] => Answered::json(200, &index(&shared.loader.list())),
+        ["models", model, "load"] => {
+            change(ModelChange::Load { name: name(model), path: None, version: None }, shared).await
+        }
+        ["models", model, "unload"] => change(ModelChange::Unload { name: name(model), version: None }, shared).await,
+        _ => refused(404, &format!("there is no {path} here")),
+    }
+}
+
+fn index(models: &serde_json::Value) -> serde_json::Value {
+    let told = |model: &serde_json::Value| {
+        let is_ready = model["state"] == "ready";
+        let (state, reason) = if is_ready { ("READY", "") } else { ("UNAVAILABLE", "unloaded") };
+        serde_json::json!({ "name": model["name"], "version": model["version"], "state": state, "reason": reason })
+    };
+    models.as_array().into_iter().flatten().map(told).collect()
+}
+
+fn changes_models(path: &str) -> bool {
+    path.starts_with("/admin/") || path.starts_with(REPOSITORY)
+}
+
+async fn change(change: ModelChange, shared: &Shared) -> Answered {
+    match shared.loader.change(change).await {
+        Ok(Ok(swapped)) => Answered::json(200, &loader::swapped(&swapped)),
+        Ok(Err(error @ SwapError::Unknown(_))) => refused(404, &error.to_string()),
+        Ok(Err(error @ SwapError::Busy)) => refused(409, &error.to_string()),
+        Ok(Err(error @ SwapError::Refused(_))) => refused(422, &error.to_string()),
+        Err(_) => refused(503, "the edge is being stopped"),
+    }
+}
+
+fn refused(status: u16, error: &str) -> Answered {
+    Answered::json(status, &serde_json::json!({ "error": error }))
+}
+
+const REPOSITORY: &str = "/v2/repository/";
+/// A model that is large, the process that tries it first, and its examples.
+const LOAD_TIMEOUT: Duration = Duration::from_mins(15);
 
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -75,6 +75,17 @@ impl<F: Fetch> Fetch for CountedFetch<F> {
         self.inner.max_question_bytes(origin)
     }
 
+    fn predicted(&self, origin: &str, n_bytes: Option<u64>) {
+        let count = self.counts.of(origin);
+        match n_bytes {
+            Some(n_bytes) => {
+                count.n_ok.fetch_add(1, Ordering::Relaxed);
+                count.received_bytes.fetch_add(n_bytes, Ordering::Relaxed);
+            }
+            None => drop(count.n_errors.fetch_add(1, Ordering::Relaxed)),
+        }
+    }
+
     fn close_idle(&self) {
         self.inner.close_idle();
     }

@@ -19,6 +19,7 @@ pub fn explain_key(snapshot: &Snapshot, https: bool, request: InProcessRequest) 
     for (name, value) in &request.fields {
         fields.push(name, value);
     }
+    let request_body = request.body;
     let request = OwnedRequest {
         method: request.method,
         https,
@@ -28,7 +29,7 @@ pub fn explain_key(snapshot: &Snapshot, https: bool, request: InProcessRequest) 
         fields,
         // A client as the documentation has them (RFC 5737).
         peer: IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)),
-        has_body: !request.body.is_empty(),
+        has_body: !request_body.is_empty(),
         version: "1.1",
     };
     let settings = EdgeSettings {
@@ -43,7 +44,7 @@ pub fn explain_key(snapshot: &Snapshot, https: bool, request: InProcessRequest) 
         secret: KeySecret([0; 16]),
         report: Box::new(|_, _, _| {}),
     };
-    let explained = explain::explain(snapshot, &settings, &request);
+    let explained = explain::explain(snapshot, &settings, &request, &request_body);
     let key = explained.key.map(|key| {
         json!({
             "fingerprint": format!("{:032x}", key.fingerprint),
@@ -51,6 +52,7 @@ pub fn explain_key(snapshot: &Snapshot, https: bool, request: InProcessRequest) 
             "host": key.host,
             "path": key.path,
             "query": key.query,
+            "body": key.body,
             "headers": pairs(&key.headers),
             "cookies": pairs(&key.cookies),
             "names_user": key.names_user,

@@ -67,12 +67,14 @@ async fn answer(worker: &Arc<Worker>, request: InProcessRequest) -> Result<InPro
         fields: &fields,
         peer: IpAddr::V4(Ipv4Addr::LOCALHOST),
         has_body: !request.body.is_empty(),
+        body: Some(&request.body),
         version: "1.1",
         upgrade: false,
     };
     let snapshot = worker.edge.snapshot.load_full();
     let answer = match begin(worker, &snapshot, &view) {
         Begun::Ready(answer) => answer,
+        Begun::Predicting(predicting) => predicting.await,
         Begun::Pending(pending) => {
             let journey = Journey::new(Arc::clone(worker), OwnedRequest::copy_of(&view), pending);
             let body = (!request.body.is_empty()).then(|| RequestBody {

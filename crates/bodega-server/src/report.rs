@@ -9,6 +9,7 @@ use bodega_edge::Edge;
 use bodega_edge::follow::place_to_value;
 use bodega_edge::invalidate::{Committed, Force, InvalidateError};
 use bodega_edge::link::Following;
+use bodega_inference::{ModelCounts, Models};
 use bodega_origin::Origins;
 use bodega_semantics::{Level, Outcome, Reason};
 use bodega_snapshot::options::EdgeOptions;
@@ -24,6 +25,7 @@ use crate::admission::Admission;
 use crate::counted_fetch::OriginCounts;
 use crate::http2::Misuse;
 use crate::inspect::Inspector;
+use crate::model_report;
 use crate::tls::handshake::Failed;
 use crate::worker::Thread;
 
@@ -33,6 +35,7 @@ pub(crate) struct Reporter {
     region: String,
     edge: Arc<Edge>,
     origins: Arc<Origins>,
+    models: Option<Arc<Models>>,
     counts: Arc<OriginCounts>,
     threads: Vec<Arc<Thread>>,
     admission: Arc<Admission>,
@@ -60,6 +63,7 @@ impl Reporter {
             inspector: Inspector::new(Arc::clone(&edge)),
             edge,
             origins,
+            models: None,
             counts,
             threads,
             admission,
@@ -73,6 +77,15 @@ impl Reporter {
     /// Says this of a disk that could not be opened.
     pub(crate) fn with_unwell_disk(self, unwell_disk: Option<DiskUsage>) -> Self {
         Self { unwell_disk, ..self }
+    }
+
+    /// Tells of these models, too.
+    pub(crate) fn with_models(self, models: Arc<Models>) -> Self {
+        Self { models: Some(models), ..self }
+    }
+
+    fn models(&self) -> Vec<ModelCounts> {
+        self.models.as_ref().map_or_else(Vec::new, |models| models.counts())
     }
 
     /// How the disk is, where there is to be one.
@@ -194,6 +207,7 @@ impl Reporter {
                 "evictions": usage.n_evictions,
             },
             "disk": self.disk().as_ref().map(disk_stats),
+            "models": model_report::stats(&self.models()),
             "log_dropped": self.log.as_ref().map_or(0, AccessLog::n_dropped),
             "sequence": self.edge.invalidations.sequence(),
             "following": self.edge.link().map(|following| following_stats(&following, self.edge.place())),
@@ -236,6 +250,7 @@ impl Reporter {
         one(&names::BUILD_INFO, &[env!("CARGO_PKG_VERSION")], 1);
         self.store_metrics(&mut text);
         self.link_metrics(&mut text);
+        model_report::metrics(&mut text, region, &self.models());
         let (refused_total, refused_client) = self.admission.n_refused();
         text.begin(&names::CONNECTIONS_REFUSED);
         text.sample(&names::CONNECTIONS_REFUSED, &[region, "total"], refused_total);

@@ -10,7 +10,7 @@ use bodega_edge::fillers::Fillers;
 use bodega_edge::follow::{FollowError, Followed, place_from_json, place_to_json};
 use bodega_edge::invalidate::{Committed, Force, InvalidateError};
 use bodega_edge::{Edge, EdgeSettings, Metrics, Worker};
-use bodega_inference::{ModelError, Models, Routed};
+use bodega_inference::{ModelError, Models, Routed, SwapError};
 use bodega_origin::Origins;
 use bodega_semantics::Reason;
 use bodega_semantics::key::KeySecret;
@@ -32,11 +32,13 @@ use crate::events::{Event, Events};
 use crate::front_metrics::FrontMetrics;
 use crate::in_process::{self, InProcessAnswer, InProcessRequest};
 use crate::listener::{self, ListenError, Listening};
+use crate::loader::{self, Loader, ModelChange};
 use crate::lurker;
 use crate::report::Reporter;
 use crate::tls::certificates::{CertificateError, Certificates};
 use crate::tls::config;
 use crate::tls::unfinished::Handshakes;
+use crate::tokens;
 use crate::worker::{Acceptor, Running, Thread};
 
 /// An edge that serves.
@@ -44,6 +46,7 @@ pub struct Server {
     edge: Arc<Edge>,
     origins: Arc<Origins>,
     models: Arc<Models>,
+    loader: Arc<Loader>,
     reporter: Arc<Reporter>,
     threads: Mutex<Vec<Running>>,
     listening: Vec<Listening>,
@@ -122,8 +125,11 @@ impl Server {
         let events = Events::default();
         let origins = Origins::new(&snapshot, report_to(&events));
         let counts = Arc::new(OriginCounts::default());
-        let models = Arc::new(Models::new(options.onnxruntime.as_deref(), &options.region));
-        models.load(&snapshot.models)?.apply();
+        let models = Models::new(options.onnxruntime.as_deref(), &options.region)
+            .with_workers(options.python.as_deref(), report_to(&events));
+        let models = Arc::new(models);
+        models.load(&snapshot.models, &snapshot.model_groups)?.apply();
+        tokens::learn(&snapshot).map_err(StartError::Setting)?;
         let is_new = options.disk.as_ref().is_some_and(disk::is_new);
         let disk::Found { disk, unwell } =
             options.disk.as_ref().map(|tier| disk::open(tier, &events)).transpose()?.unwrap_or_default();
@@ -171,9 +177,11 @@ impl Server {
             Arc::clone(&admission),
             log,
         );
-        let reporter = Arc::new(reporter.with_unwell_disk(unwell));
+        let reporter = Arc::new(reporter.with_unwell_disk(unwell).with_models(Arc::clone(&models)));
+        let loader = Arc::new(Loader::start(Arc::clone(&models), Arc::clone(&edge), events.clone())?);
+        loader.tell();
         let admin = match &options.admin {
-            Some(address) => Some(Admin::start(address, options, Arc::clone(&reporter))?),
+            Some(address) => Some(Admin::start(address, options, Arc::clone(&reporter), Arc::clone(&loader))?),
             None => None,
         };
         let keeper = Keeper::start(&edge)?;
@@ -182,6 +190,7 @@ impl Server {
             edge,
             origins,
             models,
+            loader,
             reporter,
             threads: Mutex::new(threads),
             listening,
@@ -233,14 +242,36 @@ impl Server {
     /// Puts `snapshot` in force for requests that begin from now on.
     ///
     /// # Errors
-    /// If one of its models cannot be loaded; nothing changes then.
-    pub fn reload(&self, snapshot: Snapshot) -> Result<u64, ModelError> {
+    /// If one of its models cannot be loaded, or a file of tokens not be read; nothing changes then.
+    pub fn reload(&self, snapshot: Snapshot) -> Result<u64, StartError> {
         let revision = snapshot.revision;
-        let models = self.models.load(&snapshot.models)?;
+        tokens::learn(&snapshot).map_err(StartError::Setting)?;
+        let models = self.models.load(&snapshot.models, &snapshot.model_groups)?;
         self.origins.apply(&snapshot);
-        models.apply();
+        let gone = models.apply();
         self.edge.snapshot.store(Arc::new(snapshot));
+        for version in &gone {
+            self.edge.forget_version(&version.name, &version.version);
+        }
+        self.loader.tell();
         Ok(revision)
+    }
+
+    /// The models that are loaded, as JSON.
+    #[must_use]
+    pub fn models(&self) -> String {
+        self.loader.list().to_string()
+    }
+
+    /// Puts another version of a model in force, or none, and waits until the old one is gone and its predictions are
+    /// forgotten. Returns what became of it, as JSON.
+    ///
+    /// # Errors
+    /// If it cannot be; nothing changes then.
+    pub fn change_model(&self, change: ModelChange) -> Result<String, SwapError> {
+        let swapped = self.loader.change(change).blocking_recv();
+        let swapped = swapped.map_err(|_| SwapError::Refused("the edge has been stopped".to_owned()))??;
+        Ok(loader::swapped(&swapped).to_string())
     }
 
     /// What the edge says of itself, as JSON.
@@ -403,9 +434,11 @@ impl Server {
             running.thread.drain();
             running.join();
         }
+        self.loader.stop();
         self.reporter.inspector().stop();
         drop(self.lurking.lock().take());
         drop(self.keeper.lock().take());
+        self.models.close();
         self.reporter.flush_log();
         if !handed_over {
             for path in self.listening.iter().filter_map(|one| one.path.as_ref()) {

@@ -7,7 +7,9 @@ use bodega_semantics::{Fields, Policy};
 use crate::edits::Edits;
 use crate::location::Location;
 use crate::networks::Networks;
+use crate::tokens::Tokens;
 use bodega_semantics::glob::Glob;
+use bodega_semantics::json::LeftOut;
 
 /// A compiled behavior.
 #[derive(Clone, Debug)]
@@ -37,6 +39,42 @@ pub struct Behavior {
     pub tells_scheme: bool,
     /// Whether its origin is a model.
     pub is_model: bool,
+    /// Among whom answers to requests with credentials are shared.
+    pub authorization: Authorization,
+    /// Whether answers to POST and QUERY are kept, and by what of their bodies.
+    pub body_key: Option<BodyKey>,
+}
+
+/// What of a request's body is in the key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BodyKey {
+    /// When two bodies are one.
+    pub form: BodyForm,
+    /// The longest body that is held to make a key of it.
+    pub max_bytes: u64,
+}
+
+/// When two bodies are one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BodyForm {
+    /// If their bytes are equal.
+    Raw,
+    /// If they are the same value of JSON, but for what is left out.
+    Json {
+        /// What does not count.
+        left_out: LeftOut,
+    },
+}
+
+/// What becomes of requests with credentials.
+#[derive(Clone, Debug)]
+pub enum Authorization {
+    /// A model's answers to them are neither stored nor taken from the store; of other origins the policy says it.
+    Pass,
+    /// Each credential has entries of its own. For other origins than models `Authorization` is a header of the key.
+    Key,
+    /// Who presents one of these tokens may ask, and all who may share the answers.
+    Edge(Arc<Tokens>),
 }
 
 /// What a behavior does.
@@ -63,6 +101,18 @@ pub enum Action {
 }
 
 impl Behavior {
+    /// Whether `Authorization` is for the edge and goes no further.
+    #[must_use]
+    pub fn keeps_credential(&self) -> bool {
+        matches!(&self.authorization, Authorization::Edge(tokens) if !tokens.is_forwarded)
+    }
+
+    /// Whether the body of a request of this method is in its key. Such a request changes nothing: the behavior says so.
+    #[must_use]
+    pub fn keys_body_of(&self, method: &str) -> bool {
+        self.body_key.is_some() && matches!(method, "POST" | "QUERY")
+    }
+
     /// Whether a request with this method and path is this behavior's.
     #[inline]
     #[must_use]

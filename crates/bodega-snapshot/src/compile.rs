@@ -12,7 +12,7 @@ use bodega_semantics::Policy;
 
 use crate::error::{SnapshotError, wrong};
 use crate::locate::locate;
-use crate::model::Model;
+use crate::model::{Model, ModelGroup};
 use crate::origin::{Origin, OriginGroup, OriginKind};
 use crate::schema::{DistributionText, Document, ViewerProtocolText};
 use crate::snapshot::{Distribution, Snapshot, ViewerProtocol};
@@ -27,14 +27,23 @@ mod policy;
 use origin::Compiled;
 
 /// What behaviors refer to by name.
+#[derive(Default)]
 struct Named {
     origins: BTreeMap<String, Arc<Origin>>,
     groups: BTreeMap<String, Arc<OriginGroup>>,
     models: BTreeMap<String, Arc<Model>>,
+    model_groups: BTreeMap<String, Arc<ModelGroup>>,
     policies: BTreeMap<String, Arc<Policy>>,
 }
 
 impl Named {
+    /// What stands in a fingerprint for a model or a group of them; `None` if nothing is called so. Which file it is and
+    /// how it is run say nothing about the answers: model and version are in every key.
+    fn models(&self, name: &str) -> Option<String> {
+        let group = || self.model_groups.contains_key(name).then(|| "models".to_owned());
+        self.models.get(name).map(|model| format!("model {}", model.name)).or_else(group)
+    }
+
     /// Where the answers come from that `name` means: of a group its first member, for which the others stand in with
     /// the same answers. So giving an origin a second one loses nothing that is kept. `None` if nothing is called so.
     fn source(&self, name: &str) -> Option<&OriginKind> {
@@ -64,8 +73,7 @@ pub(crate) fn compile(text: &str) -> Result<Snapshot, SnapshotError> {
     if document.distributions.len() > MAX_DISTRIBUTIONS {
         return wrong("distributions", format!("more than {MAX_DISTRIBUTIONS}"));
     }
-    let mut named =
-        Named { origins: BTreeMap::new(), groups: BTreeMap::new(), models: BTreeMap::new(), policies: BTreeMap::new() };
+    let mut named = Named::default();
     for (name, text) in document.origins {
         checks::name("origins", &name)?;
         let place = format!("origins.{name}");
@@ -73,16 +81,12 @@ pub(crate) fn compile(text: &str) -> Result<Snapshot, SnapshotError> {
             Compiled::Origin(origin) => drop(named.origins.insert(name, origin)),
             Compiled::Group(group) => drop(named.groups.insert(name, group)),
             Compiled::Model(model) => drop(named.models.insert(name, model)),
+            Compiled::ModelGroup(group) => drop(named.model_groups.insert(name, group)),
         }
     }
-    for (name, model) in &named.models {
-        let shares_name = |other: &str, one: &Model| other != name && one.name == model.name;
-        if let Some((other, _)) = named.models.iter().find(|(other, one)| shares_name(other, one)) {
-            return wrong(
-                &format!("origins.{name}.name"),
-                format!("{:?} is already the name of origins.{other}: names of models are unique", model.name),
-            );
-        }
+    model::check_names(&named.models)?;
+    for (name, group) in &named.model_groups {
+        model::check_members(&format!("origins.{name}"), group, &named.models)?;
     }
     for (name, group) in &named.groups {
         origin::check_members(&format!("origins.{name}"), group, |member| named.origins.contains_key(member))?;
@@ -97,6 +101,7 @@ pub(crate) fn compile(text: &str) -> Result<Snapshot, SnapshotError> {
         origins: named.origins.values().cloned().collect(),
         groups: named.groups.values().cloned().collect(),
         models: named.models.values().cloned().collect(),
+        model_groups: named.model_groups.values().cloned().collect(),
         exact: HashMap::new(),
         wildcards: HashMap::new(),
         any: None,

@@ -17,13 +17,15 @@ pub mod options;
 pub mod origin;
 mod schema;
 pub mod snapshot;
+pub mod tokens;
 
-pub use behavior::{Action, Behavior};
+pub use behavior::{Action, Authorization, Behavior, BodyForm, BodyKey};
 pub use edits::Edits;
 pub use error::SnapshotError;
 pub use hsts::Hsts;
 pub use location::Location;
-pub use model::Model;
+pub use model::{Golden, Model, ModelGroup, Provider};
 pub use networks::Networks;
 pub use origin::{Credentials, Endpoint, HealthLimits, HostHeader, Origin, OriginGroup, OriginKind, OriginLimits};
 pub use snapshot::{Distribution, Snapshot, ViewerProtocol};
+pub use tokens::{Digests, Tokens};

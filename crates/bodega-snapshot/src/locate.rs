@@ -8,8 +8,8 @@ use serde_json::{Map, Value};
 
 use crate::error::SnapshotError;
 use crate::schema::{
-    ActionText, BehaviorText, CredentialsText, DistributionText, EditsText, ForwardText, HealthText, KeyQueryText,
-    KeyText, OriginText, PolicyText, QueryText,
+    ActionText, AuthorizationText, BehaviorText, BodyKeyText, CredentialsText, DistributionText, EditsText,
+    ForwardText, HealthText, KeyQueryText, KeyText, OriginText, PolicyText, QueryText,
 };
 
 /// The first place in `text` that does not fit. `None` if it is no JSON, or nothing smaller than the whole is to blame.
@@ -46,6 +46,8 @@ fn in_behavior(place: &str, value: &Value) -> Option<SnapshotError> {
     inside::<ActionText>(place, value, "action")
         .or_else(|| inside::<EditsText>(place, value, "request_headers"))
         .or_else(|| inside::<EditsText>(place, value, "response_headers"))
+        .or_else(|| inside::<AuthorizationText>(place, value, "authorization"))
+        .or_else(|| inside::<Option<BodyKeyText>>(place, value, "body_key"))
         .or_else(|| culprit::<BehaviorText>(place, value))
 }
 

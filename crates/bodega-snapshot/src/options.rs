@@ -83,6 +83,8 @@ pub struct EdgeOptions {
     pub hold: bool,
     /// Where the library of ONNX Runtime is, if it is installed.
     pub onnxruntime: Option<String>,
+    /// The interpreter that runs models in processes of their own.
+    pub python: Option<String>,
 }
 
 /// The disk tier.
@@ -210,6 +212,7 @@ struct Text {
     confirm_rate: u32,
     hold: bool,
     onnxruntime: Option<String>,
+    python: Option<String>,
 }
 
 impl Default for Text {
@@ -254,6 +257,7 @@ impl Default for Text {
             confirm_rate: 50,
             hold: false,
             onnxruntime: None,
+            python: None,
         }
     }
 }
@@ -356,6 +360,7 @@ impl EdgeOptions {
             confirm_rate: text.confirm_rate,
             hold: text.hold,
             onnxruntime: text.onnxruntime,
+            python: text.python,
         })
     }
 }

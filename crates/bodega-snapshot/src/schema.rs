@@ -58,6 +58,31 @@ pub(crate) struct BehaviorText {
     pub(crate) deny: Vec<String>,
     pub(crate) request_headers: EditsText,
     pub(crate) response_headers: EditsText,
+    pub(crate) authorization: AuthorizationText,
+    pub(crate) body_key: Option<BodyKeyText>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct BodyKeyText {
+    pub(crate) form: BodyFormText,
+    pub(crate) ignored: Vec<String>,
+    pub(crate) max_bytes: u64,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum BodyFormText {
+    Raw,
+    Json,
+}
+
+#[derive(Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase", deny_unknown_fields)]
+pub(crate) enum AuthorizationText {
+    Pass {},
+    Key {},
+    Edge { tokens: String, forward: bool },
 }
 
 #[derive(Deserialize)]
@@ -111,6 +136,9 @@ pub(crate) enum OriginText {
         ca_file: Option<String>,
     },
     Model(ModelText),
+    Models {
+        members: Vec<String>,
+    },
     Group {
         members: Vec<String>,
         failover: Vec<u16>,
@@ -127,6 +155,31 @@ pub(crate) struct ModelText {
     pub(crate) max_batch: usize,
     pub(crate) max_queue: usize,
     pub(crate) max_body_bytes: u64,
+    pub(crate) ttl_seconds: Option<f64>,
+    pub(crate) batch_wait_seconds: f64,
+    pub(crate) provider: ProviderText,
+    pub(crate) threads: usize,
+    pub(crate) isolated: bool,
+    pub(crate) runner: Option<String>,
+    pub(crate) ignored: Vec<String>,
+    pub(crate) golden: Vec<GoldenText>,
+    pub(crate) max_memory_bytes: Option<u64>,
+    pub(crate) region_only: bool,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum ProviderText {
+    Cpu,
+    Cuda,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct GoldenText {
+    pub(crate) features_json: String,
+    pub(crate) prediction_json: Option<String>,
+    pub(crate) tolerance: f64,
 }
 
 #[derive(Clone, Copy, Deserialize)]

@@ -1,14 +1,15 @@
 //! The whole configuration, and how a host finds its distribution.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use crate::behavior::Behavior;
+use crate::behavior::{Authorization, Behavior};
 use crate::compile::{self, MAX_HOST_BYTES};
 use crate::error::SnapshotError;
 use crate::hsts::Hsts;
-use crate::model::Model;
+use crate::model::{Model, ModelGroup};
 use crate::origin::{Origin, OriginGroup};
+use crate::tokens::Tokens;
 
 /// The compiled configuration.
 #[derive(Clone, Debug)]
@@ -21,6 +22,8 @@ pub struct Snapshot {
     pub groups: Vec<Arc<OriginGroup>>,
     /// All models that stand where origins do.
     pub models: Vec<Arc<Model>>,
+    /// All groups of them.
+    pub model_groups: Vec<Arc<ModelGroup>>,
     pub(crate) exact: HashMap<String, Arc<Distribution>>,
     /// By `.suffix`.
     pub(crate) wildcards: HashMap<String, Arc<Distribution>>,
@@ -52,6 +55,19 @@ pub enum ViewerProtocol {
 }
 
 impl Snapshot {
+    /// The files of tokens that behaviors name, and who wants to know what they hold.
+    #[must_use]
+    pub fn token_files(&self) -> BTreeMap<&str, Vec<&Tokens>> {
+        let mut files: BTreeMap<&str, Vec<&Tokens>> = BTreeMap::new();
+        let distributions = self.exact.values().chain(self.wildcards.values()).chain(&self.any);
+        for behavior in distributions.flat_map(|distribution| &distribution.behaviors) {
+            if let Authorization::Edge(tokens) = &behavior.authorization {
+                files.entry(&tokens.file).or_default().push(tokens);
+            }
+        }
+        files
+    }
+
     /// Compiles the JSON document.
     ///
     /// # Errors

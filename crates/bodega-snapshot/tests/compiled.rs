@@ -6,7 +6,8 @@ use std::time::Duration;
 use bodega_semantics::policy::QueryRule;
 use bodega_semantics::{Fields, Head};
 use bodega_snapshot::{
-    Action, Behavior, Credentials, HealthLimits, HostHeader, Hsts, Origin, OriginKind, Snapshot, ViewerProtocol,
+    Action, Behavior, Credentials, HealthLimits, HostHeader, Hsts, Origin, OriginKind, Provider, Snapshot,
+    ViewerProtocol,
 };
 use serde_json::{Value, json};
 
@@ -155,7 +156,9 @@ fn with_model(change: &Value) -> String {
     let mut document: Value = serde_json::from_str(SHOP).unwrap();
     let mut model = json!({
         "kind": "model", "path": "models/fraud.onnx", "name": "fraud", "version": null, "timeout_seconds": 10,
-        "max_batch": 32, "max_queue": 1024, "max_body_bytes": 1_000_000,
+        "max_batch": 32, "max_queue": 1024, "max_body_bytes": 1_000_000, "ttl_seconds": null,
+        "batch_wait_seconds": 0, "provider": "cpu", "threads": 1, "isolated": false, "runner": null, "ignored": [],
+        "golden": [], "max_memory_bytes": null, "region_only": false,
     });
     for (name, value) in change.as_object().unwrap() {
         model[name] = value.clone();
@@ -182,6 +185,27 @@ fn a_model_is_compiled() {
 }
 
 #[test]
+fn all_that_is_said_of_a_model_is_compiled() {
+    let said = json!({
+        "ttl_seconds": 60, "batch_wait_seconds": 0.002, "provider": "cuda", "threads": 4, "ignored": ["trace"],
+        "golden": golden(0.5)["golden"],
+    });
+    let shop = Snapshot::from_json(&with_model(&said)).unwrap();
+    let [model] = shop.models.as_slice() else { panic!() };
+    assert_eq!((model.ttl, model.batch_wait), (Some(Duration::from_secs(60)), Duration::from_millis(2)));
+    assert_eq!(
+        (model.provider, model.threads, model.ignored.as_slice()),
+        (Provider::Cuda, 4, &["trace".to_owned()][..])
+    );
+    let [example] = model.golden.as_slice() else { panic!() };
+    assert_eq!((example.features_json.as_str(), example.prediction_json.as_deref()), ("[1, 2]", Some("3")));
+}
+
+fn golden(tolerance: f64) -> Value {
+    json!({"golden": [{"features_json": "[1, 2]", "prediction_json": "3", "tolerance": tolerance}]})
+}
+
+#[test]
 fn a_model_that_cannot_be_is_refused_with_its_place() {
     for (change, place) in [
         (json!({"path": ""}), "origins.scores.path"),
@@ -191,14 +215,49 @@ fn a_model_that_cannot_be_is_refused_with_its_place() {
         (json!({"max_batch": 0}), "origins.scores.max_batch"),
         (json!({"max_queue": 0}), "origins.scores.max_queue"),
         (json!({"max_body_bytes": 0}), "origins.scores.max_body_bytes"),
+        (json!({"threads": 0}), "origins.scores.threads"),
+        (json!({"ttl_seconds": -1}), "origins.scores.ttl_seconds"),
+        (json!({"batch_wait_seconds": 2}), "origins.scores.batch_wait_seconds"),
+        (json!({"provider": "npu"}), "origins.scores.provider"),
+        (json!({"ignored": [""]}), "origins.scores.ignored"),
+        (golden(-1.0), "origins.scores.golden[0].tolerance"),
+        (json!({"runner": "shop.models"}), "origins.scores.runner"),
+        (json!({"runner": "shop.models:Fraud()"}), "origins.scores.runner"),
+        (json!({"max_memory_bytes": 1 << 30}), "origins.scores.max_memory_bytes"),
+        (json!({"max_memory_bytes": 1 << 20, "isolated": true}), "origins.scores.max_memory_bytes"),
+        (json!({"region_only": true, "runner": "shop.models:Fraud"}), "origins.scores.region_only"),
     ] {
         let error = Snapshot::from_json(&with_model(&change)).unwrap_err();
         assert_eq!(error.place, place, "{}", error.message);
     }
-    let mut document: Value = serde_json::from_str(&with_model(&json!({}))).unwrap();
+}
+
+/// The document with a second model, whose version is this, and a group of these members.
+fn with_models(version: &Value, members: &Value) -> Result<Snapshot, String> {
+    let mut document: Value = serde_json::from_str(&with_model(&json!({"version": "v1"}))).unwrap();
     document["origins"]["again"] = document["origins"]["scores"].clone();
-    let error = Snapshot::from_json(&document.to_string()).unwrap_err();
-    assert!(error.message.contains("already the name"), "{}", error.message);
+    document["origins"]["again"]["version"] = version.clone();
+    document["origins"]["all"] = json!({"kind": "models", "members": members});
+    document["distributions"][0]["behaviors"][3]["action"]["origin"] = json!("all");
+    Snapshot::from_json(&document.to_string()).map_err(|error| error.to_string())
+}
+
+#[test]
+fn versions_of_a_model_and_groups_of_models_are_compiled() {
+    let shop = with_models(&json!("v2"), &json!(["scores", "again"])).unwrap();
+    let [group] = shop.model_groups.as_slice() else { panic!() };
+    assert_eq!((group.origin.as_str(), group.members.as_slice()), ("all", &["scores".into(), "again".into()][..]));
+    assert!(behavior(&shop, "shop.example.com", "POST", "/").is_model);
+    assert!(with_models(&Value::Null, &json!(["again"])).is_ok());
+    for (version, members, word) in [
+        (json!("v1"), json!(["scores"]), "already"),
+        (json!("v2"), json!([]), "0 is not"),
+        (json!("v2"), json!(["scores", "scores"]), "twice"),
+        (json!("v2"), json!(["site"]), "no model \"site\""),
+    ] {
+        let error = with_models(&version, &members).unwrap_err();
+        assert!(error.contains(word), "{error}");
+    }
 }
 
 /// `shop.json` with a group in it, which the last behavior asks.

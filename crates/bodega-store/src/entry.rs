@@ -280,7 +280,7 @@ impl Entry {
 
     /// An entry of a whole body in one piece, wherever that lies.
     #[must_use]
-    pub(crate) fn whole(new: &NewEntry<'_>, body: &[u8]) -> Self {
+    pub fn whole(new: &NewEntry<'_>, body: &[u8]) -> Self {
         if body.len() <= INLINE_BYTES {
             return Self::inline(new, body);
         }

@@ -79,6 +79,16 @@ metrics! {
     CONTROL_LEVEL_AGE = "cdn_control_level_age_seconds", Gauge, ["region"], "How long ago, in whole seconds rounded up, the edge had applied all that the control process had acknowledged.";
     JOURNAL_POSITION = "cdn_journal_position", Gauge, ["region"], "The position of the last event of the journal that was applied.";
     JOURNAL_BEHIND = "cdn_journal_behind", Gauge, ["region"], "Events of the journal that are known to be there and not applied yet.";
+    MODEL_INFO = "cdn_model_info", Gauge, ["region", "model", "version", "digest"], "Always 1 for a model that is loaded; `digest` is the SHA-256 of its file.";
+    MODEL_ROWS = "cdn_model_rows_total", Counter, ["region", "model", "version"], "Rows that the model has computed; those from the store are not among them.";
+    MODEL_RUN = "cdn_model_run_seconds", Histogram, ["region", "model", "version"], "How long runs of the model took, each of one row or of several.";
+    MODEL_QUEUE = "cdn_model_queue_rows", Gauge, ["region", "model", "version"], "Rows that wait for a run.";
+    MODEL_REJECTED = "cdn_model_rejected_total", Counter, ["region", "model", "version", "reason"], "Rows that were not answered: too many waited (queue_full), or their time was over (deadline).";
+    MODEL_FAILURES = "cdn_model_failures_total", Counter, ["region", "model", "version", "reason"], "Rows that failed: the model said so (model), or what runs it was gone (gone).";
+    MODEL_FILE_BYTES = "cdn_model_file_bytes", Gauge, ["region", "model", "version"], "The length of the model's file.";
+    MODEL_LOAD_SECONDS = "cdn_model_load_seconds", Gauge, ["region", "model", "version"], "How long it took to load the model, its golden examples included.";
+    MODEL_WORKER_RESTARTS = "cdn_model_worker_restarts_total", Counter, ["region", "model", "version"], "How often the model's process was started again, where it has one.";
+    MODEL_WORKER_MEMORY_BYTES = "cdn_model_worker_memory_bytes", Gauge, ["region", "model", "version"], "What the model's process has in memory.";
     SNAPSHOT_REVISION = "cdn_snapshot_revision", Gauge, ["region"], "The revision of the configuration in force.";
     BUILD_INFO = "cdn_build_info", Gauge, ["version"], "Always 1; the version is a label.";
 }
@@ -86,3 +96,9 @@ metrics! {
 /// Upper bounds of the latency metric's buckets, in seconds.
 pub const LATENCY_BOUNDS: &[f64] =
     &[0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
+
+/// Upper bounds of the buckets of a model's runs, in seconds: a small one takes microseconds.
+pub const MODEL_RUN_BOUNDS: &[f64] = &[
+    0.000_01, 0.000_025, 0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25,
+    0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
+];

@@ -25,6 +25,24 @@ impl Text {
         self.line(metric.name, "", metric.labels, values, None, &value.to_string());
     }
 
+    /// A sample that is no whole number.
+    pub fn sample_seconds(&mut self, metric: &Metric, values: &[&str], seconds: f64) {
+        self.line(metric.name, "", metric.labels, values, None, &seconds.to_string());
+    }
+
+    /// A distribution that was counted by `bounds`, in seconds; `counts` has one more, for what is beyond them all.
+    pub fn buckets(&mut self, metric: &Metric, values: &[&str], bounds: &[f64], counts: &[u64], sum_seconds: f64) {
+        let mut so_far = 0;
+        for (bound, count) in bounds.iter().zip(counts) {
+            so_far += count;
+            self.line(metric.name, "_bucket", metric.labels, values, Some(&bound.to_string()), &so_far.to_string());
+        }
+        let all = counts.iter().sum::<u64>().to_string();
+        self.line(metric.name, "_bucket", metric.labels, values, Some("+Inf"), &all);
+        self.line(metric.name, "_sum", metric.labels, values, None, &sum_seconds.to_string());
+        self.line(metric.name, "_count", metric.labels, values, None, &all);
+    }
+
     /// A distribution.
     pub fn histogram(&mut self, metric: &Metric, values: &[&str], recorded: &Recorded) {
         for bound in LATENCY_BOUNDS {
@@ -82,6 +100,22 @@ mod tests {
         let text = text.finish();
         assert!(text.starts_with("# HELP cdn_requests_total "));
         assert!(text.ends_with("cdn_requests_total{region=\"a\\\"b\",outcome=\"hit\"} 3\n"), "{text}");
+    }
+
+    #[test]
+    fn buckets_are_cumulative_and_end_with_all_of_them() {
+        let mut text = Text::default();
+        let metric = &names::MODEL_RUN;
+        text.buckets(metric, &["eu", "fraud", "v1"], &[0.000_01, 0.5], &[2, 3, 1], 1.25);
+        let label = "{region=\"eu\",model=\"fraud\",version=\"v1\"";
+        let expected = [
+            format!("cdn_model_run_seconds_bucket{label},le=\"0.00001\"}} 2"),
+            format!("cdn_model_run_seconds_bucket{label},le=\"0.5\"}} 5"),
+            format!("cdn_model_run_seconds_bucket{label},le=\"+Inf\"}} 6"),
+            format!("cdn_model_run_seconds_sum{label}}} 1.25"),
+            format!("cdn_model_run_seconds_count{label}}} 6"),
+        ];
+        assert_eq!(text.finish().lines().collect::<Vec<_>>(), expected);
     }
 
     #[test]

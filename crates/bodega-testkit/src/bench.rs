@@ -202,12 +202,14 @@ impl Bench {
             fields: &fields,
             peer: request.peer.unwrap_or(IpAddr::V4(Ipv4Addr::new(203, 0, 113, 9))),
             has_body: !request.body.is_empty(),
+            body: Some(&request.body),
             version: "1.1",
             upgrade: request.upgrade,
         };
         let snapshot = self.worker.edge.snapshot.load_full();
         match begin(&self.worker, &snapshot, &view) {
             Begun::Ready(answer) => answer,
+            Begun::Predicting(predicting) => predicting.await,
             Begun::Pending(pending) => {
                 let mut journey = Journey::new(Arc::clone(&self.worker), OwnedRequest::copy_of(&view), pending);
                 let body = (!request.body.is_empty()).then(|| RequestBody {
@@ -331,7 +333,8 @@ pub fn snapshot_json_for(
         "policy": "tested", "strip_prefix": "", "add_prefix": "",
         "allow": [], "deny": [],
         "request_headers": {"set": [], "remove": []},
-        "response_headers": {"set": [], "remove": []}
+        "response_headers": {"set": [], "remove": []},
+        "authorization": {"kind": "pass"}, "body_key": null
     });
     if behavior.get("action").is_some() {
         // An action of another kind has other fields: it replaces the default one whole.

@@ -1,7 +1,7 @@
 """The compiled core: the request machine, the store and the sockets, built from the crates.
 
-Only `edge`, `snapshot` and `up` import this package (docs/decisions/0003), so that everything native is found from
-three places. What it offers is written down in `_core.pyi`; nothing is decided here.
+Only `edge`, `serving`, `snapshot` and `up` import this package (docs/decisions/0003), so that everything native is
+found from four places. What it offers is written down in `_core.pyi`; nothing is decided here.
 """
 
 from __future__ import annotations
@@ -17,8 +17,10 @@ try:
         DemoS3,
         NativeEdge,
         build_info,
+        die_with_parent,
         explain_key,
         replay,
+        serve_onnx,
         validate_snapshot,
     )
 except ImportError as error:
@@ -40,8 +42,10 @@ __all__ = [
     "DemoS3",
     "NativeEdge",
     "build_info",
+    "die_with_parent",
     "explain_key",
     "replay",
+    "serve_onnx",
     "validate_snapshot",
 ]
 

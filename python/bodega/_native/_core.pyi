@@ -12,8 +12,10 @@ __all__ = [
     "DemoS3",
     "NativeEdge",
     "build_info",
+    "die_with_parent",
     "explain_key",
     "replay",
+    "serve_onnx",
     "validate_snapshot",
 ]
 
@@ -24,7 +26,26 @@ def build_info() -> dict[str, str]:
         `version`, `profile` (`release` or `debug`), `features` (with commas between), `target` (`linux-x86_64`).
     """
 
-def explain_key(snapshot_json: str, method: str, url: str, headers: Sequence[tuple[str, bytes]]) -> str:
+def die_with_parent(parent: int) -> None:
+    """Have this process killed when its parent ends, however that ends.
+
+    Args:
+        parent: The parent's number: it may have ended already.
+
+    Raises:
+        RuntimeError: If it has, or is another.
+    """
+
+def serve_onnx() -> None:
+    """Run an ONNX model for the edge that started this process, until that lets go of it.
+
+    Standard input is the socket to it, and standard output the memory that is shared with it.
+
+    Raises:
+        RuntimeError: If the edge cannot be spoken to.
+    """
+
+def explain_key(snapshot_json: str, method: str, url: str, headers: Sequence[tuple[str, bytes]], body: bytes) -> str:
     """Say what the key of a request would be, and what made it, without running an edge.
 
     Args:
@@ -32,6 +53,7 @@ def explain_key(snapshot_json: str, method: str, url: str, headers: Sequence[tup
         method: The method.
         url: `https://host/path?query`, percent-encoded.
         headers: Fields of the request.
+        body: The request's body; empty for none.
 
     Returns:
         A JSON object: `host`, `distribution`, `behavior`, `policy`, `does`, `reason`, `key`, `sent`.
@@ -113,6 +135,34 @@ class NativeEdge:
 
         Raises:
             SnapshotInvalid: If it is not valid; what served before goes on serving.
+        """
+
+    def models(self) -> str:
+        """Say which models are loaded, as JSON."""
+
+    def update_model(self, name: str, path: str | None, version: str | None) -> str:
+        """Put another version of a model in force; wait until the old one is gone and its predictions are forgotten.
+
+        Args:
+            name: The model's name.
+            path: The file; None reads the file again that it has.
+            version: What the version is called; None: as its contents.
+
+        Returns:
+            What became of it, as JSON.
+
+        Raises:
+            ModelRefused: If it cannot be; nothing changes then.
+        """
+
+    def unload_model(self, name: str, version: str | None) -> str:
+        """Take a version of a model out of force, by default the default one.
+
+        Returns:
+            What became of it, as JSON.
+
+        Raises:
+            ModelRefused: If there is none.
         """
 
     def addresses(self) -> list[str]:

@@ -14,7 +14,7 @@ from bodega.cli.output import advise as print_advice
 from bodega.cli.output import print_json, say
 from bodega.config import advise as find_advice
 from bodega.config import advise_settings, read_config, settings_from
-from bodega.distributions import Declarations, Model, resolve_policy
+from bodega.distributions import Declarations, Model, ModelGroup, resolve_policy
 from bodega.edge import Foreground
 from bodega.edge.foreground import Loaded
 from bodega.errors import ConfigInvalid
@@ -36,8 +36,12 @@ def edge(
         typer.Option(metavar="URL", help="Serve this one origin, without a file: https://host, or s3://bucket."),
     ] = None,
     model: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Serve this one model in the ONNX format, without a file: POST /predict."),
+        list[Path] | None,
+        typer.Option(
+            metavar="FILE",
+            help="Serve this model, without a file: POST /predict.  In the ONNX format, a model.toml, or its folder.  "
+            "May be there several times.",
+        ),
     ] = None,
     ttl: Annotated[
         str | None,
@@ -77,9 +81,15 @@ def edge(
 
         curl -s http://127.0.0.1:8080/predict -d '{"features": [0.5, 1.2, 3]}'
 
+    Several models, or versions of one, each under its name:
+
+        bodega edge --model fraud.onnx --model language.onnx
+
+        curl -s http://127.0.0.1:8080/models/fraud/predict -d '{"features": [0.5, 1.2, 3]}'
+
     SIGHUP reads the file again. SIGTERM and Ctrl-C finish what is under way, for up to 30 s; a second one ends at once.
     """
-    source = _source(file, origin, model, ttl, typed)
+    source = _source(file, origin, tuple(model or ()), ttl, typed)
 
     def started(running: RunningEdge, loaded: Loaded) -> None:
         if as_json:
@@ -99,11 +109,11 @@ def edge(
 
 @dataclass(frozen=True, slots=True)
 class _Source:
-    """A file, or one origin, or one model, under what variables and options say."""
+    """A file, or one origin, or models, under what variables and options say."""
 
     file: Path | None
     origin: str | None
-    model: Path | None
+    models: tuple[Path, ...]
     ttl: str | None
     typed: Typed
 
@@ -116,8 +126,8 @@ class _Source:
                 print_advice(config.locate(advice))
         elif self.origin is not None:
             declarations = _of_origin(self.origin, self.ttl)
-        elif self.model is not None:
-            declarations = _of_model(self.model, self.ttl)
+        elif self.models:
+            declarations = _of_models(self.models, self.ttl)
         else:
             # What is served comes from the control process.
             declarations = Declarations()
@@ -133,13 +143,13 @@ class _Source:
         return Loaded(settings, declarations)
 
 
-def _source(file: Path | None, origin: str | None, model: Path | None, ttl: str | None, typed: Typed) -> _Source:
+def _source(file: Path | None, origin: str | None, models: tuple[Path, ...], ttl: str | None, typed: Typed) -> _Source:
     given = [str(file)] if file is not None else []
-    given += [option for option, value in (("--origin", origin), ("--model", model)) if value is not None]
+    given += [option for option, is_given in (("--origin", origin is not None), ("--model", models)) if is_given]
     if len(given) > 1:
         raise ConfigInvalid(f"{given[0]} and {given[1]} exclude each other", hint="leave one of them out")
-    if origin is not None or model is not None:
-        return _Source(None, origin, model, ttl, typed)
+    if origin is not None or models:
+        return _Source(None, origin, models, ttl, typed)
     if ttl is not None:
         raise ConfigInvalid(
             "`--ttl` goes with `--origin` or `--model`",
@@ -147,11 +157,11 @@ def _source(file: Path | None, origin: str | None, model: Path | None, ttl: str 
             path=("--ttl",),
         )
     if file is not None:
-        return _Source(file, None, None, None, typed)
+        return _Source(file, None, (), None, typed)
     if _USUAL_FILE.is_file():
-        return _Source(_USUAL_FILE, None, None, None, typed)
+        return _Source(_USUAL_FILE, None, (), None, typed)
     if settings_from(None, os.environ, typed.options).control is not None:
-        return _Source(None, None, None, None, typed)
+        return _Source(None, None, (), None, typed)
     raise ConfigInvalid(
         "nothing to serve: there is no bodega.toml here",
         hint="put an edge before a site:   bodega edge --origin http://127.0.0.1:9000\n"
@@ -170,12 +180,17 @@ def _of_origin(origin: str, ttl: str | None) -> Declarations:
         raise ConfigInvalid(error.what, hint=error.hint, path=("--origin",)) from None
 
 
-def _of_model(model: Path, ttl: str | None) -> Declarations:
-    if not model.is_file():
-        raise ConfigInvalid(f"{model} is no file", hint="name a model in the ONNX format", path=("--model",))
+def _of_models(models: tuple[Path, ...], ttl: str | None) -> Declarations:
+    for model in models:
+        if not model.is_file() and not (model / "model.toml").is_file():
+            hint = "name a model in the ONNX format, a model.toml, or a folder with one"
+            raise ConfigInvalid(f"{model} is no file", hint=hint, path=("--model",))
     try:
-        return Declarations.of_model(str(model.absolute()), ttl=ttl)
+        return Declarations.of_models([str(model.absolute()) for model in models], ttl=ttl)
     except ConfigInvalid as error:
+        if error.line is not None:
+            # In a `model.toml`.
+            raise
         raise ConfigInvalid(error.what, hint=error.hint, path=(f"--{error.path[0]}",)) from None
 
 
@@ -186,14 +201,18 @@ def _greet(running: RunningEdge, loaded: Loaded, source: _Source) -> None:
         _explain_development(running, loaded)
     if loaded.settings.control is not None:
         say("note", f"follows {loaded.settings.control}: it says what is served, and purges go there")
-    elif source.model is not None:
+    elif source.models:
         [distribution] = loaded.declarations.distributions
         [behavior] = distribution.behaviors
         seconds = resolve_policy(behavior.policy, loaded.declarations.policies).default_ttl_seconds
-        assert isinstance(behavior.origin, Model), "declared from a model"
-        named = behavior.origin.name
-        say("note", f"POST /predict, /batch_predict and /v2 ask {named}; predictions are kept {_spaced(seconds)}")
-        say("note", f"forget them: `bodega purge model:{named}`")
+        origin = behavior.origin
+        members = origin.models if isinstance(origin, ModelGroup) else (origin,)
+        names = list(dict.fromkeys(member.name for member in members if isinstance(member, Model)))
+        paths = "/predict, /batch_predict and /v2" if len(names) == 1 else "/models/NAME/predict and /v2"
+        say("note", f"POST {paths} ask {', '.join(names)}; predictions are kept {_spaced(seconds)}")
+        say("note", f"forget them: `bodega purge model:{names[0]}`")
+        page = f"/{names[0]}" if len(names) == 1 else ""
+        say("note", f"try it in a browser: {running.addresses[0]}/models{page}")
     elif source.origin is not None:
         [distribution] = loaded.declarations.distributions
         [behavior] = distribution.behaviors

@@ -32,7 +32,13 @@ def key(
     header: Annotated[
         list[str] | None, typer.Option("--header", "-H", metavar="'NAME: VALUE'", help="A header; may be repeated.")
     ] = None,
-    method: Annotated[str, typer.Option(help="The method.")] = "GET",
+    method: Annotated[
+        str | None, typer.Option(help="The method.  \\[default: GET, or POST with --body]", show_default=False)
+    ] = None,
+    body: Annotated[
+        str | None,
+        typer.Option(metavar="TEXT|@FILE", help="A body, or @ and the file that holds it; `content-type` is a header."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object, for programs.")] = False,
 ) -> None:
     """Show the cache key of a request, what made it, and what the origin gets to see.
@@ -48,7 +54,13 @@ def key(
     config = read_config(file)
     snapshot = compile_snapshot(config.declarations, environment=os.environ)
     try:
-        report = explain_key(snapshot, url, method=method, headers=dict(_field(each) for each in header or []))
+        report = explain_key(
+            snapshot,
+            url,
+            method=method or ("GET" if body is None else "POST"),
+            headers=dict(_field(each) for each in header or []),
+            body=_body(body),
+        )
     except ValueError as error:
         raise ConfigInvalid(f"the URL: {error}") from None
     if as_json:
@@ -62,6 +74,17 @@ def _field(written: str) -> tuple[str, str]:
     if not colon or not name.strip() or not value.isascii():
         raise ConfigInvalid(f'"{written}" is not a header', hint='write it as "Name: value"')
     return name.strip(), value.strip()
+
+
+def _body(written: str | None) -> bytes:
+    if written is None:
+        return b""
+    if not written.startswith("@"):
+        return written.encode()
+    try:
+        return Path(written[1:]).read_bytes()
+    except OSError as error:
+        raise ConfigInvalid(f"{written[1:]}: {error.strerror}", path=("--body",)) from None
 
 
 def _rows(report: KeyReport) -> list[tuple[str, str]]:
@@ -78,6 +101,7 @@ def _rows(report: KeyReport) -> list[tuple[str, str]]:
             ("  host", report.key.host),
             ("  path", report.key.path),
             ("  query", report.key.query or "none"),
+            *((("  body", report.key.body),) if report.key.body is not None else ()),
             *((f"  {kind}", f"{name}: {value}") for kind, name, value in _of_key(report)),
         ]
         if report.key.names_user:

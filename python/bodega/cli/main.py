@@ -17,8 +17,9 @@ from bodega.cli.fleet_options import with_any_fleet, with_fleet
 from bodega.cli.init import init
 from bodega.cli.journal import journal
 from bodega.cli.key import key
+from bodega.cli.models import models
 from bodega.cli.output import fail
-from bodega.cli.predict import predict
+from bodega.cli.predict import PredictCommand, predict
 from bodega.cli.publish import publish
 from bodega.cli.purge import purge
 from bodega.cli.revisions import revisions
@@ -73,8 +74,9 @@ def application() -> typer.Typer:
     app.add_typer(tokens(), name="tokens", rich_help_panel=_COMMAND)
     app.command("status", rich_help_panel=_LOOK)(status)
     app.add_typer(cache(), name="cache", rich_help_panel=_LOOK)
+    app.add_typer(models(), name="models", rich_help_panel=_COMMAND)
     app.command("audit", rich_help_panel=_LOOK)(with_fleet(audit))
-    app.command("predict", rich_help_panel=_LOOK)(predict)
+    app.command("predict", cls=PredictCommand, rich_help_panel=_LOOK)(predict)
     app.add_typer(journal(), name="journal", rich_help_panel=_LOOK)
     app.command("version", rich_help_panel=_LOOK)(version)
     return app

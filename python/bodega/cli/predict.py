@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 import urllib.error
 import urllib.request
@@ -10,11 +11,25 @@ from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 import typer
+import typer.core
 
 from bodega.cli.output import print_json, print_lines
 from bodega.errors import ConfigInvalid, EdgeNotFound, PredictionRefused
 
 _TIMEOUT_SECONDS = 60
+_NEGATIVE = re.compile(r"-\.?[0-9]")
+
+
+class PredictCommand(typer.core.TyperCommand):
+    """A command whose argument may begin as an option does: `-1,2`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # Their own type differs by version.
+        """Put numbers below zero behind the mark that ends options; no option begins with a digit."""
+        end = args.index("--") if "--" in args else len(args)
+        before, behind = args[:end], args[end + 1 :]
+        numbers = [arg for arg in before if _NEGATIVE.match(arg)]
+        options = [arg for arg in before if not _NEGATIVE.match(arg)]
+        return super().parse_args(ctx, [*options, "--", *numbers, *behind] if numbers else args)
 
 
 def predict(
@@ -31,7 +46,7 @@ def predict(
 ) -> None:
     """Ask a model on a running edge.
 
-    bodega predict 0.5,1.2,3
+    bodega predict 0.5,-1.2,3
 
     bodega predict '{"age": 41, "name": ["a", "b"]}' --url https://shop.example.com/predict
 

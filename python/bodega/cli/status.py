@@ -8,6 +8,7 @@ import typer
 
 from bodega.cli.output import fail, print_json, print_lines
 from bodega.cli.purge import running_edges
+from bodega.edge import ModelVersion
 from bodega.errors import BodegaError
 
 
@@ -30,14 +31,14 @@ def status(
     for each in running_edges(edge):
         named = {"pid": each.pid, "address": each.address}
         try:
-            stats = each.stats()
+            stats, models = each.stats(), each.models()
         except BodegaError as error:
             failures.append(error)
             shown.append({**named, "error": str(error)})
         else:
-            shown.append({**named, **stats.to_dict()})
+            shown.append({**named, **stats.to_dict(), "models": [model.to_dict() for model in models]})
             process = f"process          {each.pid}\n" if each.pid is not None else ""
-            texts.append(f"{process}{stats}")
+            texts.append("\n".join([f"{process}{stats}", *map(_model, filter(_is_other_than_configured, models))]))
     if as_json:
         print_json({"edges": shown})
     elif texts:
@@ -47,3 +48,13 @@ def status(
             fail(failure)
     if failures:
         raise typer.Exit(1)
+
+
+def _is_other_than_configured(model: ModelVersion) -> bool:
+    # Each that is loaded has a line among the statistics.
+    return model.set_over or not model.version
+
+
+def _model(model: ModelVersion) -> str:
+    named = f"{model.name}@{model.version}" if model.version else f"{model.name} ({model.state})"
+    return f"model            {named}{', set over the configuration' if model.set_over else ''}"

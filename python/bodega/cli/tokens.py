@@ -11,6 +11,7 @@ import typer
 
 from bodega.cli.fleet_options import alone, with_fleet
 from bodega.cli.output import print_json, print_lines, print_table, say, table, when
+from bodega.config import add_client_token
 from bodega.errors import BodegaError, ConfigInvalid
 from bodega.units import parse_duration
 
@@ -27,6 +28,7 @@ def tokens() -> typer.Typer:
     listed = with_fleet(ls)
     alone(app, listed, as_json=False)
     app.command("make")(with_fleet(make))
+    app.command("add")(add)
     app.command("ls")(listed)
     app.command("revoke")(with_fleet(revoke))
     return app
@@ -91,6 +93,21 @@ def make(
         "note",
         f"{made.id} may {', '.join(made.scopes)}{_until(made.expires_ms)}; `bodega tokens revoke {made.id}` ends it",
     )
+
+
+def add(
+    file: Annotated[Path, typer.Argument(help="The file of `tokens` in a behavior; made where there is none.")],
+    name: Annotated[str, typer.Argument(help="What it is for: `shop`.")],
+) -> None:
+    """Make a token for those who ask an edge, without a fleet: for `authorization = "edge"`.
+
+    It is told this once: the file gets its SHA-256 alone. To take it back remove the line; edges read the file with
+    their configuration.
+
+        bodega tokens add clients.tokens shop
+    """
+    print_lines(add_client_token(file, name))
+    say("note", f"an edge knows it once it has read {file}, with its configuration (SIGHUP)")
 
 
 def ls(as_json: _Json = False, *, fleet: Fleet) -> None:

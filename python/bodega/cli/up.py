@@ -20,6 +20,7 @@ from bodega.up.demonstration import ANY_PORTS, Demonstration, Options
 from bodega.up.follow import follow
 from bodega.up.model_file import cached_model_path
 from bodega.up.places import ONE_WAY_DELAY_MS
+from bodega.up.predictors import BREAST_CANCER, MAGIKA
 from bodega.up.premises import FILM_PATH, MODEL_PATH
 from bodega.up.visit import JsonReport, Record, TableReport, figures, tell
 
@@ -115,7 +116,15 @@ def _try(demonstration: Demonstration, console: Console, *, as_json: bool) -> bo
     before = demonstration.origins.sent().bytes_sent
     assert demonstration.authority is not None
     fleet = None if demonstration.control is None else demonstration.control.fleet
-    tell(demonstration.edges, demonstration.origins, demonstration.authority, fleet, record)
+    tell(
+        demonstration.edges,
+        demonstration.origins,
+        demonstration.authority,
+        fleet,
+        record,
+        demonstration.predictors,
+        demonstration.no_predictors,
+    )
     demonstration.check()
     origin_bytes = demonstration.origins.sent().bytes_sent - before
     table = figures(record.by_step, origin_bytes=origin_bytes, distance=demonstration.options.distance)
@@ -143,6 +152,8 @@ def _started(demonstration: Demonstration) -> str:
         "edges": edges,
         "authority": str(authority) if authority else None,
         "control": None if control is None else {"url": control.url, "pid": control.program.pid},
+        "models": [] if demonstration.predictors is None else [BREAST_CANCER, MAGIKA],
+        "no_models": demonstration.no_predictors or None,
     }
     return json.dumps(said)
 
@@ -174,6 +185,16 @@ def _greet(demonstration: Demonstration, console: Console) -> None:
             f"The pages lie in {demonstration.origins.premises.site}: change one and see when it arrives.",
             soft_wrap=True,
         )
+        models = demonstration.predictors
+        if models is None:
+            console.print(f"No edge runs a model: {demonstration.no_predictors}.", soft_wrap=True, markup=False)
+        else:
+            console.print("Every edge runs two models, and keeps what they have predicted:", highlight=False)
+            for line in (
+                f"bodega predict --url {first}/predict - < {models.case}",
+                f"curl -s {first}/v2/models/{BREAST_CANCER}",
+            ):
+                console.print(f"  {line}", highlight=False, soft_wrap=True)
         console.print(f"The model file stays in {cached_model_path()}.", soft_wrap=True)
     if demonstration.control is None:
         console.print(f"No control process runs: {INSTALL}", highlight=False, markup=False)

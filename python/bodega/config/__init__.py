@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from bodega.config.addresses import listen_address
 from bodega.config.advice import advise, advise_settings
+from bodega.config.client_tokens import add_client_token
 from bodega.config.control_address import control_token, control_url, is_seen_on_the_way, is_this_machine
 from bodega.config.control_settings import ControlSettings
 from bodega.config.disk_tier import DiskTier
@@ -22,6 +23,7 @@ __all__ = [
     "ControlSettings",
     "DiskTier",
     "EdgeSettings",
+    "add_client_token",
     "advise",
     "advise_settings",
     "control_token",

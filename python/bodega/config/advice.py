@@ -18,6 +18,7 @@ from bodega.distributions import (
     Declarations,
     Distribution,
     Model,
+    ModelGroup,
     OriginGroup,
     RegionalOrigin,
     ResolvedPolicy,
@@ -44,7 +45,9 @@ def advise(declarations: Declarations, environment: Mapping[str, str]) -> list[P
         found += _unreachable(distribution)
         found += _no_catch_all(distribution)
         for index, behavior in enumerate(distribution.behaviors):
-            found += _behavior(declarations, behavior, ("distributions", distribution.name, "behaviors", index))
+            path: KeyPath = ("distributions", distribution.name, "behaviors", index)
+            found += _behavior(declarations, behavior, path)
+            found += _tokens(behavior, path)
     found += _unused(declarations)
     for name, origin in declarations.origins.items():
         if isinstance(origin, S3):
@@ -73,10 +76,19 @@ def advise_settings(settings: EdgeSettings) -> list[Problem]:
     return found
 
 
+def _tokens(behavior: Behavior, path: KeyPath) -> Iterator[Problem]:
+    if behavior.tokens is not None and not Path(behavior.tokens).is_file():
+        yield Problem(
+            f"there is no file {behavior.tokens}",
+            f"`bodega tokens add {behavior.tokens} NAME` makes it, with a first token",
+            (*path, "tokens"),
+        )
+
+
 def _behavior(declarations: Declarations, behavior: Behavior, path: KeyPath) -> Iterator[Problem]:
     if behavior.origin is None:
         return
-    if isinstance(declarations.origin(behavior.origin), Model):
+    if isinstance(declarations.origin(behavior.origin), Model | ModelGroup):
         # What is kept of a model's answers are its rows, whatever the method that brought them.
         return
     policy = resolve_policy(behavior.policy, declarations.policies)
@@ -88,10 +100,17 @@ def _behavior(declarations: Declarations, behavior: Behavior, path: KeyPath) -> 
             "let the origin say `public` or `s-maxage`, put it into `key`, or do not forward it",
             (*path, "policy"),
         )
-    if policy.store and behavior.methods and not {"GET", "HEAD"} & set(behavior.methods):
+    keeps_others = behavior.body_key is not None
+    if keeps_others and not policy.store:
+        yield Problem(
+            "`body_key` says by what answers are kept, and the policy keeps none",
+            "take another policy, or leave it out",
+            (*path, "body_key"),
+        )
+    if policy.store and not keeps_others and behavior.methods and not {"GET", "HEAD"} & set(behavior.methods):
         yield Problem(
             f"the policy keeps answers to GET, and this behavior takes {', '.join(behavior.methods)}",
-            'write policy = "none"',
+            'write policy = "none", or `body_key` for what only asks',
             (*path, "policy"),
         )
     refresh_every, longest = policy.refresh_every_seconds, policy.max_ttl_seconds
@@ -216,6 +235,8 @@ def _members(origin: object) -> Sequence[object]:
             return origin.group
         case RegionalOrigin():
             return origin.members
+        case ModelGroup():
+            return origin.models
         case _:
             return ()
 

@@ -98,7 +98,7 @@ class ControlSettings:
     )
 
     def check_control(self) -> None:
-        """Check each of them by itself, and bring them into one form.
+        """Check what takes more than the shape of a field, and bring them into one form.
 
         Raises:
             ConfigInvalid: If one cannot be used.
@@ -107,14 +107,6 @@ class ControlSettings:
             object.__setattr__(self, "control", control_url(self.control, "control"))
         if self.control_token_file is not None and not checks.text(self.control_token_file, "control_token_file"):
             raise ConfigInvalid("an empty path names no file", path=("control_token_file",))
-        checks.flag(self.control_insecure, "control_insecure")
-        for name, words in (("follow", ("stream", "poll")), ("kind", ("regional", "shield", "embedded"))):
-            written = getattr(self, name)
-            if written not in words:
-                listed = " or ".join(f'"{word}"' for word in words)
-                raise ConfigInvalid(
-                    f'"{written}" is not {listed}', hint=checks.suggest(str(written), words), path=(name,)
-                )
         if not 1 <= checks.duration(self.poll_every, "poll_every") <= _MAX_POLL_SECONDS:
             raise ConfigInvalid(f"{self.poll_every} is out of range", hint='write "1s" to "1h"', path=("poll_every",))
         if not 0 <= checks.duration(self.catch_up_wait, "catch_up_wait") <= _MAX_CATCH_UP_SECONDS:

@@ -14,6 +14,7 @@ from bodega.certificates import CertificateFiles
 from bodega.config.addresses import is_local, listen_address
 from bodega.config.control_settings import ControlSettings
 from bodega.config.disk_tier import DiskTier
+from bodega.config.shape_checks import check_shapes
 from bodega.distributions import checks
 from bodega.distributions.shapes import (
     ChoiceShape,
@@ -303,16 +304,10 @@ class EdgeSettings(ControlSettings):
 
     def __post_init__(self) -> None:
         """Check every field by itself, then what they say together."""
+        check_shapes(self)
         self._check_names()
         self._check_addresses()
         self._check_tls()
-        if self.threads is not None:
-            checks.count(self.threads, 1, 1024, "threads")
-        checks.count(self.max_connections, 1, 1_000_000, "max_connections")
-        checks.count(self.max_connections_per_client, 1, 1_000_000, "max_connections_per_client")
-        checks.count(self.max_streams, 1, 1_000, "max_streams")
-        checks.count(self.confirm_rate, 1, 10_000, "confirm_rate")
-        checks.count(self.max_handshakes, 1, 1_000_000, "max_handshakes")
         _at_least(self.memory, 1_048_576, "1MiB", "memory")
         if self.disk is not None:
             object.__setattr__(self, "disk", _disk(self.disk))
@@ -336,8 +331,6 @@ class EdgeSettings(ControlSettings):
         # section 7.6.3).
         for name in ("name", "region"):
             checks.name(getattr(self, name), name)
-        _one_of(self.access_log_format, ("json", "combined"), "access_log_format")
-        _one_of(self.memory_policy, ("shelf", "lru", "s3fifo"), "memory_policy")
         if not checks.text(self.access_log, "access_log"):
             raise ConfigInvalid("an empty path names no file", hint='write a path, "-" or "off"', path=("access_log",))
         for name in ("trusted_proxies", "debug_networks", "purge_networks", "proxy_protocol"):
@@ -360,10 +353,6 @@ class EdgeSettings(ControlSettings):
     def _check_tls(self) -> None:
         if self.tls is not None:
             object.__setattr__(self, "tls", _certificates(self.tls))
-        _one_of(self.tls_min_version, ("1.2", "1.3"), "tls_min_version")
-        _one_of(self.tls_client_auth, ("off", "optional", "required"), "tls_client_auth")
-        checks.flag(self.tls_strict_names, "tls_strict_names")
-        checks.flag(self.http2, "http2")
         if self.tls_client_ca is not None and not checks.text(self.tls_client_ca, "tls_client_ca"):
             raise ConfigInvalid("an empty path names no file", path=("tls_client_ca",))
 
@@ -459,12 +448,6 @@ def _disk(written: object) -> DiskTier:
     except ConfigInvalid as error:
         # In the short form its parts have no names.
         raise ConfigInvalid.of([replace(problem, path=("disk",)) for problem in error.problems]) from None
-
-
-def _one_of(written: object, words: tuple[str, ...], name: str) -> None:
-    if written not in words:
-        listed = " or ".join(f'"{word}"' for word in words)
-        raise ConfigInvalid(f'"{written}" is not {listed}', hint=checks.suggest(str(written), words), path=(name,))
 
 
 def _at_least(written: object, least_bytes: int, least: str, name: str) -> None:

@@ -6,16 +6,15 @@ Start at `read_config`.
 
 from __future__ import annotations
 
-import re
-import tomllib
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bodega.config.edge_settings import EdgeSettings, SettingsContradict
-from bodega.config.positions import locate_keys, nearest_line
-from bodega.config.read import documented_fields, read_fields, read_noun, unknown_key
 from bodega.distributions import Declarations
+from bodega.distributions.positions import locate_keys
+from bodega.distributions.read import documented_fields, read_fields, read_noun, unknown_key
+from bodega.distributions.toml_text import locate, parse_toml, read_text
 from bodega.errors import ConfigInvalid, KeyPath, Problem
 
 if TYPE_CHECKING:
@@ -62,7 +61,7 @@ class Config:
 
     def locate(self, problem: Problem) -> Problem:
         """Return the same problem with file and line."""
-        return problem.at(self.file, nearest_line(dict(self.lines), problem.path))
+        return locate(problem, self.file, self.lines)
 
 
 def read_config(path: str | Path) -> Config:
@@ -75,15 +74,7 @@ def read_config(path: str | Path) -> Config:
         ConfigInvalid: With every problem found, each with its line.
     """
     name = str(path)
-    try:
-        text = Path(path).read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ConfigInvalid("the file is not UTF-8", hint=f"see byte {error.start}", file=name) from None
-    except FileNotFoundError:
-        raise ConfigInvalid("there is no such file", hint=f"`bodega init {name}` writes one", file=name) from None
-    except OSError as error:
-        raise ConfigInvalid(f"the file cannot be read: {error.strerror}", file=name) from None
-    return parse_config(text, name)
+    return parse_config(read_text(Path(path), f"`bodega init {name}` writes one"), name)
 
 
 def parse_config(text: str, name: str = "bodega.toml") -> Config:
@@ -96,50 +87,13 @@ def parse_config(text: str, name: str = "bodega.toml") -> Config:
     Raises:
         ConfigInvalid: With every problem found, each with its line.
     """
-    document = _parsed(text, name)
+    document = parse_toml(text, name)
     lines = locate_keys(text)
     try:
         return _read_document(document, name, lines)
     except ConfigInvalid as error:
-        found = [problem.at(name, nearest_line(lines, problem.path)) for problem in error.problems]
+        found = [locate(problem, name, lines) for problem in error.problems]
         raise ConfigInvalid.of(sorted(found, key=lambda problem: problem.line or 0)) from None
-
-
-def _parsed(text: str, name: str) -> dict[str, object]:
-    try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        message = str(error)
-        match = re.search(r" \(at (?:line (\d+), column \d+|end of document)\)$", message)
-        line = int(match[1]) if match and match[1] else text.count("\n") + 1
-        what = message[: match.start()] if match else message
-        raise ConfigInvalid(
-            f"not TOML: {what[:1].lower()}{what[1:]}", hint=_syntax_hint(text, line, message), file=name, line=line
-        ) from None
-    except (RecursionError, ValueError):
-        # Numbers of thousands of digits and values nested thousands deep are refused by the reader in its own ways.
-        raise ConfigInvalid(
-            "not TOML that anyone would write: nested too deeply, or a number too long", file=name
-        ) from None
-
-
-def _syntax_hint(text: str, line: int, message: str) -> str:
-    lines = text.split("\n")
-    written = lines[line - 1].strip() if line <= len(lines) else ""
-    if re.fullmatch(r"[\w.-]+\s*=\s*[A-Za-z/*][^\"'\[{]*", written) and not re.search(r"=\s*(true|false)\b", written):
-        return "texts stand in quotes"
-    if re.fullmatch(r"[\w.-]+\s*=\s*\d+(\.\d+)?\s*[A-Za-z]+", written):
-        return "quantities with a unit stand in quotes"
-    if "key part" in message and _opens_inline_table(lines, line):
-        return "an inline table `{ ... }` stands on one line, without a comma before the brace"
-    if re.match(r"[\w.-]+\s*:", written):
-        return "write `key = value`"
-    return ""
-
-
-def _opens_inline_table(lines: list[str], line: int) -> bool:
-    near = [written.split("#", 1)[0] for written in lines[max(0, line - 2) : line]]
-    return any(written.count("{") > written.count("}") or written.rstrip().endswith(",}") for written in near)
 
 
 def _read_document(document: dict[str, object], name: str, lines: Mapping[KeyPath, int]) -> Config:

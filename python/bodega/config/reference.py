@@ -8,7 +8,6 @@ from typing import Any
 from bodega.certificates import CertificateFiles
 from bodega.config.disk_tier import DiskTier
 from bodega.config.edge_settings import EdgeSettings
-from bodega.config.read import documented_fields
 from bodega.config.settings import option_name, variable_name
 from bodega.distributions import (
     PRESETS,
@@ -18,16 +17,19 @@ from bodega.distributions import (
     CachePolicy,
     Distribution,
     ForwardRules,
+    Golden,
     HeaderEdits,
     Health,
     HttpOrigin,
     KeyRules,
     Model,
+    ModelGroup,
     OriginGroup,
     Redirect,
     RegionalOrigin,
     ResolvedPolicy,
 )
+from bodega.distributions.read import documented_fields
 from bodega.distributions.resolve import PRESET_TEXTS
 from bodega.distributions.shapes import (
     ChoiceShape,
@@ -44,6 +46,7 @@ from bodega.distributions.shapes import (
     Shape,
     SizeShape,
     TextShape,
+    ValueShape,
     about_field,
 )
 from bodega.units import format_duration
@@ -181,6 +184,8 @@ def _shape(shape: Shape) -> str:
             return f"{minimum} to {maximum}" if maximum < 2**31 - 1 else f"{minimum} or more"
         case NumberShape(minimum, maximum):
             return f"number, {minimum:g} to {maximum:g}"
+        case ValueShape():
+            return "any value"
         case FlagShape():
             return "true or false"
         case ChoiceShape(words):
@@ -210,6 +215,7 @@ _NOUN_NAMES: dict[type[Any], str] = {
     Health: "[health](#health)",
     CertificateFiles: "[certificate and key](#certificate-and-key)",
     DiskTier: "[disk tier](#disk-tier)",
+    Golden: "[golden](#golden)",
 }
 
 _OPENING = """\
@@ -239,7 +245,8 @@ _SECTIONS: tuple[tuple[str, str, tuple[tuple[str, type[Any]], ...]], ...] = (
             "One that is reached differently from each region is a table with `regions`: "
             '`site = { regions = { "ap-*" = "site-tokyo" }, otherwise = "site-dublin" }`.\n'
             "A model in a file is a table with `model`: "
-            '`fraud = { model = "models/fraud.onnx" }`.\n'
+            '`fraud = { model = "models/fraud.onnx" }`; models under the same paths are one with `models`: '
+            '`all = { models = ["fraud", "language"] }`.\n'
             "No secret stands in the file: S3 credentials come from the environment or from "
             "`credentials_file`."
         ),
@@ -250,6 +257,8 @@ _SECTIONS: tuple[tuple[str, str, tuple[tuple[str, type[Any]], ...]], ...] = (
             ("Groups", OriginGroup),
             ("By region", RegionalOrigin),
             ("Models", Model),
+            ("golden", Golden),
+            ("Groups of models", ModelGroup),
         ),
     ),
     (

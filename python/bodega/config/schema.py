@@ -6,8 +6,8 @@ from dataclasses import MISSING, Field
 from typing import Any, TypeAlias
 
 from bodega.config.edge_settings import EdgeSettings
-from bodega.config.read import documented_fields
-from bodega.distributions import PRESETS, S3, Declarations, HttpOrigin, Model, OriginGroup, RegionalOrigin
+from bodega.distributions import PRESETS, S3, Declarations, HttpOrigin, Model, ModelGroup, OriginGroup, RegionalOrigin
+from bodega.distributions.read import documented_fields
 from bodega.distributions.shapes import (
     ChoiceShape,
     CountShape,
@@ -23,6 +23,7 @@ from bodega.distributions.shapes import (
     Shape,
     SizeShape,
     TextShape,
+    ValueShape,
     about_field,
 )
 
@@ -101,6 +102,8 @@ def _shape(shape: Shape, nouns: dict[str, Json]) -> Json:
             return {"type": "integer", "minimum": minimum, "maximum": maximum}
         case NumberShape(minimum, maximum):
             return {"type": "number", "minimum": minimum, "maximum": maximum}
+        case ValueShape():
+            return {}
         case FlagShape():
             return {"type": "boolean"}
         case ChoiceShape(words):
@@ -117,7 +120,7 @@ def _shape(shape: Shape, nouns: dict[str, Json]) -> Json:
             return _noun(noun, nouns)
         case OriginShape():
             address = {"type": "string", "examples": ["https://www.example.com"]}
-            others = [_noun(noun, nouns) for noun in (OriginGroup, RegionalOrigin, Model)]
+            others = [_noun(noun, nouns) for noun in (OriginGroup, RegionalOrigin, Model, ModelGroup)]
             return {"anyOf": [address, _origin(nouns), *others]}
         case NameShape(to):
             return {"type": "string", **({"examples": list(PRESETS)} if to == "policies" else {})}

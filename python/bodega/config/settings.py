@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from bodega.config.edge_settings import EdgeSettings
-from bodega.config.read import documented_fields, read_shape
+from bodega.distributions.read import documented_fields, read_shape
 from bodega.distributions.shapes import CountShape, FlagShape, ListShape, NumberShape, Shape, about_field
 from bodega.errors import ConfigInvalid, Problem
 

@@ -1,4 +1,4 @@
-"""From nouns to a document: the text of a `bodega.toml` that declares the same. The inverse of `bodega.config.read`."""
+"""From nouns to the text of a `bodega.toml` that declares the same: the inverse of `bodega.distributions.read`."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import tomli_w
 
-from bodega.config.read import documented_fields
 from bodega.distributions import S3, Declarations, Distribution
+from bodega.distributions.read import documented_fields
 from bodega.distributions.shapes import ListShape, MapShape, NameShape, Shape, about_field
 
 if TYPE_CHECKING:

@@ -7,14 +7,16 @@ Start at `Distribution`; `resolve_policy` says what a policy means once presets 
 
 from __future__ import annotations
 
+import bodega.distributions.model_file  # noqa: F401 - It reads what models say of themselves.
 from bodega.distributions.actions import Answer, HeaderEdits, Redirect
 from bodega.distributions.behavior import Behavior
+from bodega.distributions.body_key import BodyKey
 from bodega.distributions.declarations import Declarations
 from bodega.distributions.distribution import Distribution
 from bodega.distributions.hsts import Hsts
 from bodega.distributions.key import Deny, ForwardRules, KeyRules
-from bodega.distributions.model import Model
-from bodega.distributions.origin_groups import Origin, OriginGroup, RegionalOrigin
+from bodega.distributions.model import Golden, Model
+from bodega.distributions.origin_groups import ModelGroup, Origin, OriginGroup, RegionalOrigin
 from bodega.distributions.origin_transport import Health
 from bodega.distributions.origins import S3, HttpOrigin, SingleOrigin, origin_from_url
 from bodega.distributions.policy import CachePolicy
@@ -26,17 +28,20 @@ __all__ = [
     "S3",
     "Answer",
     "Behavior",
+    "BodyKey",
     "CachePolicy",
     "Declarations",
     "Deny",
     "Distribution",
     "ForwardRules",
+    "Golden",
     "HeaderEdits",
     "Health",
     "Hsts",
     "HttpOrigin",
     "KeyRules",
     "Model",
+    "ModelGroup",
     "Origin",
     "OriginGroup",
     "Redirect",

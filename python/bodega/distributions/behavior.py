@@ -6,16 +6,19 @@ The behaviors of a distribution are tried in order; the first whose path and met
 from __future__ import annotations
 
 from dataclasses import KW_ONLY, dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from bodega.distributions import checks
 from bodega.distributions.actions import Answer, HeaderEdits, Redirect
+from bodega.distributions.body_key import FORMS, BodyKey
 from bodega.distributions.origin_groups import Origin, is_origin
+from bodega.distributions.origin_transport import file_path
 from bodega.distributions.origins import origin_from_url
 from bodega.distributions.policy import CachePolicy
 from bodega.distributions.shapes import (
     ChoiceShape,
     EitherShape,
+    FlagShape,
     ListShape,
     NameShape,
     NounShape,
@@ -27,6 +30,8 @@ from bodega.errors import ConfigInvalid
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+AUTHORIZATIONS = ("pass", "key", "edge")
 
 _NETWORKS = ListShape(TextShape(examples=("10.0.0.0/8", "2001:db8::/32")), alone=True)
 
@@ -52,6 +57,11 @@ class Behavior:
         response_headers: Edits on the way to the client.
         allow: Networks that may ask; none: everybody.
         deny: Networks that may not.
+        body_key: Whether answers to POST and QUERY are kept, and by what of their bodies.
+        authorization: Among whom answers to requests with credentials are shared.
+        tokens: With ``authorization="edge"`` the file of those who may ask.
+        forward_authorization: With ``authorization="edge"`` whether the origin is sent the token.
+        region_only: Whether requests stay in the region of the edge that takes them.
     """
 
     path: str | Sequence[str] = field(
@@ -118,6 +128,55 @@ class Behavior:
         metadata=about(_NETWORKS, "Networks that may not ask, also where `allow` names them.", default="nobody"),
     )
 
+    body_key: Literal["json", "raw"] | BodyKey | None = field(
+        default=None,
+        metadata=about(
+            EitherShape((ChoiceShape(FORMS), NounShape(BodyKey))),
+            "Keep answers to POST and QUERY under the policy, by method, URL, content type and body: `json` if equal "
+            "values of JSON are one, `raw` if equal bytes are, or a table. Only for what changes nothing: such "
+            "requests do not invalidate their URL.",
+            default="they pass",
+        ),
+    )
+    authorization: Literal["pass", "key", "edge"] = field(
+        default="pass",
+        metadata=about(
+            ChoiceShape(AUTHORIZATIONS),
+            "Among whom answers to requests with credentials are shared. "
+            '"pass": what a model answers to them is neither kept nor taken from what is kept; for other origins '
+            "`policy` says what they are sent and what is kept. "
+            '"key": a keyed hash of `Authorization` is in the key (for a model of `Cookie`, too), so that each '
+            "credential has answers of its own; other origins are sent it. "
+            '"edge": the edge asks for a bearer token that `tokens` names (401 otherwise), and all who have one share.',
+        ),
+    )
+    tokens: str | None = field(
+        default=None,
+        metadata=about(
+            TextShape(examples=("/etc/bodega/clients.tokens",)),
+            'With `authorization = "edge"` the file of those who may ask: a line for each token, its SHA-256 in '
+            "hexadecimal digits and what it is for; `bodega tokens add FILE NAME` makes one. "
+            "Read with the configuration.",
+            default="none",
+        ),
+    )
+    forward_authorization: bool = field(
+        default=False,
+        metadata=about(
+            FlagShape(),
+            'With `authorization = "edge"` the origin is sent the token of the one who asks first. Its answer is for '
+            "all who have one.",
+        ),
+    )
+    region_only: bool = field(
+        default=False,
+        metadata=about(
+            FlagShape(),
+            "Requests, and all that they bring, are sent to no other region than the edge's: origins elsewhere are not "
+            "asked, and where none is left the answer is 503. Each origin has to say in which `region` it is.",
+        ),
+    )
+
     def __post_init__(self) -> None:
         """Check every field, and that exactly one thing is to be done."""
         self._set_lists()
@@ -128,6 +187,15 @@ class Behavior:
             raise ConfigInvalid("a policy is a name or a CachePolicy", path=("policy",))
         checks.path_prefix(self.strip_prefix, "strip_prefix")
         checks.path_prefix(self.add_prefix, "add_prefix")
+        self._set_body_key()
+        if self.authorization not in AUTHORIZATIONS:
+            raise ConfigInvalid(
+                f'"{self.authorization}" is no way to share answers',
+                hint=f"write one of {', '.join(AUTHORIZATIONS)}",
+                path=("authorization",),
+            )
+        self._check_tokens()
+        checks.flag(self.region_only, "region_only")
         for name in ("request_headers", "response_headers"):
             if not isinstance(getattr(self, name), HeaderEdits):
                 raise ConfigInvalid("header edits are a HeaderEdits", path=(name,))
@@ -141,6 +209,51 @@ class Behavior:
         """Return the redirect of a behavior that has one."""
         assert isinstance(self.redirect, Redirect), "asked of a behavior that redirects"
         return self.redirect
+
+    @property
+    def written_body_key(self) -> BodyKey | None:
+        """What of a body is in the key."""
+        assert not isinstance(self.body_key, str), "a form alone has become a BodyKey"
+        return self.body_key
+
+    def _check_tokens(self) -> None:
+        checks.flag(self.forward_authorization, "forward_authorization")
+        if self.authorization == "edge":
+            if self.tokens is None:
+                raise ConfigInvalid(
+                    "nobody could ask: no tokens are known",
+                    hint='write tokens = "clients.tokens"; `bodega tokens add clients.tokens NAME` makes one',
+                    path=("tokens",),
+                )
+            file_path(self, "tokens")
+            return
+        for name in ("tokens", "forward_authorization"):
+            if getattr(self, name):
+                raise ConfigInvalid(
+                    "it is for tokens that the edge checks",
+                    hint='write authorization = "edge", or leave it out',
+                    path=(name,),
+                )
+
+    def _set_body_key(self) -> None:
+        if isinstance(self.body_key, str):
+            try:
+                object.__setattr__(self, "body_key", BodyKey(self.body_key))
+            except ConfigInvalid as error:
+                first = error.problems[0]
+                raise ConfigInvalid(first.what, hint=first.hint, path=("body_key",)) from None
+        elif not isinstance(self.body_key, BodyKey | None):
+            raise ConfigInvalid('the key of a body is "json", "raw" or a BodyKey', path=("body_key",))
+        if self.body_key is None:
+            return
+        if self.origin is None:
+            raise ConfigInvalid("no origin is asked here, and so no answer kept", hint="remove it", path=("body_key",))
+        if self.methods and not {"POST", "QUERY"} & set(self.methods):
+            raise ConfigInvalid(
+                f"it is for POST and QUERY, and this behavior takes {', '.join(self.methods)}",
+                hint='add "POST" to `methods`, or remove it',
+                path=("body_key",),
+            )
 
     def _set_lists(self) -> None:
         for name, check in (
@@ -175,7 +288,8 @@ class Behavior:
                 raise error.under("origin") from None
         elif self.origin is not None and not is_origin(self.origin):
             raise ConfigInvalid(
-                "an origin is a name, an address, an HttpOrigin, an S3, a Model, an OriginGroup or a RegionalOrigin",
+                "an origin is a name, an address, an HttpOrigin, an S3, a Model, a ModelGroup, an OriginGroup or a "
+                "RegionalOrigin",
                 path=("origin",),
             )
         if isinstance(self.redirect, str):

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
+from math import isfinite
+from typing import Any
 from urllib.parse import quote
 
 from bodega.errors import ConfigInvalid
 from bodega.units import UnitInvalid, parse_duration, parse_size
 
-METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "QUERY")
 
 
 def as_tuple(value: str | Sequence[str], field: str) -> tuple[str, ...]:
@@ -71,6 +73,20 @@ def count(value: object, minimum: int, maximum: int, *field: str | int) -> int:
     if not minimum <= value <= maximum:
         raise ConfigInvalid(f"{value} is out of range", hint=f"write {minimum} to {maximum}", path=field)
     return value
+
+
+def number(value: object, minimum: float, maximum: float, *field: str | int) -> float:
+    """Check a number against its bounds.
+
+    Raises:
+        ConfigInvalid: If it is no number, or outside the bounds.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ConfigInvalid(f"a {type(value).__name__} is not a number", path=field)
+    # What is not a number lies within no bounds.
+    if not minimum <= value <= maximum:
+        raise ConfigInvalid(f"{value} is out of range", hint=f"write {minimum:g} to {maximum:g}", path=field)
+    return float(value)
 
 
 def counts(value: object, minimum: int, maximum: int, *field: str | int) -> tuple[int, ...]:
@@ -303,6 +319,25 @@ def host(value: object, *field: str | int) -> str:
             f'"{written}" is not a host', hint='write "shop.example.com", "*.shop.example.com" or "*"', path=field
         )
     return written
+
+
+def json_value(value: object, *field: str | int) -> Any:
+    """Return a value as JSON has it: arrays as lists, and nothing that JSON cannot say.
+
+    Raises:
+        ConfigInvalid: If it is none: a number that is none (NaN), bytes, an object of somebody's.
+    """
+    if hasattr(value, "tolist"):
+        return json_value(value.tolist(), *field)
+    if isinstance(value, float) and not isfinite(value):
+        raise ConfigInvalid(f"{value} is not a number of JSON", path=field)
+    if value is None or isinstance(value, str | int | float):
+        return value
+    if isinstance(value, Mapping):
+        return {str(name): json_value(each, *field, str(name)) for name, each in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, bytes | bytearray):
+        return [json_value(each, *field, index) for index, each in enumerate(value)]
+    raise ConfigInvalid(f"a {type(value).__name__} is no value of JSON", path=field)
 
 
 def suggest(word: str, known: Sequence[str]) -> str:

@@ -6,15 +6,15 @@ no policies extend one another in a circle.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from bodega.distributions import checks
 from bodega.distributions.behavior import Behavior
 from bodega.distributions.distribution import Distribution
 from bodega.distributions.model import MODEL_PATHS, Model
-from bodega.distributions.origin_groups import OriginGroup, RegionalOrigin, is_origin
-from bodega.distributions.origins import origin_from_url
+from bodega.distributions.origin_groups import ModelGroup, OriginGroup, RegionalOrigin, is_origin
+from bodega.distributions.origins import S3, HttpOrigin, origin_from_url
 from bodega.distributions.policy import CachePolicy
 from bodega.distributions.resolve import PRESETS, known_policies, resolve_policy
 from bodega.distributions.shapes import MapShape, NounShape, OriginShape, about
@@ -93,21 +93,26 @@ class Declarations:
         return cls(distributions=[Distribution("default", behaviors=[behavior])])
 
     @classmethod
-    def of_model(cls, path: str, *, ttl: Duration | None = None) -> Declarations:
-        """Declare one model for every host: ``POST /predict``, ``POST /batch_predict`` and ``/v2``.
+    def of_models(cls, models: Sequence[str | Model], *, ttl: Duration | None = None) -> Declarations:
+        """Declare models for every host: ``POST /predict``, ``/batch_predict``, ``/models/NAME/predict`` and ``/v2``.
 
         Args:
-            path: The model's file.
+            models: The models, or their files. Of several versions of one the first is asked where none is named.
             ttl: How long a prediction is kept; None for the preset's 5 minutes.
 
         Raises:
-            ConfigInvalid: If the path or the duration cannot be used; its path is ``("model",)`` or ``("ttl",)``.
+            ConfigInvalid: If a path or the duration cannot be used; its path begins with ``"model"`` or ``"ttl"``.
         """
         try:
             policy = "predictions" if ttl is None else CachePolicy(extends="predictions", default_ttl=ttl)
         except ConfigInvalid as error:
             raise ConfigInvalid(error.what, hint=error.hint, path=("ttl",)) from None
-        behavior = Behavior(MODEL_PATHS, origin=Model(path), policy=policy)
+        made = [each if isinstance(each, Model) else Model(each) for each in models]
+        if ttl is not None:
+            # What is typed wins over what a `model.toml` says.
+            made = [replace(each, ttl=ttl) if each.ttl is not None else each for each in made]
+        origin = made[0] if len(made) == 1 else ModelGroup(made)
+        behavior = Behavior(MODEL_PATHS, origin=origin, policy=policy)
         return cls(distributions=[Distribution("default", behaviors=[behavior])])
 
     @property
@@ -187,6 +192,19 @@ class Declarations:
                 for region, member in origin.regions.items():
                     yield from self._member_problem(member, (RegionalOrigin,), (*path, "regions", region))
                 yield from self._member_problem(origin.otherwise, (RegionalOrigin,), (*path, "otherwise"))
+            case ModelGroup():
+                for index, model in enumerate(origin.models):
+                    yield from self._model_problem(model, (*path, "models", index))
+
+    def _model_problem(self, model: str | Model, path: KeyPath) -> Iterator[Problem]:
+        if not isinstance(model, str) or isinstance(self.origins.get(model), Model):
+            return
+        if model in self.origins:
+            yield Problem(f'"{model}" is no model', "name origins that are a `model` each", path)
+            return
+        known = [name for name, origin in self.origins.items() if isinstance(origin, Model)]
+        hint = checks.suggest(model, known) or f'declare it: [origins] {model} = {{ model = "{model}.onnx" }}'
+        yield Problem(f'no model is called "{model}"', hint, path)
 
     def _member_problem(
         self, member: str | SingleOrigin, too_much: tuple[type[Origin], ...], path: KeyPath
@@ -197,8 +215,9 @@ class Declarations:
             known = [name for name, origin in self.origins.items() if not isinstance(origin, too_much)]
             hint = checks.suggest(member, known) or f'declare it: [origins] {member} = "https://..."'
             yield Problem(f'no origin is called "{member}"', hint, path)
-        elif isinstance(self.origins[member], Model):
-            yield Problem(f'"{member}" is a model', "let a behavior name it: nothing stands in for it", path)
+        elif isinstance(self.origins[member], Model | ModelGroup):
+            what = "a model" if isinstance(self.origins[member], Model) else "a group of models"
+            yield Problem(f'"{member}" is {what}', "let a behavior name it: nothing stands in for it", path)
         elif isinstance(self.origins[member], OriginGroup) and OriginGroup in too_much:
             yield Problem(f'"{member}" is a group itself', "name its members here instead", path)
         elif isinstance(self.origins[member], too_much):
@@ -216,6 +235,8 @@ class Declarations:
                     )
                 else:
                     yield from self._member_problems(behavior.origin, (*path, "origin"))
+                    yield from self._body_key_problems(behavior, path)
+                    yield from self._region_problems(behavior, path)
                 if isinstance(behavior.policy, str):
                     if behavior.policy not in known_policies(self.policies):
                         known = known_policies(self.policies)
@@ -226,6 +247,37 @@ class Declarations:
                     resolve_policy(behavior.policy, self.policies)
                 except ConfigInvalid as error:
                     yield from error.under(*path, "policy").problems
+
+    def _body_key_problems(self, behavior: Behavior, path: KeyPath) -> Iterator[Problem]:
+        if behavior.body_key is None or behavior.origin is None:
+            return
+        if isinstance(self.origin(behavior.origin), Model):
+            yield Problem(
+                "a model reads the body itself: its rows are in the key",
+                "remove it; `ignored` of the model says what does not count",
+                (*path, "body_key"),
+            )
+
+    def _region_problems(self, behavior: Behavior, path: KeyPath) -> Iterator[Problem]:
+        if not behavior.region_only or behavior.origin is None:
+            return
+        left: list[str | Origin] = [behavior.origin]
+        while left:
+            written = left.pop()
+            if isinstance(written, str) and written not in self.origins:
+                continue
+            origin = self.origin(written)
+            if isinstance(origin, RegionalOrigin):
+                left += origin.members
+            elif isinstance(origin, OriginGroup):
+                left += origin.group
+            elif isinstance(origin, HttpOrigin | S3) and origin.region is None:
+                called = f'"{written}"' if isinstance(written, str) else "an origin"
+                yield Problem(
+                    f"requests stay in their region, and {called} does not say in which it is",
+                    'add for instance region = "eu-west-2" to the origin, or "eu-*"',
+                    (*path, "region_only"),
+                )
 
     def _origin_hint(self, written: str) -> str:
         close = checks.suggest(written, list(self.origins))

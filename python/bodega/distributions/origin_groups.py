@@ -1,4 +1,4 @@
-"""Origins of origins: several that stand in for one another, or one that is reached differently from each region."""
+"""Origins of origins: several that stand in for one another, one by region, or models under the same paths."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from bodega.distributions.shapes import CountShape, ListShape, MapShape, NameSha
 from bodega.errors import ConfigInvalid
 
 _MAX_MEMBERS = 8
+_MAX_MODELS = 1_000
 _MAX_REGIONS = 256
 
 
@@ -130,22 +131,63 @@ class RegionalOrigin:
         return self.otherwise
 
 
-Origin: TypeAlias = HttpOrigin | S3 | Model | OriginGroup | RegionalOrigin
+@dataclass(frozen=True, slots=True)
+class ModelGroup:
+    """Models that answer under the same paths, each under its name: ``/models/NAME/predict``, ``/v2/models/NAME``.
+
+    Of several that are versions of one model, the first is asked where no version is named.
+
+    Example:
+        >>> ModelGroup(["fraud", "language"]).models
+        ('fraud', 'language')
+
+    Attributes:
+        models: 1 to 1000 models: names of declared ones, or nouns.
+    """
+
+    models: Sequence[str | Model] = field(
+        metadata=about(
+            ListShape(NameShape("origins")),
+            "Names of models. Of several that are versions of one, the first is asked where no version is named.",
+        )
+    )
+
+    def __post_init__(self) -> None:
+        """Check every field."""
+        if isinstance(self.models, str) or not isinstance(self.models, Sequence):
+            raise ConfigInvalid(
+                f"a {type(self.models).__name__} is not a list of models",
+                hint='for instance ["fraud", "language"]',
+                path=("models",),
+            )
+        members = tuple(
+            member if isinstance(member, Model) else checks.name(member, "models", index)
+            for index, member in enumerate(self.models)
+        )
+        if not 1 <= len(members) <= _MAX_MODELS:
+            raise ConfigInvalid(f"a group of {len(members)}", hint=f"name 1 to {_MAX_MODELS} models", path=("models",))
+        for index, member in enumerate(members):
+            if member in members[:index]:
+                raise ConfigInvalid("the same model is there twice", hint="name it once", path=("models", index))
+        object.__setattr__(self, "models", members)
+
+
+Origin: TypeAlias = HttpOrigin | S3 | Model | ModelGroup | OriginGroup | RegionalOrigin
 """Whatever a behavior may fetch from."""
 
 
 def is_origin(value: object) -> bool:
     """Whether a value is an origin, or an origin of origins."""
-    return isinstance(value, HttpOrigin | S3 | Model | OriginGroup | RegionalOrigin)
+    return isinstance(value, HttpOrigin | S3 | Model | ModelGroup | OriginGroup | RegionalOrigin)
 
 
 def _member(member: object, *path: str | int) -> str | SingleOrigin:
     """A name stays a name, an address becomes an origin."""
     if isinstance(member, HttpOrigin | S3):
         return member
-    if isinstance(member, Model | OriginGroup | RegionalOrigin):
+    if isinstance(member, Model | ModelGroup | OriginGroup | RegionalOrigin):
         what = "a choice by region"
-        if isinstance(member, Model | OriginGroup):
+        if not isinstance(member, RegionalOrigin):
             what = "a model" if isinstance(member, Model) else "a group"
         raise ConfigInvalid(f"{what} is no member", hint="name origins here instead", path=path)
     if isinstance(member, str) and "://" in member:

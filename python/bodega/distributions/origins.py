@@ -44,6 +44,7 @@ class HttpOrigin:
     Attributes:
         url: Scheme, host and port; paths are the behaviors' business.
         host: The `Host` the origin sees: its own by default, ``"viewer"`` for the client's, else this name.
+        region: In which region it is, as edges call theirs; for behaviors that are `region_only`.
         connect_timeout: For connecting, TLS included.
         first_byte_timeout: Until the head of an answer.
         between_bytes_timeout: For a pause within a body.
@@ -70,6 +71,15 @@ class HttpOrigin:
             default="the origin's own",
         ),
     )
+    region: str | None = field(
+        default=None,
+        metadata=about(
+            TextShape(examples=("eu-west-2", "eu-*")),
+            "In which region it is, as edges call theirs; `*` stands for any characters. Behaviors that are "
+            "`region_only` ask it from there alone.",
+            default="not said",
+        ),
+    )
     connect_timeout: Duration = field(default="5s", metadata=CONNECT_TIMEOUT)
     first_byte_timeout: Duration = field(default="30s", metadata=FIRST_BYTE_TIMEOUT)
     between_bytes_timeout: Duration = field(default="30s", metadata=BETWEEN_BYTES_TIMEOUT)
@@ -85,6 +95,8 @@ class HttpOrigin:
         object.__setattr__(self, "url", server_url(self.url, "url", "paths are added with the behavior's `add_prefix`"))
         if self.host is not None and self.host != "viewer":
             check_host(self.host)
+        if self.region is not None:
+            checks.edge_pattern(self.region, "region")
         check_transport(self)
 
 

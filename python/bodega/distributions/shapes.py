@@ -1,9 +1,9 @@
 """The shapes of values that a person may write, as data.
 
-A noun's fields carry one shape and one text each (`about`); three readers interpret them:
-`bodega.config.read` turns a document into nouns, `bodega.config.schema` into a schema for editors,
-`bodega.config.reference` into the reference page.
-Nothing here reads or checks anything, so that the three cannot disagree with a fourth.
+A noun's fields carry one shape and one text each (`about`); four readers interpret them:
+`bodega.distributions.read` turns a document into nouns, `bodega.config.schema` into a schema for editors,
+`bodega.config.reference` into the reference page, and `bodega.config.shape_checks` checks settings against them.
+Nothing here reads or checks anything, so that the four cannot disagree with a fifth.
 """
 
 from __future__ import annotations
@@ -49,6 +49,11 @@ class NumberShape:
 
     minimum: float
     maximum: float
+
+
+@dataclass(frozen=True, slots=True)
+class ValueShape:
+    """Any value: texts, numbers, lists and tables of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +118,7 @@ Shape: TypeAlias = (
     | SizeShape
     | CountShape
     | NumberShape
+    | ValueShape
     | FlagShape
     | ChoiceShape
     | ListShape

@@ -12,6 +12,7 @@ from bodega.edge.build import build
 from bodega.edge.foreground import Foreground, Source
 from bodega.edge.metrics import EdgeMetrics
 from bodega.edge.ml_server import EdgeMLServer, Prediction, Predictions
+from bodega.edge.models import ModelSwap, ModelVersion
 from bodega.edge.request import Request
 from bodega.edge.response import Headers, Response
 from bodega.edge.server import EdgeServer
@@ -26,6 +27,8 @@ __all__ = [
     "Foreground",
     "Headers",
     "Invalidated",
+    "ModelSwap",
+    "ModelVersion",
     "Prediction",
     "Predictions",
     "Request",

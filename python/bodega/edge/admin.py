@@ -9,16 +9,21 @@ import socket
 import ssl
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode, urlsplit
 
 from bodega.edge.cache import EdgeCache
+from bodega.edge.models import ModelSwap, ModelVersion
 from bodega.edge.stats import EdgeStats
-from bodega.errors import AdminRefused, EdgeNotFound, InvalidationRefused
+from bodega.errors import AdminRefused, EdgeNotFound, InvalidationRefused, ModelRefused
 from bodega.invalidation import parse_selector
 from bodega.runtime import running_sockets
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
 _TIMEOUT_SECONDS = 10.0
+_LOAD_SECONDS = 15 * 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +76,48 @@ class AdminClient:
         answer: dict[str, Any] = json.loads(self._ask("POST", "/invalidate", asked))
         return Invalidated(int(answer["sequence"]), bool(answer["durable"]))
 
+    def models(self) -> list[ModelVersion]:
+        """Ask which models are loaded.
+
+        Raises:
+            EdgeNotFound: If nobody answers at the address.
+            AdminRefused: If the edge refuses.
+        """
+        return ModelVersion.all_from_json(self._ask("GET", "/models"))
+
+    def update_model(self, model: str, path: str | Path | None = None, *, version: str | None = None) -> ModelSwap:
+        """Put another version of a model in force; wait until the old one is gone and its predictions forgotten.
+
+        Args:
+            model: Its name.
+            path: The file, as the edge reaches it; None reads the file again that it has.
+            version: What the version is called; None for the beginning of the digest of its contents.
+
+        Raises:
+            ModelRefused: If it cannot be loaded, or another one is being loaded; nothing changes then.
+            EdgeNotFound: If nobody answers at the address.
+            AdminRefused: If the edge refuses.
+        """
+        asked = {"model": model, "path": None if path is None else str(path), "version": version}
+        return ModelSwap.from_json(self._change("/admin/update_model", asked))
+
+    def unload_model(self, model: str, version: str | None = None) -> ModelSwap:
+        """Take a version of a model out of force, by default the default one, until it is loaded again.
+
+        Raises:
+            ModelRefused: If there is none.
+            EdgeNotFound: If nobody answers at the address.
+            AdminRefused: If the edge refuses.
+        """
+        return ModelSwap.from_json(self._change("/admin/unload_model", {"model": model, "version": version}))
+
+    def _change(self, path: str, asked: dict[str, str | None]) -> str:
+        # Loading has bounds of its own.
+        status, content = self._exchange("POST", path, json.dumps(asked), _LOAD_SECONDS)
+        if status in (http.HTTPStatus.NOT_FOUND, http.HTTPStatus.CONFLICT, http.HTTPStatus.UNPROCESSABLE_ENTITY):
+            raise ModelRefused(f"the edge at {self.address}: {_error_in(content)}")
+        return self._checked(status, content)
+
     @property
     def cache(self) -> EdgeCache:
         """What the edge keeps."""
@@ -122,16 +169,34 @@ class AdminClient:
         return self._ask("GET", "/metrics")
 
     def _ask(self, method: str, path: str, body: str | None = None) -> str:
+        status, content = self._exchange(method, path, body, _TIMEOUT_SECONDS)
+        if status == http.HTTPStatus.TOO_MANY_REQUESTS:
+            raise InvalidationRefused(f"the edge at {self.address}: {content.strip()[:300]}")
+        if status == http.HTTPStatus.CONFLICT:
+            raise InvalidationRefused(f"the edge at {self.address}: {_error_in(content)}")
+        return self._checked(status, content)
+
+    def _checked(self, status: int, content: str) -> str:
+        if status != http.HTTPStatus.OK:
+            raise AdminRefused(
+                f"the edge at {self.address} refused: {status} {content.strip()[:300]}",
+                status=status,
+                address=self.address,
+                hint="set BODEGA_ADMIN_TOKEN" if status in (401, 403) and not self.token else "",
+            )
+        return content
+
+    def _exchange(self, method: str, path: str, body: str | None, timeout: float) -> tuple[int, str]:
         headers = {"Accept": "application/json, text/plain"}
         if body is not None:
             headers["Content-Type"] = "application/json"
         if self.token:
             headers["Authorization"] = f"Bearer {self.token}"
-        connection = self._connection()
+        connection = self._connection(timeout)
         try:
             connection.request(method, path, body, headers)
             response = connection.getresponse()
-            content = response.read().decode("utf-8", "replace")
+            return response.status, response.read().decode("utf-8", "replace")
         except (OSError, http.client.HTTPException) as error:
             raise EdgeNotFound(
                 f"no edge answers at {self.address}: {error}",
@@ -140,22 +205,10 @@ class AdminClient:
             ) from error
         finally:
             connection.close()
-        if response.status == http.HTTPStatus.TOO_MANY_REQUESTS:
-            raise InvalidationRefused(f"the edge at {self.address}: {content.strip()[:300]}")
-        if response.status == http.HTTPStatus.CONFLICT:
-            raise InvalidationRefused(f"the edge at {self.address}: {_error_in(content)}")
-        if response.status != http.HTTPStatus.OK:
-            raise AdminRefused(
-                f"the edge at {self.address} refused: {response.status} {content.strip()[:300]}",
-                status=response.status,
-                address=self.address,
-                hint="set BODEGA_ADMIN_TOKEN" if response.status in (401, 403) and not self.token else "",
-            )
-        return content
 
-    def _connection(self) -> http.client.HTTPConnection:
+    def _connection(self, timeout: float) -> http.client.HTTPConnection:
         if self.address.startswith("unix:"):
-            return _UnixConnection(self.address.removeprefix("unix:"))
+            return _UnixConnection(self.address.removeprefix("unix:"), timeout)
         parts = urlsplit(self.address if "://" in self.address else f"http://{self.address}")
         try:
             host, port = parts.hostname, parts.port
@@ -169,8 +222,8 @@ class AdminClient:
             )
         if parts.scheme == "https":
             context = ssl.create_default_context()
-            return http.client.HTTPSConnection(host, port, timeout=_TIMEOUT_SECONDS, context=context)
-        return http.client.HTTPConnection(host, port, timeout=_TIMEOUT_SECONDS)
+            return http.client.HTTPSConnection(host, port, timeout=timeout, context=context)
+        return http.client.HTTPConnection(host, port, timeout=timeout)
 
 
 def _error_in(content: str) -> str:
@@ -186,11 +239,11 @@ def find_edges(environment: Mapping[str, str]) -> list[AdminClient]:
 
 
 class _UnixConnection(http.client.HTTPConnection):
-    def __init__(self, path: str) -> None:
-        super().__init__("localhost", timeout=_TIMEOUT_SECONDS)
+    def __init__(self, path: str, timeout: float) -> None:
+        super().__init__("localhost", timeout=timeout)
         self._path = path
 
     def connect(self) -> None:
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(_TIMEOUT_SECONDS)
+        self.sock.settimeout(self.timeout)
         self.sock.connect(self._path)

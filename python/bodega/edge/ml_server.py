@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
+    from bodega.edge.models import ModelSwap
     from bodega.units import Duration, Size
 
 Features: TypeAlias = Any
@@ -134,6 +135,18 @@ class EdgeMLServer:
     def invalidate(self) -> int:
         """Forget all predictions. Returns the number of the invalidation."""
         return self.start()._edge.invalidate(f"model:{self.model.name}")
+
+    def load(self, model: str | Path, version: str | None = None) -> ModelSwap:
+        """Put another version in force, from this file; no prediction fails for it, and none of the old one is left.
+
+        Args:
+            model: The file.
+            version: What the version is called; None for the beginning of the digest of its contents.
+
+        Raises:
+            ModelRefused: If it cannot be loaded; what served before goes on serving.
+        """
+        return self.start()._edge.update_model(self.model.name, model, version=version)
 
     def start(self) -> Self:
         """Load the model and serve. Does nothing where it already runs.

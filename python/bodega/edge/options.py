@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -58,6 +59,7 @@ def native_options(settings: EdgeSettings, certificates: Sequence[CertificateFil
         options["tls_client_ca"] = str(Path(settings.tls_client_ca).expanduser())
     options["threads"] = settings.threads or n_cores()
     options["onnxruntime"] = onnxruntime_library()
+    options["python"] = _interpreter()
     for name in ("admin", "access_log"):
         if options[name] == "off":
             options[name] = None
@@ -78,6 +80,11 @@ def _disk_options(disk: object) -> dict[str, object] | None:
         "policy": disk.policy,
         "rebuild": disk.rebuild,
     }
+
+
+def _interpreter() -> str | None:
+    """Find what workers of models are started with; None where Python is part of another program."""
+    return sys.executable if Path(sys.executable or "").name.startswith(("python", "pypy")) else None
 
 
 def n_cores() -> int:

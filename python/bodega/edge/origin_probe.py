@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from bodega.distributions import S3, Declarations, HttpOrigin, Model, Origin, OriginGroup, RegionalOrigin
+from bodega.distributions import S3, Declarations, HttpOrigin, Model, ModelGroup, Origin, OriginGroup, RegionalOrigin
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,8 +50,8 @@ def _urls_of(declarations: Declarations, origin: Origin) -> Iterator[str]:
         case S3():
             if origin.endpoint is not None:
                 yield origin.endpoint
-        case Model():
-            # A file of this machine.
+        case Model() | ModelGroup():
+            # Files of this machine.
             return
 
 

@@ -23,6 +23,7 @@ from bodega.edge.following import Followed, JournalPlace
 from bodega.edge.inherited import close_inherited
 from bodega.edge.listeners import NO_LISTENERS, Listeners
 from bodega.edge.listening import explain_start_error
+from bodega.edge.models import ModelSwap, ModelVersion
 from bodega.edge.options import native_options
 from bodega.edge.response import Headers, Response
 from bodega.edge.stats import EdgeStats
@@ -189,7 +190,7 @@ class RunningEdge:
             raise OriginError(str(error)) from error
         return Response(status, Headers(fields), bytes(content))
 
-    def key(self, method: str, url: str, headers: HeadersWritten) -> KeyReport:
+    def key(self, method: str, url: str, headers: HeadersWritten, body: bytes) -> KeyReport:
         """Say what the key of a request is under the configuration in force.
 
         Raises:
@@ -197,7 +198,7 @@ class RunningEdge:
             EdgeClosed: If the edge is not running here.
         """
         self._core()
-        return explain_key(self._snapshot, url, method=method, headers=headers)
+        return explain_key(self._snapshot, url, method=method, headers=headers, body=body)
 
     def stats(self) -> EdgeStats:
         """Return what it has done so far.
@@ -237,6 +238,32 @@ class RunningEdge:
             for _, reason, message in self._core().take_events()
         )
         return [(kind, text if count == 1 else f"{text}, {count} times") for (kind, text), count in counted.items()]
+
+    def models(self) -> list[ModelVersion]:
+        """Say which models are loaded.
+
+        Raises:
+            EdgeClosed: If the edge is not running here.
+        """
+        return ModelVersion.all_from_json(self._core().models())
+
+    def update_model(self, model: str, path: str | None, version: str | None) -> ModelSwap:
+        """Put another version of a model in force; wait until the old one is gone and its predictions are forgotten.
+
+        Raises:
+            ModelRefused: If it cannot be; nothing changes then.
+            EdgeClosed: If the edge is not running here.
+        """
+        return ModelSwap.from_json(self._core().update_model(model, path, version))
+
+    def unload_model(self, model: str, version: str | None) -> ModelSwap:
+        """Take a version of a model out of force, by default the default one.
+
+        Raises:
+            ModelRefused: If there is none.
+            EdgeClosed: If the edge is not running here.
+        """
+        return ModelSwap.from_json(self._core().unload_model(model, version))
 
     def invalidate(self, selectors: Sequence[str], *, soft: bool = False) -> int:
         """Forget what the selectors name, or with `soft` make it stale.

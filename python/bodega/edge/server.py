@@ -14,14 +14,16 @@ import weakref
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
-from urllib.parse import urlsplit
 
 from bodega.config import EdgeSettings, read_config
 from bodega.distributions import Declarations, Distribution
 from bodega.edge.agent import Agent, ControlLink, Kept
 from bodega.edge.metrics import EdgeMetrics
+from bodega.edge.models import ModelSwap, ModelVersion
 from bodega.edge.request import Request, header_pairs
+from bodega.edge.requested_url import requested_url
 from bodega.edge.running import RunningEdge
+from bodega.edge.served import served, served_first
 from bodega.errors import ConfigInvalid, EdgeClosed
 from bodega.units import parse_duration
 
@@ -131,7 +133,7 @@ class EdgeServer:
             self._settings, self._declarations = read.settings(base, **over), read.declarations
         else:
             self._settings = replace(base, **over)
-            self._declarations = _first(origin_url, ttl, distribution)
+            self._declarations = served_first(origin_url, ttl, distribution)
         token = {} if control_token is None else {"BODEGA_TOKEN": control_token}
         self._link = ControlLink.from_settings(self._settings, {**os.environ, **token})
         self._agent: Agent | None = None
@@ -301,7 +303,7 @@ class EdgeServer:
             parse_duration(timeout),
         )
 
-    def key(self, url: str, *, method: str = "GET", headers: HeadersWritten = ()) -> KeyReport:
+    def key(self, url: str, *, method: str = "GET", headers: HeadersWritten = (), body: bytes = b"") -> KeyReport:
         """Say what the cache key of a request is under the configuration in force; nothing is sent or looked up.
 
         Two requests with one fingerprint get one stored answer, but for what it varies by (`Vary`).
@@ -314,6 +316,7 @@ class EdgeServer:
             url: A path with its query, or a whole URL, as for `request`.
             method: ``"GET"``, ``"POST"`` and so on.
             headers: Header fields.
+            body: The body; it counts where the behavior has a `body_key`.
 
         Raises:
             EdgeClosed: If it is not running.
@@ -321,7 +324,7 @@ class EdgeServer:
         """
         edge = self._edge()
         whole, pairs = self._target(url, header_pairs(headers))
-        return edge.key(method, whole, [(name, value.decode("latin-1")) for name, value in pairs])
+        return edge.key(method, whole, [(name, value.decode("latin-1")) for name, value in pairs], body)
 
     def stats(self) -> EdgeStats:
         """Return what it has done since it was started; print it for a table.
@@ -368,6 +371,40 @@ class EdgeServer:
         """
         return self._edge().invalidate(selectors, soft=soft)
 
+    def models(self) -> list[ModelVersion]:
+        """Say which models are loaded.
+
+        Raises:
+            EdgeClosed: If it is not running.
+        """
+        return self._edge().models()
+
+    def update_model(self, model: str, path: str | Path | None = None, *, version: str | None = None) -> ModelSwap:
+        """Put another version of a model in force; wait until the old one is gone and its predictions forgotten.
+
+        It is loaded beside the old one and has to answer its golden examples; no request fails for it. It holds until
+        the model's configuration is changed.
+
+        Args:
+            model: Its name.
+            path: The file; None reads the file again that it has.
+            version: What the version is called; None for the beginning of the digest of its contents.
+
+        Raises:
+            ModelRefused: If it cannot be loaded; what served before goes on serving.
+            EdgeClosed: If it is not running.
+        """
+        return self._edge().update_model(model, None if path is None else str(Path(path).absolute()), version)
+
+    def unload_model(self, model: str, version: str | None = None) -> ModelSwap:
+        """Take a version of a model out of force, by default the default one, until it is loaded again.
+
+        Raises:
+            ModelRefused: If there is none.
+            EdgeClosed: If it is not running.
+        """
+        return self._edge().unload_model(model, version)
+
     def reload(self, declared: Distribution | Declarations | str | Path | None = None) -> int:
         """Serve by another configuration from now on; no connection is cut and nothing forgotten.
 
@@ -392,7 +429,7 @@ class EdgeServer:
             source = self._declarations
         if source is None:
             raise ConfigInvalid("there is no file to read again", hint="pass a distribution or a file")
-        declarations = read_config(source).declarations if isinstance(source, str | Path) else _declared(source)
+        declarations = read_config(source).declarations if isinstance(source, str | Path) else served(source)
         revision = self._edge().reload(declarations)
         self._declarations = declarations
         return revision
@@ -409,25 +446,7 @@ class EdgeServer:
         return self._edge().request(method, url, fields, body, timeout_seconds)
 
     def _target(self, path: str, headers: list[tuple[str, bytes]]) -> tuple[str, list[tuple[str, bytes]]]:
-        """Return the whole URL of what is asked for, and the fields that go with it."""
-        if "://" in path:
-            return path, headers
-        url = f"http://{self._host(headers)}{path if path.startswith('/') else f'/{path}'}"
-        return url, [(name, value) for name, value in headers if name.lower() != "host"]
-
-    def _host(self, headers: list[tuple[str, bytes]]) -> str:
-        for name, value in headers:
-            if name.lower() == "host":
-                return value.decode("latin-1")
-        declared = self._edge().declarations
-        hosts = [str(host) for distribution in declared.distributions for host in distribution.hosts]
-        # An exact host first; where every host is served, the address is one; and some name for a wildcard.
-        exact = next((host for host in hosts if "*" not in host), None)
-        if exact is not None:
-            return exact
-        if "*" in hosts or not hosts:
-            return urlsplit(self.url).netloc or "localhost"
-        return hosts[0].replace("*", "www", 1)
+        return requested_url(path, headers, self._edge().declarations, lambda: self.url)
 
     def _follow(self, running: RunningEdge, link: ControlLink) -> None:
         kept = None if self._settings.disk is None else Kept.beside(self._settings.disk)
@@ -454,34 +473,8 @@ class EdgeServer:
         )
 
 
-def _first(origin_url: str | None, ttl: Duration | None, declared: object) -> Declarations:
-    """Return what is served at first."""
-    if origin_url is not None:
-        return _of_origin(origin_url, ttl)
-    return Declarations() if declared is None else _declared(declared)
-
-
 def _tell(kind: Literal["note", "warning"], what: str) -> None:
     _log.log(logging.WARNING if kind == "warning" else logging.INFO, what)
-
-
-def _of_origin(url: str, ttl: Duration | None) -> Declarations:
-    try:
-        return Declarations.of_origin(url, ttl=ttl)
-    except ConfigInvalid as error:
-        raise ConfigInvalid(
-            error.what, hint=error.hint, path=("origin_url",) if error.path == ("origin",) else error.path
-        ) from None
-
-
-def _declared(declared: object) -> Declarations:
-    if isinstance(declared, Declarations):
-        return declared
-    if isinstance(declared, Distribution):
-        return Declarations(distributions=[declared])
-    raise ConfigInvalid(
-        f"a {type(declared).__name__} is neither a Distribution nor Declarations", path=("distribution",)
-    )
 
 
 def _given(**values: Any) -> dict[str, Any]:

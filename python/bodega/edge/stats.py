@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import html
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from bodega.edge.model_stats import ModelStats
 from bodega.units import format_duration, format_size, round_size
 
 
@@ -176,6 +177,7 @@ class EdgeStats:
         sequence: The number of the last invalidation.
         disk: The disk tier; None where there is none.
         following: The control process that is followed; None where there is none.
+        models: The models that are loaded.
     """
 
     region: str
@@ -202,6 +204,7 @@ class EdgeStats:
     sequence: int
     disk: DiskStats | None = None
     following: FollowingStats | None = None
+    models: Sequence[ModelStats] = ()
 
     @classmethod
     def from_json(cls, text: str) -> EdgeStats:
@@ -246,6 +249,7 @@ class EdgeStats:
             sequence=said.get("sequence", 0),
             disk=DiskStats.of(said["disk"]) if said.get("disk") else None,
             following=FollowingStats.of(said["following"]) if said.get("following") else None,
+            models=tuple(map(ModelStats.of, said.get("models", ()))),
         )
 
     def count(self, level: str) -> int:
@@ -293,6 +297,7 @@ class EdgeStats:
             ("bytes", f"{round_size(self.sent_bytes)} sent, {round_size(self.from_origin_bytes)} from origins"),
             ("store", f"{entries}, {round_size(self.used_bytes)} of {format_size(self.capacity_bytes)}"),
             *(self.disk.rows() if self.disk is not None else []),
+            *(model.row() for model in self.models),
             ("connections", f"{self.connections:,}"),
             *([("configuration", f"revision {self.revision}")] if self.following is None else []),
             *(self.following.rows() if self.following is not None else []),

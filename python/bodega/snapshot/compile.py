@@ -16,13 +16,16 @@ from bodega.distributions import (
     PRESETS,
     S3,
     Behavior,
+    BodyKey,
     CachePolicy,
     Declarations,
     Distribution,
+    Golden,
     HeaderEdits,
     Hsts,
     HttpOrigin,
     Model,
+    ModelGroup,
     Origin,
     OriginGroup,
     RegionalOrigin,
@@ -107,6 +110,8 @@ class _Compiler:
             "deny": list(behavior.deny),
             "request_headers": _edits(behavior.request_headers),
             "response_headers": _edits(behavior.response_headers),
+            "authorization": _authorization(behavior),
+            "body_key": _body_key(behavior.written_body_key),
         }
 
     def _written_policy(self, behavior: Behavior) -> str | CachePolicy:
@@ -114,7 +119,7 @@ class _Compiler:
         if behavior.origin is None:
             return "none"
         # The default of a behavior is for sites; answers of models have one of their own.
-        is_model = isinstance(self.declarations.origin(behavior.origin), Model)
+        is_model = isinstance(self.declarations.origin(behavior.origin), Model | ModelGroup)
         return "predictions" if is_model and behavior.policy == "web" else behavior.policy
 
     def _action(self, behavior: Behavior) -> Json:
@@ -144,6 +149,8 @@ class _Compiler:
                 compiled = self._group(declared)
             case Model():
                 compiled = _model(declared)
+            case ModelGroup():
+                compiled = {"kind": "models", "members": [self._origin(member) for member in declared.models]}
             case _:
                 compiled = self._single(declared)
         wanted = origin if isinstance(origin, str) else _origin_name(declared)
@@ -164,6 +171,22 @@ class _Compiler:
             self.policies[policy] = compiled
             return policy
         return _put(self.policies, name, compiled, reserved={*PRESETS, *self.declarations.policies})
+
+
+def _authorization(behavior: Behavior) -> Json:
+    if behavior.authorization == "edge":
+        return {"kind": "edge", "tokens": behavior.tokens, "forward": behavior.forward_authorization}
+    return {"kind": behavior.authorization}
+
+
+def _body_key(body_key: BodyKey | None) -> Json | None:
+    if body_key is None:
+        return None
+    return {
+        "form": body_key.form,
+        "ignored": list(body_key.ignored),
+        "max_bytes": parse_size(body_key.max_body),
+    }
 
 
 def _hsts(hsts: Hsts | None) -> Json | None:
@@ -191,6 +214,8 @@ def _origin_name(origin: Origin) -> str:
         return "by-region"
     if isinstance(origin, Model):
         written = origin.name
+    elif isinstance(origin, ModelGroup):
+        written = "models"
     elif isinstance(origin, OriginGroup):
         written = "-or-".join(each if isinstance(each, str) else _origin_name(each) for each in origin.group)
     else:
@@ -232,6 +257,25 @@ def _model(model: Model) -> Json:
         "max_batch": model.max_batch,
         "max_queue": model.max_queue,
         "max_body_bytes": parse_size(model.max_body),
+        "ttl_seconds": None if model.ttl is None else _number(parse_duration(model.ttl)),
+        "batch_wait_seconds": _number(parse_duration(model.batch_wait)),
+        "provider": model.provider,
+        "threads": model.threads,
+        "isolated": model.isolated,
+        "runner": model.runner,
+        "ignored": list(model.ignored),
+        "golden": [_golden(each) for each in model.golden],
+        "max_memory_bytes": None if model.max_memory is None else parse_size(model.max_memory),
+        "region_only": model.region_only,
+    }
+
+
+def _golden(golden: Golden) -> Json:
+    # As texts: numbers keep the digits in which they were written, and the core reads them as those of a request.
+    return {
+        "features_json": json.dumps(golden.features, allow_nan=False),
+        "prediction_json": None if golden.prediction is None else json.dumps(golden.prediction, allow_nan=False),
+        "tolerance": golden.tolerance,
     }
 
 

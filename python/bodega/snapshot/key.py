@@ -27,6 +27,7 @@ class Key:
         host: The host, or the distribution's name where the policy leaves the host out.
         path: The path in its normal form.
         query: What the policy leaves of the query, in its normal form.
+        body: What of the body is in the key: JSON in its canonical form, or how many bytes; None for nothing.
         headers: Headers that are in the key and in the request.
         cookies: Cookies that are in the key and in the request.
         names_user: Something is sent to the origin that is not in the key: only what is marked as shared answers.
@@ -37,6 +38,7 @@ class Key:
     host: str
     path: str
     query: str
+    body: str | None
     headers: tuple[Named, ...]
     cookies: tuple[Named, ...]
     names_user: bool
@@ -93,6 +95,7 @@ def explain_key(
     *,
     method: str = "GET",
     headers: Mapping[str, str] | Iterable[tuple[str, str]] | None = None,
+    body: bytes = b"",
 ) -> KeyReport:
     """Say what the key of a request is, and what made it. No edge has to run, and nothing is fetched.
 
@@ -101,13 +104,14 @@ def explain_key(
         url: ``https://host/path?query``, as it is sent.
         method: The method.
         headers: Header fields of the request, as a mapping or as pairs.
+        body: The request's body, as it is sent; it counts where the behavior has a `body_key`.
 
     Raises:
         SnapshotInvalid: If the native core refuses the snapshot.
         ValueError: If the URL is not as it is sent.
     """
     fields = [(name, value.encode("latin-1")) for name, value in _pairs(headers or ())]
-    read = json.loads(_native.explain_key(snapshot.document, method, url, fields))
+    read = json.loads(_native.explain_key(snapshot.document, method, url, fields, body))
     key, sent = read.pop("key"), read.pop("sent")
     return KeyReport(
         **read,

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import random
 import socket
 import tempfile
 from dataclasses import dataclass, field
@@ -27,6 +28,7 @@ from bodega.up.edge_process import EdgeProcess, start_edge
 from bodega.up.model_file import cached_model_path, write_model
 from bodega.up.origins import Origins
 from bodega.up.places import PLACES
+from bodega.up.predictors import Predictors, find_or_make
 from bodega.up.premises import lay_out
 
 if TYPE_CHECKING:
@@ -73,6 +75,8 @@ class Demonstration:
         origins: None when the edges run a person's own file.
         control: What the edges follow; None where it is not installed.
         file: What the edges serve.
+        predictors: The models that they run; None where there are none.
+        no_predictors: Why there are none.
     """
 
     options: Options
@@ -80,6 +84,8 @@ class Demonstration:
     origins: Origins | None = None
     control: ControlProcess | None = None
     file: Path | None = None
+    predictors: Predictors | None = None
+    no_predictors: str = ""
     _undo: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
 
     def start(self, model_progress: Progress | None = None) -> None:
@@ -147,7 +153,9 @@ class Demonstration:
             return self.options.file.resolve()
         near = self.origins.near
         file = scratch / "bodega.toml"
-        file.write_text(declaration(near, self.origins.far() if self.options.distance else near))
+        self.predictors, self.no_predictors = find_or_make()
+        far = self.origins.far() if self.options.distance else near
+        file.write_text(declaration(near, far, self.predictors))
         return file
 
     def _start_edges(self, scratch: Path, file: Path) -> None:
@@ -230,8 +238,15 @@ def _is_free(port: int) -> bool:
 
 
 def _free_ports(n_ports: int) -> list[int]:
-    with contextlib.ExitStack() as held:
-        probes = [held.enter_context(socket.socket()) for _ in range(n_ports)]
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [probe.getsockname()[1] for probe in probes]
+    """Return free ports that no system gives to whoever asks for any: they are still free when the edges take them."""
+    free: list[int] = []
+    for port in random.sample(_UNASSIGNED, len(_UNASSIGNED)):
+        if len(free) == n_ports:
+            return free
+        if _is_free(port):
+            free.append(port)
+    raise AddressInUse("no ports are free", address="127.0.0.1", hint="end what holds them")
+
+
+_UNASSIGNED = range(10_000, 32_768)
+"""Below what Linux gives out by itself (`net.ipv4.ip_local_port_range`), and others do."""

@@ -81,6 +81,7 @@ def live_table(rows: Sequence[Row]) -> Table:
         "miss p50/p99",
         "bytes saved",
         "kept",
+        "predicted",
     ):
         table.add_column(heading, justify="right")
     for row in rows:
@@ -96,6 +97,7 @@ def live_table(rows: Sequence[Row]) -> Table:
             _quantiles(stats, "miss"),
             _percent(saved(stats)),
             f"{stats.n_entries}, {stats.used_bytes / 1e6:.1f} MB",
+            _predicted(stats),
         )
     return table
 
@@ -106,7 +108,8 @@ def plain_line(row: Row) -> str:
     return (
         f"{row.edge.place.name} ({stats.region}): {row.requests_per_second:.1f} requests/s, {stats.n_requests} in all, "
         f"{_percent(share(stats, 'l1'))} from memory, {_percent(share(stats, 'miss'))} from the origin, "
-        f"hits p50/p99 {_quantiles(stats, 'l1')}, origin bytes saved {_percent(saved(stats))}"
+        f"hits p50/p99 {_quantiles(stats, 'l1')}, origin bytes saved {_percent(saved(stats))}, "
+        f"{_predicted(stats)} predictions computed"
     )
 
 
@@ -131,8 +134,14 @@ def json_line(row: Row) -> str:
             "bytes_saved_rate": saved(stats),
             "entries": stats.n_entries,
             "used_bytes": stats.used_bytes,
+            "predicted": {each.model: each.n_rows for each in stats.models},
         }
     )
+
+
+def _predicted(stats: EdgeStats) -> str:
+    """Say how many predictions were computed here, those that were kept not among them."""
+    return str(sum(each.n_rows for each in stats.models)) if stats.models else "no"
 
 
 def _percent(rate: float | None) -> str:

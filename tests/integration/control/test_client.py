@@ -240,7 +240,8 @@ def test_tokens_are_made_listed_and_revoked(fleet: Fleet, control: ControlProces
         with pytest.raises(ControlRefused) as unknown:
             narrow.invalidate(tags=["a"])
         assert unknown.value.status == 401
-    assert made.token.rsplit("_", 1)[1] not in control.errors()
+    # The secret's own characters may have a line under them, too.
+    assert made.token.split("_", 2)[2] not in control.errors()
 
 
 def test_who_changed_what_is_told(fleet: Fleet, client: httpx.Client) -> None:

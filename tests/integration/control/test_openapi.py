@@ -1,7 +1,6 @@
 """The API is what its OpenAPI document says: asked with generated requests, right ones and wrong ones, by schemathesis.
 
-Bounded: a few dozen requests an operation, the same each time. Streams have no end and are left out; `test_nouns.py`
-reads them.
+Streams have no end and are left out; `test_nouns.py` reads them.
 """
 
 from __future__ import annotations
@@ -13,9 +12,7 @@ from typing import Any
 
 import httpx
 import pytest
-import schemathesis
-from hypothesis import HealthCheck, Phase, given, settings
-from schemathesis.checks import CHECKS, load_all_checks
+from tests.integration import generated_requests
 from tests.integration.control.conftest import ControlProcess, register
 from tests.integration.control.test_nouns import CONFIGURATION
 
@@ -53,8 +50,6 @@ MEANT = {
 }
 WITHOUT_END = {"GET /v1/journal/stream"}
 
-load_all_checks()
-
 
 @pytest.fixture(scope="module")
 def control(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlProcess]:
@@ -72,40 +67,17 @@ def control(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlProcess
 @pytest.fixture(scope="module")
 def schema(control: ControlProcess) -> Any:
     document = httpx.get(f"{control.url}/openapi.json", trust_env=False).json()
-    loaded = schemathesis.openapi.from_dict(document)
-    loaded.config.update(base_url=control.url)
-    # Parameters that are not known are passed over: an edge or a client may be a version ahead.
-    loaded.config.generation.update(allow_extra_parameters=False)
-    return loaded
+    return generated_requests.schema(document, control.url)
 
 
 def test_every_operation_is_asked(schema: Any) -> None:
-    described = {found.ok().label for found in schema.get_all_operations()}
-    assert described == {*OPERATIONS, *WITHOUT_END}
+    assert generated_requests.labels(schema) == {*OPERATIONS, *WITHOUT_END}
 
 
 @pytest.mark.parametrize("label", OPERATIONS)
 def test_an_operation_answers_as_it_is_described(schema: Any, control: ControlProcess, label: str) -> None:
-    operation = schema.find_operation_by_label(label)
     headers = {"Authorization": f"Bearer {control.token}"}
-    right = operation.as_strategy(generation_mode=schemathesis.GenerationMode.POSITIVE)
-    wrong = operation.as_strategy(generation_mode=schemathesis.GenerationMode.NEGATIVE)
-
-    excluded = [CHECKS.get_one("positive_data_acceptance")] if label in MEANT else []
-
-    @settings(
-        max_examples=30,
-        derandomize=True,
-        database=None,
-        deadline=None,
-        phases=[Phase.explicit, Phase.generate],
-        suppress_health_check=list(HealthCheck),
-    )
-    @given(case=right | wrong)
-    def ask(case: Any) -> None:
-        case.call_and_validate(headers=headers, excluded_checks=excluded)
-
-    ask()
+    generated_requests.ask(schema, label, n_requests=30, meant=MEANT, headers=headers)
 
 
 @pytest.mark.parametrize(

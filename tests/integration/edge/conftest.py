@@ -119,6 +119,7 @@ class EdgeCommand:
 @pytest.fixture
 def command(tmp_path: Path) -> Iterator[Callable[..., EdgeCommand]]:
     started: list[subprocess.Popen[str]] = []
+    readers: list[threading.Thread] = []
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith(("BODEGA_", "AWS_"))},
         "BODEGA_RUNTIME_DIR": str(tmp_path / "run"),
@@ -140,8 +141,10 @@ def command(tmp_path: Path) -> Iterator[Callable[..., EdgeCommand]]:
         assert process.stdout is not None
         assert process.stderr is not None
         out, err = process.stdout, process.stderr
-        threading.Thread(target=lambda: first.put(out.readline()), daemon=True).start()
-        threading.Thread(target=lambda: lines.extend(iter(err.readline, "")), daemon=True).start()
+        readers.append(threading.Thread(target=lambda: first.put(out.readline()), daemon=True))
+        readers.append(threading.Thread(target=lambda: lines.extend(iter(err.readline, "")), daemon=True))
+        for reader in readers[-2:]:
+            reader.start()
         said = first.get(timeout=30)
         assert said, "".join(lines)
         return EdgeCommand(process, json.loads(said), lines)
@@ -150,6 +153,10 @@ def command(tmp_path: Path) -> Iterator[Callable[..., EdgeCommand]]:
     for process in started:
         process.kill()
         process.wait()
+    # Streams are closed once nobody reads them: they end with their processes.
+    for reader in readers:
+        reader.join(30)
+    for process in started:
         for stream in (process.stdout, process.stderr):
             assert stream is not None
             stream.close()

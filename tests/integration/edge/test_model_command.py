@@ -52,6 +52,23 @@ def test_a_model_needs_no_other_file_and_is_purged_by_its_name(tmp_path: Path, c
     assert predict(edge.url, [4])["cached"] is False
 
 
+def test_a_model_in_a_folder_with_its_own_file(tmp_path: Path, command: Start) -> None:
+    folder = tmp_path / "fraud"
+    folder.mkdir()
+    onnx_models.linear(folder / "weights.onnx", [2.0])
+    (folder / "model.toml").write_text(
+        """
+        name = "fraud"
+        version = "v3"
+        [[golden]]
+        features = [4]
+        prediction = 8
+        """
+    )
+    edge = command("--model", "fraud", "--listen", ":0")
+    assert {"model": "fraud", "version": "v3", "prediction": 6.0}.items() <= predict(edge.url, [3]).items()
+
+
 def test_a_model_is_asked_from_the_terminal(tmp_path: Path, command: Start) -> None:
     model = onnx_models.linear(tmp_path / "fraud.onnx", [2.0, 1.0])
     edge = command("--model", str(model), "--listen", ":0")
@@ -62,7 +79,15 @@ def test_a_model_is_asked_from_the_terminal(tmp_path: Path, command: Start) -> N
     assert [line.split()[:2] for line in asked.stdout.splitlines()] == [["8.5", "kept"], ["3.0", "computed"]]
     answer = json.loads(bodega(tmp_path, "predict", "[1.0, 1]", "--url", url, "--json").stdout)
     assert {"prediction": 3.0, "cached": True, "model": "fraud"}.items() <= answer.items()
+    for arguments in (["-1,0.5"], ["-1,0.5", "--json"], ["--", "-1,0.5"]):
+        below = bodega(tmp_path, "predict", "--url", url, *arguments)
+        assert (below.returncode, "-1.5" in below.stdout) == (0, True), below.stderr
+    below = bodega(tmp_path, "predict", "-0.5,-1", "--url", url)
+    assert below.stdout.split()[0] == "-2.0", below.stderr
+    assert "numbers between commas" in bodega(tmp_path, "predict", "--help").stdout
     for arguments, words in [
+        (["-1,2", "--urls", url], "--urls"),
+        (["-x", "--url", url], "-x"),
         (["[1]", "--url", url], "float32[2]"),
         (["one", "--url", url], "no inputs"),
         (["1,2", "--url", "here"], "--url"),
@@ -120,3 +145,12 @@ def test_what_cannot_be_served_is_said_before_anything_starts(tmp_path: Path) ->
         assert ended.returncode != 0
         for word in words:
             assert word in ended.stderr, ended.stderr
+
+
+def test_what_is_wrong_in_the_file_of_a_model_is_said_with_its_line(tmp_path: Path) -> None:
+    onnx_models.linear(tmp_path / "weights.onnx", [2.0])
+    (tmp_path / "model.toml").write_text('model = "weights.onnx"\ntll = "1m"\n')
+    refused = bodega(tmp_path, "edge", "--model", ".", "--listen", "127.0.0.1:0")
+    assert refused.returncode == 2
+    assert 'model.toml:2: tll: "tll" is not known here' in refused.stderr
+    assert 'did you mean "ttl"?' in refused.stderr

@@ -112,3 +112,43 @@ def slow(path: Path, size: int = 512, n_rounds: int = 200) -> Path:
             helper.make_tensor("m", TensorProto.FLOAT, [size, size], [0.0] * (size * size)),
         ],
     )
+
+
+def doubles(path: Path, n_features: int) -> Path:
+    """``float64[n, n_features]``: what is asked is what is answered."""
+    same: tuple[int, Axes] = (TensorProto.DOUBLE, ["n", n_features])
+    return save(path, [helper.make_node("Identity", ["x"], ["y"])], {"x": same}, {"y": same})
+
+
+def embedding(path: Path, n_embedded: int = 768) -> Path:
+    """``int64[n, 1]`` to ``float32[n, n_embedded]``: many numbers for one."""
+    return save(
+        path,
+        [
+            helper.make_node("Cast", ["id"], ["float"], to=TensorProto.FLOAT),
+            helper.make_node("Mul", ["float", "w"], ["y"]),
+        ],
+        {"id": (TensorProto.INT64, ["n", 1])},
+        {"y": (TensorProto.FLOAT, ["n", n_embedded])},
+        [helper.make_tensor("w", TensorProto.FLOAT, [n_embedded], [0.1234567 * at for at in range(n_embedded)])],
+    )
+
+
+def total(path: Path) -> Path:
+    """``float32[1, 3]`` to ``float32[]``: the sum, without an axis that the input has."""
+    return save(
+        path,
+        [helper.make_node("ReduceSum", ["x"], ["y"], keepdims=0)],
+        {"x": (TensorProto.FLOAT, [1, 3])},
+        {"y": (TensorProto.FLOAT, [])},
+    )
+
+
+def nonzero(path: Path) -> Path:
+    """``float32[1, 3]`` to ``int64[2, any]``: where it is not zero; how much that is differs by row."""
+    return save(
+        path,
+        [helper.make_node("NonZero", ["x"], ["y"])],
+        {"x": (TensorProto.FLOAT, [1, 3])},
+        {"y": (TensorProto.INT64, [2, "any"])},
+    )

@@ -200,6 +200,24 @@ def test_who_names_a_credential_shares_nothing(edge: EdgeServer) -> None:
     assert post(url, {"features": [5, 5, 5]})[1]["cached"] is False
 
 
+def test_by_key_each_credential_has_predictions_of_its_own(tmp_path: Path, fraud: Path) -> None:
+    behavior = Behavior("/predict", origin=Model(str(fraud)), authorization="key")
+    with EdgeServer(distribution=Distribution("ml", hosts=["*"], behaviors=[behavior])) as edge:
+        url = f"{edge.url}/predict"
+        callers = [
+            {},
+            {"authorization": "Bearer a"},
+            {"authorization": "Bearer b"},
+            {"cookie": "session=1"},
+            {"authorization": "Bearer a", "cookie": "session=1"},
+        ]
+        for is_cached in (False, True):
+            answers = [post(url, {"features": [5, 5, 5]}, caller)[1] for caller in callers]
+            assert [(answer["prediction"], answer["cached"]) for answer in answers] == [(-5.0, is_cached)] * 5
+        edge.invalidate("model:fraud")
+        assert [post(url, {"features": [5, 5, 5]}, caller)[1]["cached"] for caller in callers] == [False] * 5
+
+
 def test_equal_inputs_under_way_are_computed_once(tmp_path: Path) -> None:
     path = onnx_models.slow(tmp_path / "slow.onnx")
     with serve(Model(str(path), timeout="50s")) as edge:

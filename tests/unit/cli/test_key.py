@@ -110,3 +110,15 @@ def test_what_a_newcomer_gets_wrong_first_is_explained(capsys: pytest.CaptureFix
     assert 'did you mean "https://shop.example.com/a"?' in capsys.readouterr().err
     assert run("https://shop.example.com/a", "--header", "Accept") == 2
     assert 'write it as "Name: value"' in capsys.readouterr().err
+
+
+def test_a_body_is_given_as_text_or_in_a_file(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = FILE.replace('policy = "none"', 'body_key = "json"')
+    (folder / "bodega.toml").write_text(text)
+    (folder / "body.json").write_bytes(b'{"q": 1.0, "a": "\\u00e9"}')
+    for body in ("@body.json", '{"a":"é","q":1}'):
+        assert run("https://shop.example.com/search", "--body", body, "-H", "content-type: application/json") == 0
+        lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+        assert 'body {"a":"é","q":1}' in lines
+    assert run("https://shop.example.com/search", "--body", "@missing") != 0
+    assert "missing" in capsys.readouterr().err

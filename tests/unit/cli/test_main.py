@@ -8,7 +8,7 @@ import pytest
 from bodega.cli import main
 from bodega.cli.init import STARTING_FILE
 from bodega.config import EdgeSettings, advise, option_name, parse_config
-from bodega.config.read import documented_fields
+from bodega.distributions.read import documented_fields
 
 
 @pytest.fixture(autouse=True)

@@ -151,3 +151,12 @@ def test_the_members_of_a_group_are_used_where_the_group_is() -> None:
 )
 def test_what_has_no_effect_is_pointed_out(behavior: Behavior, said: str) -> None:
     assert any(said in each for each in advice_on(behavior, Behavior(origin=SITE)))
+
+
+def test_what_body_keys_and_tokens_probably_do_not_mean() -> None:
+    searched = Behavior(origin=SITE, methods=["POST"], body_key="json")
+    assert not [each for each in advice_on(searched) if "POST" in each]
+    (said,) = (each for each in advice_on(Behavior(origin=SITE, body_key="raw", policy="none")) if "body_key" in each)
+    assert said == "behaviors[0].body_key: `body_key` says by what answers are kept, and the policy keeps none"
+    (said,) = advice_on(Behavior(origin=SITE, authorization="edge", tokens="/nowhere/clients.tokens"))
+    assert said == "behaviors[0].tokens: there is no file /nowhere/clients.tokens"

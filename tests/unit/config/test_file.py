@@ -165,8 +165,8 @@ origin = { url = "https://www.example.com", attempts = 1 }
         ("[origins]\na = {}", "2: origins.a: `url` is missing"),
         ('[origins]\na = { bucket = "x" }', 'write url = "s3://x"'),
         (
-            '[origins]\na = { url = "https://x", region = "y" }',
-            '2: origins.a.region: "region" has no meaning for this origin; it is for "s3://" origins',
+            '[origins]\na = { url = "https://x", unsigned = true }',
+            '2: origins.a.unsigned: "unsigned" has no meaning for this origin; it is for "s3://" origins',
         ),
         ('[origins]\na = { url = "s3://xyz", host = "y" }', "2: origins.a.host"),
         ('[origins]\na = { url = "s3://x" }', '2: origins.a.url: "x" is not a bucket'),

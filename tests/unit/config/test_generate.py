@@ -10,10 +10,10 @@ import pytest
 
 from bodega.config.edge_settings import EdgeSettings
 from bodega.config.generate import generated, main
-from bodega.config.read import documented_fields
 from bodega.config.schema import schema
 from bodega.distributions import Behavior, CachePolicy, Distribution, Health, HttpOrigin, OriginGroup
 from bodega.distributions.origins import S3
+from bodega.distributions.read import documented_fields
 
 ROOT = Path(__file__).parents[3]
 

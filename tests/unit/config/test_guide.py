@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from bodega.config import EdgeSettings, advise, parse_config
-from bodega.config.read import documented_fields
+from bodega.distributions.read import documented_fields
 
 GUIDES = Path(__file__).parents[3] / "docs" / "guides"
 DECLARING = (GUIDES / "declaring.md").read_text(encoding="utf-8")

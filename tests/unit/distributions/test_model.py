@@ -3,9 +3,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
-from bodega.distributions import Behavior, CachePolicy, Declarations, Distribution, Model, OriginGroup
+from bodega.distributions import Behavior, CachePolicy, Declarations, Distribution, Golden, Model, OriginGroup
+from bodega.distributions.model import MODEL_PATHS
 from bodega.errors import ConfigInvalid
 
 
@@ -40,6 +42,17 @@ def test_a_path_is_taken_as_a_text(tmp_path: Path) -> None:
         ({"max_queue": 0}, "max_queue", "0"),
         ({"max_body": "1GB"}, "max_body", "256 MiB"),
         ({"max_body": "0B"}, "max_body", "256 MiB"),
+        ({"ttl": "soon"}, "ttl", "soon"),
+        ({"batch_wait": "2s"}, "batch_wait", "as long"),
+        ({"threads": 0}, "threads", "0"),
+        ({"provider": "npu"}, "provider", "npu"),
+        ({"isolated": 1}, "isolated", "neither true nor false"),
+        ({"runner": "shop.models"}, "runner", "no class"),
+        ({"runner": "shop.models:Fraud()"}, "runner", "no class"),
+        ({"runner": "shop.models:Fraud", "provider": "cuda"}, "provider", "chooses"),
+        ({"runner": "shop.models:Fraud", "region_only": True}, "region_only", "runner"),
+        ({"max_memory": "1GB"}, "max_memory", "no process"),
+        ({"max_memory": "1MB", "isolated": True}, "max_memory", "as small"),
     ],
 )
 def test_what_cannot_be_is_refused_where_it_stands(given: dict[str, Any], field: str, what: str) -> None:
@@ -47,6 +60,33 @@ def test_what_cannot_be_is_refused_where_it_stands(given: dict[str, Any], field:
         Model(**{"model": "fraud.onnx", **given})
     assert refused.value.path == (field,)
     assert what in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("golden", "path", "what"),
+    [
+        ([0.5], ("golden", 0), "not Golden"),
+        ([Golden([1]), {"features": [1]}], ("golden", 1), "not Golden"),
+    ],
+)
+def test_what_is_no_example_is_refused(golden: Any, path: tuple[str | int, ...], what: str) -> None:
+    with pytest.raises(ConfigInvalid, match=what) as refused:
+        Model("fraud.onnx", golden=golden)
+    assert refused.value.path == path
+
+
+def test_an_example_is_a_value_of_json() -> None:
+    assert Golden(np.array([1, 2]), prediction=np.float32(0.5)) == Golden([1, 2], prediction=0.5)
+    assert Golden({"x": (1, "a")}).features == {"x": [1, "a"]}
+    wrong: list[tuple[dict[str, Any], tuple[str | int, ...]]] = [
+        ({"features": [1, float("nan")]}, ("features", 1)),
+        ({"features": [1], "prediction": b"x"}, ("prediction",)),
+        ({"features": [1], "tolerance": -1}, ("tolerance",)),
+    ]
+    for given, path in wrong:
+        with pytest.raises(ConfigInvalid) as refused:
+            Golden(**given)
+        assert refused.value.path == path
 
 
 def test_a_model_is_no_member_of_a_group() -> None:
@@ -65,10 +105,10 @@ def test_a_named_model_is_no_member_of_a_group_either() -> None:
 
 
 def test_one_model_for_every_host() -> None:
-    [distribution] = Declarations.of_model("fraud.onnx", ttl="1h").distributions
+    [distribution] = Declarations.of_models(["fraud.onnx"], ttl="1h").distributions
     [behavior] = distribution.behaviors
-    assert (distribution.hosts, behavior.paths) == (("*",), ("/predict", "/batch_predict", "/v2", "/v2/*"))
+    assert (distribution.hosts, behavior.paths) == (("*",), MODEL_PATHS)
     assert behavior.policy == CachePolicy(extends="predictions", default_ttl="1h")
     with pytest.raises(ConfigInvalid) as refused:
-        Declarations.of_model("fraud.onnx", ttl="soon")
+        Declarations.of_models(["fraud.onnx"], ttl="soon")
     assert refused.value.path == ("ttl",)

@@ -61,6 +61,24 @@ def test_an_edge_gets_its_distributions_and_its_regions_origins(
     assert meant_for(own, edge, region) is own or own.distributions == meant_for(own, edge, region).distributions
 
 
+def test_models_of_a_group_and_other_versions_come_along() -> None:
+    text = """
+[origins]
+site = { regions = { "ap-*" = "https://tokyo.example.com" }, otherwise = "https://near.example.com" }
+language = { model = "language.onnx" }
+fraud-2 = { model = "fraud-2.onnx", name = "fraud", version = "2" }
+fraud-1 = { model = "fraud-1.onnx", name = "fraud", version = "1" }
+unused = { model = "unused.onnx" }
+all = { models = ["language", "fraud-2"] }
+
+[distributions.shop]
+hosts = ["*"]
+behaviors = [{ path = "/models/*", origin = "all" }, { origin = "site" }]
+"""
+    own = meant_for(parse_config(text).declarations, "london-1", "eu-west-2")
+    assert list(own.origins) == ["site", "language", "fraud-2", "fraud-1", "all"]
+
+
 def test_what_is_for_everybody_stays_as_it_is() -> None:
     declarations = parse_config('[distributions.a]\nbehaviors = [{ origin = "https://a.example.com" }]').declarations
     assert meant_for(declarations, "tokyo-1", "ap-northeast-1") is declarations

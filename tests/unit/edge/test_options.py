@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -56,6 +58,7 @@ def test_settings_become_plain_numbers_with_every_default_filled_in() -> None:
         "fill_window_bytes": 8_388_608,
         "confirm_rate": 50,
         "onnxruntime": onnxruntime_library(),
+        "python": sys.executable,
     }
 
 
@@ -107,3 +110,12 @@ def test_the_library_of_models_is_found_where_its_package_is() -> None:
     assert found is not None
     assert Path(found).is_file()
     assert "providers" not in Path(found).name
+
+
+def test_the_library_of_models_is_found_and_told_to_call_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("ORT_DISABLE_TELEMETRY", raising=False)
+    assert onnxruntime_library() is not None, "the extra `models` is installed for the tests"
+    assert os.environ["ORT_DISABLE_TELEMETRY"] == "1"
+    monkeypatch.setenv("ORT_DISABLE_TELEMETRY", "0")
+    onnxruntime_library()
+    assert os.environ["ORT_DISABLE_TELEMETRY"] == "0", "whoever wants it has it"

@@ -39,6 +39,28 @@ def test_what_the_core_says_is_read() -> None:
     assert json.dumps(stats.to_dict())
 
 
+def test_models_have_a_line_each() -> None:
+    document = json.loads(said(l1=(3, 0.003)))
+    busy = {"model": "fraud", "version": "v1", "file_bytes": 2_000_000, "rows": 1200, "runs": 100, "run_seconds": 0.25}
+    busy |= {
+        "waiting": 3,
+        "rejected": {"queue_full": 1, "deadline": 1},
+        "failures": {"model": 4},
+        "worker_restarts": 2,
+        "worker_memory_bytes": 5_000_000,
+    }
+    document["models"] = [busy, {"model": "idle", "version": "v2", "of_tomorrow": 1}]
+    stats = EdgeStats.from_json(json.dumps(document))
+    assert [row for label, row in stats.rows() if label == "model"] == [
+        (
+            "fraud@v1, 2.0 MB; 1,200 computed in 100 runs of 2.5 ms; 5.0 MB in its process; "
+            "3 waiting; 2 rejected; 4 failed; 2 restarts"
+        ),
+        "idle@v2, 0 B; not asked yet",
+    ]
+    assert json.dumps(stats.to_dict())
+
+
 def test_an_edge_one_minor_version_older_or_newer_is_read() -> None:
     """A newer command line raised KeyError at an edge that did not count failovers yet."""
     document = json.loads(said(l1=(3, 0.003)))

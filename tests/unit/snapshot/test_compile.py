@@ -96,6 +96,8 @@ add_prefix = "/b"
                         "deny": [],
                         "request_headers": {"set": [["x-a", "1"]], "remove": ["x-b"]},
                         "response_headers": no_edits,
+                        "authorization": {"kind": "pass"},
+                        "body_key": None,
                     },
                     {
                         "paths": [],
@@ -108,6 +110,8 @@ add_prefix = "/b"
                         "deny": [],
                         "request_headers": no_edits,
                         "response_headers": no_edits,
+                        "authorization": {"kind": "pass"},
+                        "body_key": None,
                     },
                 ],
             }

@@ -11,6 +11,7 @@ from bodega.distributions import (
     S3,
     Answer,
     Behavior,
+    BodyKey,
     CachePolicy,
     Declarations,
     Deny,
@@ -106,6 +107,12 @@ matching = {
     "deny": networks,
     "request_headers": edits,
     "response_headers": edits,
+    "body_key": st.one_of(
+        st.sampled_from([None, "json", "raw"]),
+        made(BodyKey, st.just("json"), ignored=st.lists(st.text("/~01a.", max_size=5), max_size=3)),
+        made(BodyKey, st.just("raw"), max_body=st.sampled_from(["1B", "1MiB"])),
+    ),
+    "authorization": st.sampled_from(["pass", "key"]),
 }
 locations = st.one_of(
     st.text("/{}abhost:.x", max_size=12).map(lambda text: f"/{text}"), st.just("https://{host}{path}{query}")

@@ -33,6 +33,7 @@ STATS = EdgeStats.from_json(
             "bytes": {"sent": 1000, "received": 10, "from_origin": 100},
             "origin": {"requests": 10, "errors": 0, "by_origin": {"site": 10}, "failing": {}, "failovers": {}},
             "store": {"entries": 10, "used_bytes": 5_000_000, "capacity_bytes": 512_000_000, "evictions": 0},
+            "models": [{"model": "magika", "rows": 30}, {"model": "breast-cancer", "rows": 12}],
             "sequence": 0,
         }
     )
@@ -50,10 +51,11 @@ def edge(tmp_path: Path) -> EdgeProcess:
 def test_a_row_is_shown_in_three_forms(edge: EdgeProcess) -> None:
     row = Row(edge, STATS, 12.5)
     line = "tokyo (ap-northeast-1): 12.5 requests/s, 100 in all, 90.0 % from memory, 10.0 % from the origin, "
-    assert plain_line(row) == line + "hits p50/p99 0.20/1.00 ms, origin bytes saved 90.0 %"
+    assert plain_line(row) == line + "hits p50/p99 0.20/1.00 ms, origin bytes saved 90.0 %, 42 predictions computed"
     told = json.loads(json_line(row))
     assert told["level_rates"] == {"l1": 0.9, "l2": 0.0, "miss": 0.1}
     assert told["bytes_saved_rate"] == 0.9
+    assert told["predicted"] == {"magika": 30, "breast-cancer": 12}
     assert told["tls_url"] == "https://localhost:8443"
     console = Console(file=io.StringIO(), width=160)
     console.print(live_table([row]))

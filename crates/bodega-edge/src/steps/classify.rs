@@ -1,12 +1,16 @@
 //! Host, method and path to a distribution and one of its behaviors.
 
-use bodega_semantics::Reason;
 use bodega_semantics::forwarding::{self, Hops, Scheme};
-use bodega_snapshot::{Action, Behavior, Distribution, ViewerProtocol};
+use bodega_semantics::{Head, Reason};
+use bodega_snapshot::{Action, Authorization, Behavior, Distribution, ViewerProtocol};
 
+use crate::bearer;
+use crate::content;
 use crate::exchange::{Exchange, Host};
+use crate::predict::Shared;
 use crate::step::Step;
 use crate::steps::purge;
+use crate::upstream;
 
 /// Finds the behavior and what it does.
 pub(crate) fn run(exchange: &mut Exchange<'_>) -> Step {
@@ -18,18 +22,18 @@ pub(crate) fn run(exchange: &mut Exchange<'_>) -> Step {
     if request.method == purge::METHOD {
         return if purge::is_allowed(exchange) { Step::Purge } else { exchange.refuse(Reason::MethodRefused) };
     }
-    if let Some(step) = without_https(distribution, exchange.scheme, &exchange.host, request.method, request.version) {
-        exchange.reason = Reason::ViewerProtocol;
-        return step;
-    }
     if let Some(row) = exchange.row {
         // The request that brought it has been through what follows.
         exchange.behavior = Some(&row.behavior);
-        if row.is_private {
+        if row.shared == Shared::WithNobody {
             exchange.reason = Reason::UserRequest;
             return Step::Pass;
         }
         return Step::Lookup;
+    }
+    if let Some(step) = without_https(distribution, exchange.scheme, &exchange.host, request.method, request.version) {
+        exchange.reason = Reason::ViewerProtocol;
+        return step;
     }
     let Some(behavior) = distribution.behavior(request.method, exchange.paths.matched()) else {
         return exchange.refuse(Reason::NoBehavior);
@@ -38,7 +42,15 @@ pub(crate) fn run(exchange: &mut Exchange<'_>) -> Step {
     if !behavior.networks.allows(exchange.client_address()) {
         return exchange.refuse(Reason::Network);
     }
-    let (step, reason) = step_for(behavior, request.method, request.has_body);
+    if let Authorization::Edge(tokens) = &behavior.authorization
+        && let Err(reason) = bearer::check(tokens, request)
+    {
+        return exchange.refuse(reason);
+    }
+    if exchange.content.is_some() {
+        return Step::Lookup;
+    }
+    let (step, reason) = step_for(behavior, request.method, request.has_body, request);
     exchange.reason = reason.unwrap_or(exchange.reason);
     if step == Step::Pass && request.method == "POST" && behavior.policy.mode.is_rfc() {
         // Its answer may be one for GETs.
@@ -69,11 +81,24 @@ pub(crate) fn without_https(
 }
 
 /// What a behavior does with a request: the store is asked for what could be stored.
-pub(crate) fn step_for(behavior: &Behavior, method: &str, has_body: bool) -> (Step, Option<Reason>) {
+pub(crate) fn step_for<H: Head + ?Sized>(
+    behavior: &Behavior,
+    method: &str,
+    has_body: bool,
+    request: &H,
+) -> (Step, Option<Reason>) {
     match behavior.action {
         Action::Redirect { .. } | Action::Answer { .. } => (Step::Redirect, None),
         Action::Origin(_) if behavior.is_model => (Step::Predict, None),
         Action::Origin(_) if !behavior.policy.store => (Step::Pass, Some(Reason::PolicyNone)),
+        Action::Origin(_) if behavior.keys_body_of(method) && !content::is_for_origin(method, request) => {
+            // Nobody sends a credential with a question that all may ask: until the behavior says what it means, it is
+            // the origin's business.
+            let names_user = matches!(behavior.authorization, Authorization::Pass)
+                && request.has("authorization")
+                && !upstream::reaches_origin(behavior, "authorization");
+            if names_user { (Step::Pass, Some(Reason::UserRequest)) } else { (Step::Content, None) }
+        }
         Action::Origin(_) if !matches!(method, "GET" | "HEAD") || has_body => (Step::Pass, Some(Reason::Method)),
         Action::Origin(_) => (Step::Lookup, None),
     }

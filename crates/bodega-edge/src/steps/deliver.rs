@@ -58,7 +58,7 @@ pub(crate) fn run(journey: &mut Journey) -> Step {
         }
     });
     if let Some(answer) = &mut journey.answer {
-        debug::add_key(answer, edge, &journey.pending.snapshot, request);
+        debug::add_key(answer, edge, &journey.pending.snapshot, request, journey.pending.content.as_ref());
     }
     Step::Finish
 }

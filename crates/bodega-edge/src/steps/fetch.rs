@@ -17,7 +17,10 @@ pub(crate) async fn run(journey: &mut Journey) -> Step {
     let edge = &journey.worker.edge;
     let purpose = if journey.passes { Purpose::Pass } else { Purpose::Alone };
     let mut fetch = upstream::request(&edge.settings, &behavior, &journey.request, purpose);
-    fetch.body = journey.body.take();
+    fetch.body = match &journey.pending.content {
+        Some(content) => Some(content.body()),
+        None => journey.body.take(),
+    };
     fetch.interim.clone_from(&journey.interim);
     let outcome = if journey.passes { Outcome::Pass } else { Outcome::Miss };
     let may_be_kept = posted::may_be_kept(&behavior, &journey.request);
@@ -26,7 +29,10 @@ pub(crate) async fn run(journey: &mut Journey) -> Step {
         Ok(mut answer) => {
             // What was forgotten meanwhile by somebody else was not made after that.
             let may_be_kept = may_be_kept && edge.invalidations.allows_to_join(stamp, Note(&journey.pending.note));
-            edge.heed_change(&journey.request, &answer);
+            // The behavior has declared that these change nothing.
+            if !behavior.keys_body_of(&journey.request.method) {
+                edge.heed_change(&journey.request, &answer);
+            }
             if may_be_kept {
                 match posted::keep(journey, &behavior, origin, answer, request_time).await {
                     Some(alone) => answer = alone,

@@ -23,7 +23,7 @@ pub(crate) fn run(exchange: &mut Exchange<'_>) -> Step {
         refresh_in_background(exchange, &entry);
     }
     let hsts = exchange.hsts();
-    let plain = exchange.request.method == "GET"
+    let plain = (exchange.request.method == "GET" || exchange.content.is_some())
         && hit.outcome == Outcome::Hit
         && behavior.response_edits.is_empty()
         // The distribution's word replaces the origin's, which a prebuilt head holds.
@@ -63,7 +63,7 @@ pub(crate) fn run(exchange: &mut Exchange<'_>) -> Step {
         });
         if debug::may_know(&exchange.worker.edge, exchange.request, exchange.request.peer) {
             let request = OwnedRequest::copy_of(exchange.request);
-            debug::add_key(&mut answer, &exchange.worker.edge, exchange.snapshot, &request);
+            debug::add_key(&mut answer, &exchange.worker.edge, exchange.snapshot, &request, exchange.content);
         }
         answer
     });

@@ -90,16 +90,13 @@ fn find(exchange: &mut Exchange<'_>) -> Step {
 fn reuse(exchange: &mut Exchange<'_>, entry: Entry) -> Step {
     if let Some(body) = entry.disk_body()
         && !body.is_whole()
-        && bodega_semantics::partial::strong_validator(&entry).is_none()
+        && (exchange.content.is_some() || bodega_semantics::partial::strong_validator(&entry).is_none())
     {
         // What is missing of it cannot be had any more.
         exchange.worker.edge.remove(&entry);
         return miss(exchange, Reason::UriMiss);
     }
-    let facts = RequestFacts {
-        method: bodega_semantics::storable::Method::of(exchange.request.method),
-        has_user_fields: exchange.user_fields,
-    };
+    let facts = RequestFacts::get(exchange.user_fields);
     let Some(behavior) = exchange.behavior else { return exchange.refuse(Reason::Internal) };
     let (edge, policy) = (&exchange.worker.edge, &behavior.policy);
     let mut decided = reuse::decide(&entry.terms, &facts, exchange.directives.as_ref(), exchange.now);

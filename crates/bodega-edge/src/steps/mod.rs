@@ -1,6 +1,7 @@
 //! One file a step. A step decides by calling a pure crate, acts on the value, and names the next step.
 
 pub(crate) mod classify;
+pub(crate) mod content;
 pub(crate) mod deliver;
 pub(crate) mod fetch;
 pub(crate) mod finish;

@@ -1,45 +1,89 @@
-//! Asks a model: takes the body apart into rows, asks for each as for anything of an origin, and writes one answer.
+//! Asks a model: takes the body apart into rows, has each answered (`rows`), and writes one answer.
 //!
-//! A row's request is a GET of the machine's own whose key is made of the row, so that memory, disk, collapsing, freshness
-//! and invalidation are those of any other entry. What is found at once is not waited for; the others go on together.
+//! Where the front has the whole body already, rows that are in memory are answered without a task and without a copy of
+//! the request; those that are not go on, and only they are waited for.
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
-use bodega_semantics::{Fields, Head, Outcome, Reason, cache_status};
-use bodega_snapshot::{Action, Snapshot};
+use bodega_http1::write::write_decimal;
+use bodega_semantics::{Field, Fields, Head, Outcome, Reason, cache_status};
+use bodega_snapshot::{Action, Behavior};
+use bodega_store::Note;
 use bytes::Bytes;
-use tokio::task::JoinSet;
+use smallvec::SmallVec;
+use tokio::sync::Semaphore;
+use tokio::task::spawn_blocking;
+use tokio::time::timeout;
 
-use crate::answer::{Answer, AnswerHead, BodyPlan};
+use crate::answer::{Answer, BodyPlan};
 use crate::edge::Worker;
-use crate::exchange::{Found, Journey, OwnedRequest};
-use crate::fetch::{FetchError, RequestBody, next_chunk};
-use crate::predict::{Answered, Asked, AskedRow, Question, Refused, Row};
+use crate::exchange::{Exchange, Found, Journey};
+use crate::fetch::{BodyStream, FetchError, OnePiece, RequestBody, next_chunk};
+use crate::held::Room;
+use crate::predict::{Answered, Asked, Lines, Question, Refused, Rendered, Row, Shared};
 use crate::respond;
-use crate::step::{self, Begun, Loaded, Step};
+use crate::rows::{self, Common, Part, Predicting, RowAnswer, Settled, SharedRow, Told};
+use crate::step::Step;
 
-/// What a row's answer came to.
-struct RowAnswer {
-    status: u16,
-    /// Of the answer's fields those that are said again.
-    fields: Fields,
-    body: Bytes,
-    outcome: Outcome,
-    reason: Reason,
+/// How far a request came without waiting.
+pub(crate) enum Began {
+    /// It is answered.
+    Done(Step),
+    /// The model has been asked.
+    Waits(Predicting),
+    /// Its body has to come first.
+    Later,
 }
 
-/// Fields of a row's answer that the client gets. A batch says those of its first row that was not stored.
-const SAID_AGAIN: [&str; 6] = ["cache-status", "age", "retry-after", "proxy-status", "x-request-id", "cache-control"];
-/// The longest record that is taken for a row's answer.
-const MAX_RECORD_BYTES: usize = 16 << 20;
+/// The same of a request whose body is there.
+enum Came {
+    Answer(Answer),
+    Waits(Predicting),
+}
 
-/// Answers with what the model says. The type is written out, since a row goes through this machine again.
+/// Answers, or asks the model, if the body is there.
+pub(crate) fn begin(exchange: &mut Exchange<'_>) -> Began {
+    let request = exchange.request;
+    let (Some(body), Some(behavior), Some(distribution)) = (request.body, exchange.behavior, exchange.distribution)
+    else {
+        return Began::Later;
+    };
+    let Action::Origin(origin) = &behavior.action else { return Began::Later };
+    let common = Common {
+        worker: exchange.worker,
+        snapshot: exchange.snapshot,
+        behavior,
+        origin,
+        distribution: &distribution.name,
+        host: if behavior.policy.key.host { exchange.host.as_str() } else { &distribution.name },
+        request,
+        shared: Shared::of(behavior, &exchange.worker.edge.settings.secret, request),
+        now: exchange.now,
+    };
+    match ask(&common, body) {
+        Came::Answer(answer) => {
+            exchange.answer = Some(answer);
+            Began::Done(Step::Finish)
+        }
+        Came::Waits(predicting) => match exchange.hsts() {
+            None => Began::Waits(predicting),
+            hsts => Began::Waits(Predicting(Box::pin(async move { predicting.await.with_hsts(hsts.as_deref()) }))),
+        },
+    }
+}
+
+/// The same once the body has come. The type is written out, since a row may go through this machine again.
 pub(crate) fn run(journey: &mut Journey) -> Pin<Box<dyn Future<Output = Step> + Send + '_>> {
     Box::pin(async move {
-        match ask(journey).await {
-            Ok(answer) => {
+        match come(journey).await {
+            Ok(Came::Answer(answer)) => {
                 journey.answer = Some(answer);
+                Step::Finish
+            }
+            Ok(Came::Waits(predicting)) => {
+                journey.answer = Some(predicting.await);
                 Step::Finish
             }
             Err(error) => {
@@ -50,42 +94,224 @@ pub(crate) fn run(journey: &mut Journey) -> Pin<Box<dyn Future<Output = Step> + 
     })
 }
 
-async fn ask(journey: &mut Journey) -> Result<Answer, FetchError> {
+async fn come(journey: &mut Journey) -> Result<Came, FetchError> {
     let behavior = journey.pending.behavior.clone().ok_or_else(|| FetchError::internal("no behavior"))?;
     let Action::Origin(origin) = &behavior.action else {
         return Err(FetchError::internal("a behavior of no model"));
     };
-    let fetch = Arc::clone(&journey.worker.fetch);
-    let body = read(journey.body.take(), fetch.max_question_bytes(origin)).await?;
-    let request = Arc::clone(&journey.request);
-    let asked = Asked { method: &request.method, path: &request.path, fields: &request.fields, body: &body };
-    let question = match fetch.question(origin, &asked) {
+    let longest = journey.worker.fetch.max_question_bytes(origin);
+    let mut room = journey.worker.edge.held_questions.room_for_question(longest);
+    let body = read(journey.body.take(), longest, &mut room).await?;
+    let fields: Vec<Field<'_>> = journey.request.fields.fields().collect();
+    let request = journey.request.view(&fields);
+    let note = Note(&journey.pending.note);
+    let common = Common {
+        worker: &journey.worker,
+        snapshot: &journey.pending.snapshot,
+        behavior: &behavior,
+        origin,
+        distribution: note.distribution(),
+        host: note.url_parts().0,
+        request: &request,
+        shared: Shared::of(&behavior, &journey.worker.edge.settings.secret, &request),
+        now: journey.worker.now(),
+    };
+    Ok(ask(&common, &body))
+}
+
+/// Reads the question, and takes each of its rows as far as it goes.
+fn ask(common: &Common<'_>, body: &[u8]) -> Came {
+    let request = common.request;
+    let writing = Writing {
+        worker: common.worker,
+        behavior: common.behavior,
+        method: if request.method == "HEAD" { "HEAD" } else { "POST" },
+    };
+    let asked = Asked {
+        method: request.method,
+        path: request.path,
+        version: request.version,
+        fields: Lines::Parsed(request.fields),
+        body,
+    };
+    let question = match common.worker.fetch.question(common.origin, &asked) {
         Some(Ok(question)) => question,
-        Some(Err(refused)) => return Ok(refuse(journey, refused)),
-        None => return Err(FetchError::new(Reason::OriginDown, format!("the model {origin} is not loaded"))),
+        Some(Err(refused)) => return Came::Answer(writing.refuse(refused)),
+        None => {
+            let error = FetchError::new(Reason::OriginDown, format!("the model {} is not loaded", common.origin));
+            return Came::Answer(rows::refused(common.worker, request.method, &error));
+        }
     };
-    // An answer is never given to another credential; whoever names none shares.
-    let is_private = request.fields.has("authorization") || request.fields.has("cookie");
-    let row = |row: &Row| AskedRow {
-        behavior: Arc::clone(&behavior),
-        body: row.body.clone(),
-        is_private: is_private || !row.is_kept,
+    let mut parts: SmallVec<[Part; 1]> = SmallVec::with_capacity(question.rows().len());
+    let (mut are_here, mut n_bytes) = (true, 0);
+    for row in question.rows() {
+        let part = common.begin(row);
+        match &part {
+            Part::Here(answer) => n_bytes += answer.body.as_bytes().len(),
+            _ => are_here = false,
+        }
+        if n_bytes > MAX_ANSWER_BYTES {
+            return Came::Answer(writing.too_large(&*question));
+        }
+        parts.push(part);
+    }
+    if are_here && n_bytes <= MAX_BYTES_HERE {
+        let here = |part| if let Part::Here(answer) = part { Some(answer) } else { None };
+        let answers: SmallVec<[RowAnswer; 1]> = parts.into_iter().filter_map(here).collect();
+        return Came::Answer(writing.answer(&*question, &answers));
+    }
+    let asking = Asking {
+        worker: Arc::clone(common.worker),
+        behavior: Arc::clone(common.behavior),
+        origin: Arc::clone(common.origin),
+        method: writing.method,
+        question,
     };
-    let rows = question.rows().iter().map(|each| (each.path.clone(), Arc::new(row(each)))).collect();
-    let asking =
-        Asking { worker: Arc::clone(&journey.worker), snapshot: Arc::clone(&journey.pending.snapshot), request };
-    let answers = asking.all(rows).await?;
-    Ok(write(journey, &*question, answers))
+    let is_usual = parts.len() == 1 && asking.question.timeout().is_none();
+    Came::Waits(Predicting(match parts.pop() {
+        Some(Part::Shared(shared)) if is_usual => Box::pin(asking.one(shared)),
+        last => {
+            parts.extend(last);
+            Box::pin(asking.all(parts))
+        }
+    }))
+}
+
+/// A question that is being answered.
+struct Asking {
+    worker: Arc<Worker>,
+    behavior: Arc<Behavior>,
+    origin: Arc<str>,
+    method: &'static str,
+    question: Box<dyn Question>,
+}
+
+impl Asking {
+    fn writing(&self) -> Writing<'_> {
+        Writing { worker: &self.worker, behavior: &self.behavior, method: self.method }
+    }
+
+    /// The answer to one row that is computed. What waits for it is as small as it can be: most of what is asked for is
+    /// this, and each takes memory while the model runs.
+    async fn one(self, shared: SharedRow) -> Answer {
+        let resolved = shared.resolved().await;
+        let answered = match self.question.rows() {
+            [row] => match shared.settle(resolved, &self.worker, &self.origin, row) {
+                Settled::Now(answered) => answered,
+                Settled::Later(later) => later.await,
+            },
+            _ => Err(FetchError::internal("not one row")),
+        };
+        match answered {
+            Ok(answer) if answer.body.as_bytes().len() <= MAX_BYTES_HERE => {
+                self.writing().answer(&*self.question, &[answer])
+            }
+            answered => Box::pin(self.special(answered)).await,
+        }
+    }
+
+    /// The answer to one row that has none, or a large one.
+    async fn special(self, answered: Result<RowAnswer, FetchError>) -> Answer {
+        let mut part: SmallVec<[Part; 1]> = SmallVec::new();
+        part.push(match answered {
+            Ok(answer) => Part::Here(answer),
+            Err(error) => Part::Failed(error),
+        });
+        self.all(part).await
+    }
+
+    /// The answer to several, or to one that is special.
+    async fn all(self, mut parts: SmallVec<[Part; 1]>) -> Answer {
+        let waiting = collect(&mut parts, self.question.rows(), &self.worker, &self.origin, self.method);
+        let collected = match self.question.timeout() {
+            None => waiting.await,
+            Some(limit) => match timeout(limit, waiting).await {
+                Ok(collected) => collected,
+                // What is under way goes on for others, and is kept.
+                Err(_) => return self.writing().late(&*self.question),
+            },
+        };
+        match collected {
+            Ok(Collected { answers, n_bytes }) if n_bytes <= MAX_BYTES_HERE => {
+                self.writing().answer(&*self.question, &answers)
+            }
+            Ok(Collected { answers, .. }) => self.write_elsewhere(answers).await,
+            Err(NotCollected::TooLarge) => self.writing().too_large(&*self.question),
+            Err(NotCollected::Failed(error)) => rows::refused(&self.worker, self.method, &error),
+        }
+    }
+
+    /// Writes a large answer on a thread that serves nobody: of megabytes it takes as long as thousands of hits.
+    async fn write_elsewhere(self, answers: SmallVec<[RowAnswer; 1]>) -> Answer {
+        // Is never closed. Whoever leaves meanwhile leaves the permit with the thread.
+        let permit = WRITING_ELSEWHERE.acquire().await.ok();
+        let (worker, method) = (Arc::clone(&self.worker), self.method);
+        let write = move || {
+            let answer = self.writing().answer(&*self.question, &answers);
+            drop(permit);
+            answer
+        };
+        spawn_blocking(write).await.unwrap_or_else(|_| {
+            let error = FetchError::internal("the thread that wrote the answer broke");
+            rows::refused(&worker, method, &error)
+        })
+    }
+}
+
+/// The answers of all rows, and how much the records are that they hold.
+struct Collected {
+    answers: SmallVec<[RowAnswer; 1]>,
+    n_bytes: usize,
+}
+
+/// Why there are not all.
+enum NotCollected {
+    Failed(FetchError),
+    TooLarge,
+}
+
+impl From<FetchError> for NotCollected {
+    fn from(error: FetchError) -> Self {
+        Self::Failed(error)
+    }
+}
+
+/// Waits for all rows, in their order.
+async fn collect(
+    parts: &mut SmallVec<[Part; 1]>,
+    rows: &[Row],
+    worker: &Arc<Worker>,
+    origin: &str,
+    method: &str,
+) -> Result<Collected, NotCollected> {
+    let mut collected = Collected { answers: SmallVec::with_capacity(rows.len()), n_bytes: 0 };
+    for (part, row) in parts.drain(..).zip(rows) {
+        let answer = match part.answer(worker, origin, row).await {
+            Ok(answer) => answer,
+            Err(error) => Box::pin(rows::take(rows::refused(worker, method, &error))).await?,
+        };
+        collected.n_bytes += answer.body.as_bytes().len();
+        if collected.n_bytes > MAX_ANSWER_BYTES {
+            return Err(NotCollected::TooLarge);
+        }
+        collected.answers.push(answer);
+    }
+    Ok(collected)
 }
 
 /// Reads a body, or as much as shows that it is too long.
-async fn read(body: Option<RequestBody>, max_bytes: u64) -> Result<Vec<u8>, FetchError> {
+async fn read(body: Option<RequestBody>, max_bytes: u64, room: &mut Room) -> Result<Vec<u8>, FetchError> {
     let mut whole = Vec::new();
     let Some(mut body) = body else { return Ok(whole) };
     while let Some(chunk) = next_chunk(&mut *body.stream).await {
         let chunk = chunk?;
-        let room = usize::try_from(max_bytes + 1).unwrap_or(usize::MAX) - whole.len();
-        whole.extend_from_slice(&chunk[..chunk.len().min(room)]);
+        if !room.grow(chunk.len() as u64) {
+            let mut error = FetchError::new(Reason::OriginBusy, "too much of other requests for models is under way");
+            error.retry_after_seconds = Some(1);
+            return Err(error);
+        }
+        let rest = usize::try_from(max_bytes + 1).unwrap_or(usize::MAX) - whole.len();
+        whole.extend_from_slice(&chunk[..chunk.len().min(rest)]);
         if whole.len() as u64 > max_bytes {
             break;
         }
@@ -93,165 +319,173 @@ async fn read(body: Option<RequestBody>, max_bytes: u64) -> Result<Vec<u8>, Fetc
     Ok(whole)
 }
 
-/// What the requests for rows have in common.
-struct Asking {
-    worker: Arc<Worker>,
-    snapshot: Arc<Snapshot>,
-    request: Arc<OwnedRequest>,
+/// What writes the one answer.
+struct Writing<'a> {
+    worker: &'a Worker,
+    behavior: &'a Behavior,
+    method: &'static str,
 }
 
-impl Asking {
-    /// Asks for all rows; the answers stand in their order.
-    async fn all(&self, rows: Vec<(String, Arc<AskedRow>)>) -> Result<Vec<RowAnswer>, FetchError> {
-        let mut answers: Vec<Option<RowAnswer>> = Vec::with_capacity(rows.len());
-        let mut waiting = Vec::new();
-        for (path, row) in rows {
-            let request = OwnedRequest {
-                method: "GET".to_owned(),
-                path,
-                query: None,
-                fields: Fields::new(),
-                has_body: false,
-                authority: self.request.authority.clone(),
-                https: self.request.https,
-                peer: self.request.peer,
-                version: self.request.version,
-            };
-            let loaded = Loaded { entries: &[], may_load: true, row: Some(&row) };
-            match step::look_up(&self.worker, &self.snapshot, &request.view(&[]), loaded) {
-                Begun::Ready(answer) => answers.push(Some(self.take(answer).await?)),
-                Begun::Pending(pending) => {
-                    let asked = Journey::new(Arc::clone(&self.worker), request, pending);
-                    waiting.push((answers.len(), step::complete(asked, Some(row.request_body()))));
-                    answers.push(None);
+impl Writing<'_> {
+    /// One answer for all rows, under what is said of the first that was not stored, or that has none.
+    fn answer(&self, question: &dyn Question, rows: &[RowAnswer]) -> Answer {
+        let failed_at = rows.iter().position(|row| row.status != 200);
+        let failed = failed_at.and_then(|at| rows.get(at));
+        let told = failed.or_else(|| rows.iter().find(|row| !row.is_cached())).or_else(|| rows.first());
+        let mut fields = Fields::with_capacity(512);
+        // Without a row nothing was asked.
+        let (mut status, mut outcome, mut reason) = (200, Outcome::Pass, Reason::Method);
+        if let Some(row) = told {
+            (status, outcome, reason) = (row.status, row.outcome, row.reason);
+            self.say(&row.told, &mut fields);
+        }
+        let rendered = match failed {
+            Some(row) => {
+                let text = String::from_utf8_lossy(row.body.as_bytes());
+                match explanation(row) {
+                    Some(what) => question.render_failure(status, what, None),
+                    // The model said it of this row.
+                    None => question.render_failure(status, text.lines().next().unwrap_or_default(), failed_at),
                 }
             }
-        }
-        if let [_] = waiting.as_slice() {
-            // The usual case needs no task.
-            for (at, answering) in waiting {
-                answers[at] = Some(self.take(answering.await).await?);
+            None => {
+                let answered = |row: &'_ RowAnswer| row.is_cached();
+                let answers: SmallVec<[Answered<'_>; 1]> =
+                    rows.iter().map(|row| Answered { body: row.body.as_bytes(), is_cached: answered(row) }).collect();
+                question.render(&answers).unwrap_or_else(|not_rendered| {
+                    status = not_rendered.status;
+                    question.render_failure(status, &not_rendered.what, None)
+                })
             }
-        } else {
-            let mut tasks = JoinSet::new();
-            for (at, answering) in waiting {
-                tasks.spawn(async move { (at, answering.await) });
-            }
-            while let Some(joined) = tasks.join_next().await {
-                let (at, answer) = joined.map_err(|error| FetchError::internal(error.to_string()))?;
-                answers[at] = Some(self.take(answer).await?);
-            }
-        }
-        answers.into_iter().collect::<Option<Vec<_>>>().ok_or_else(|| FetchError::internal("a row without an answer"))
+        };
+        self.finish(status, fields, rendered, (outcome, reason))
     }
 
-    /// Takes an answer's body whole.
-    async fn take(&self, answer: Answer) -> Result<RowAnswer, FetchError> {
-        let Answer { status, head, body, outcome, reason, .. } = answer;
-        let mut fields = Fields::new();
-        match head {
-            AnswerHead::Stored { age_seconds, ttl_seconds, .. } => {
-                let mut value = Vec::with_capacity(48);
-                cache_status::write_hit(&mut value, &self.worker.edge.settings.name, ttl_seconds);
-                fields.push("Age", age_seconds.to_string().as_bytes());
-                fields.push("Cache-Status", &value);
+    fn say(&self, told: &Told, fields: &mut Fields) {
+        let name = &self.worker.edge.settings.name;
+        match told {
+            Told::Hit { age_seconds, ttl_seconds } => {
+                fields.push_by("Age", |value| write_decimal(value, *age_seconds));
+                fields.push_by("Cache-Status", |value| cache_status::write_hit(value, name, *ttl_seconds));
             }
-            AnswerHead::Built(built) => {
-                for field in
-                    built.fields().filter(|field| SAID_AGAIN.iter().any(|name| field.name.eq_ignore_ascii_case(name)))
-                {
+            Told::Failed(said) => {
+                fields.push("Cache-Control", b"no-store");
+                fields.push_by("Cache-Status", |value| respond::write_cache_status(value, name, said));
+            }
+            Told::Made { age_seconds, said } => {
+                if let Some(age_seconds) = age_seconds {
+                    fields.push_by("Age", |value| write_decimal(value, *age_seconds));
+                }
+                fields.push_by("Cache-Status", |value| respond::write_cache_status(value, name, said));
+            }
+            Told::Fields(lines) => {
+                for field in lines.fields() {
                     fields.push(field.name, field.value);
                 }
             }
         }
-        let mut whole = Vec::new();
-        match body {
-            BodyPlan::Empty => {}
-            BodyPlan::Bytes(bytes) => return Ok(RowAnswer { status, fields, body: bytes, outcome, reason }),
-            BodyPlan::Stored { entry, from, to } => {
-                entry.body().pieces(from, to).for_each(|piece| whole.extend_from_slice(piece));
+    }
+
+    /// The client waits no longer.
+    fn late(&self, question: &dyn Question) -> Answer {
+        let what = "not all was answered within the time that the request allows";
+        let rendered = question.render_failure(504, what, None);
+        let fields = self.told(Reason::OriginTimeout);
+        self.finish(504, fields, rendered, (Outcome::Error, Reason::OriginTimeout))
+    }
+
+    /// More than one answer may hold.
+    fn too_large(&self, question: &dyn Question) -> Answer {
+        let most = MAX_ANSWER_BYTES >> 20;
+        // That of one row is nothing that the client could ask for in another way.
+        let (status, outcome, reason, what) = match question.rows().len() {
+            1 => (502, Outcome::Error, Reason::OriginMalformed, format!("the prediction is larger than {most} MiB")),
+            n_rows => {
+                let what = format!(
+                    "the predictions of these {n_rows} rows are more than {most} MiB together: ask for fewer at once"
+                );
+                (413, Outcome::Refused, Reason::Limit, what)
             }
-            BodyPlan::Read(mut reader) => {
-                while let Some(piece) = reader.next().await? {
-                    whole.extend_from_slice(piece.as_ref());
-                    reader.consumed();
-                    check_length(&whole)?;
-                }
-            }
-            BodyPlan::Stream(mut stream) => {
-                while let Some(chunk) = next_chunk(&mut *stream).await {
-                    whole.extend_from_slice(&chunk?);
-                    check_length(&whole)?;
-                }
-            }
+        };
+        let rendered = question.render_failure(status, &what, None);
+        self.finish(status, self.told(reason), rendered, (outcome, reason))
+    }
+
+    fn refuse(&self, refused: Refused) -> Answer {
+        let reason = if refused.status == 413 { Reason::Limit } else { Reason::Malformed };
+        let mut fields = self.told(reason);
+        if refused.status == 405 && !refused.told.fields.iter().any(|(name, _)| name.eq_ignore_ascii_case("allow")) {
+            fields.push("Allow", b"POST");
         }
-        Ok(RowAnswer { status, fields, body: whole.into(), outcome, reason })
+        self.finish(refused.status, fields, refused.told, (Outcome::Refused, reason))
     }
-}
 
-fn check_length(whole: &[u8]) -> Result<(), FetchError> {
-    if whole.len() > MAX_RECORD_BYTES {
-        return Err(FetchError::new(Reason::OriginMalformed, "a prediction is larger than 16 MiB"));
+    /// What is said of an answer that is made of no row.
+    fn told(&self, reason: Reason) -> Fields {
+        let mut fields = Fields::new();
+        fields.push("Cache-Control", b"no-store");
+        let name = &self.worker.edge.settings.name;
+        fields.push_by("Cache-Status", |value| cache_status::write_detail(value, name, reason.name()));
+        fields
     }
-    Ok(())
-}
 
-/// One answer for all rows, under what is said of the first that was not stored, or that has none.
-fn write(journey: &Journey, question: &dyn Question, rows: Vec<RowAnswer>) -> Answer {
-    let failed = rows.iter().position(|row| row.status != 200);
-    let is_cached = |row: &RowAnswer| matches!(row.outcome, Outcome::Hit | Outcome::Stale);
-    let told = failed.or_else(|| rows.iter().position(|row| !is_cached(row))).unwrap_or(0);
-    let (status, outcome, reason, fields) = match rows.get(told) {
-        Some(row) => (row.status, row.outcome, row.reason, row.fields.clone()),
-        // Nothing was asked.
-        None => (200, Outcome::Pass, Reason::Method, Fields::new()),
-    };
-    let rendered = match failed.and_then(|at| rows.get(at)) {
-        Some(row) => {
-            let text = String::from_utf8_lossy(&row.body);
-            (status, question.render_failure(status, text.lines().next().unwrap_or_default()))
+    fn finish(
+        &self,
+        status: u16,
+        mut fields: Fields,
+        rendered: Rendered,
+        (outcome, reason): (Outcome, Reason),
+    ) -> Answer {
+        for (name, value) in &rendered.fields {
+            fields.push(name, value.as_bytes());
         }
-        None => {
-            let answers: Vec<Answered> =
-                rows.iter().map(|row| Answered { body: row.body.clone(), is_cached: is_cached(row) }).collect();
-            match question.render(&answers) {
-                Some(rendered) => (status, rendered),
-                None => (500, question.render_failure(500, "what is stored is no prediction of this model")),
-            }
+        fields.push("Content-Type", rendered.content_type.as_bytes());
+        fields.push("Via", self.worker.edge.via().as_bytes());
+        self.behavior.response_edits.apply(&mut fields);
+        let status = rendered.status.unwrap_or(status);
+        if rendered.trailers.is_empty() {
+            return respond::own(status, fields, rendered.body, self.method, outcome, reason);
         }
-    };
-    let (status, rendered) = rendered;
-    let mut fields = fields;
-    for (name, value) in &rendered.fields {
-        fields.push(name, value.as_bytes());
+        let mut trailers = Fields::new();
+        for (name, value) in &rendered.trailers {
+            trailers.push(name, value.as_bytes());
+        }
+        let mut answer = respond::own(status, fields, Bytes::new(), self.method, outcome, reason);
+        answer.content_length = None;
+        answer.body = BodyPlan::Stream(Box::new(Trailed { piece: OnePiece(Some(rendered.body)), trailers }));
+        answer
     }
-    finish(journey, status, fields, (rendered.content_type, rendered.body), (outcome, reason))
 }
 
-fn refuse(journey: &Journey, refused: Refused) -> Answer {
-    let mut fields = Fields::new();
-    fields.push("Cache-Control", b"no-store");
-    if refused.status == 405 {
-        fields.push("Allow", b"POST");
+/// What is said to the client of a model that gave no answer; `None` if it said why itself. More than this is for the log.
+fn explanation(row: &RowAnswer) -> Option<&'static str> {
+    match (row.status, row.reason) {
+        (503, Reason::OriginDown) => Some("the model does not run; if it can be, it is being started again"),
+        (503, Reason::OriginBusy) => Some("too much waits for the model"),
+        (504, Reason::OriginTimeout) => Some("the model did not answer in time"),
+        _ => None,
     }
-    let reason = if refused.status == 413 { Reason::Limit } else { Reason::Malformed };
-    let mut value = Vec::with_capacity(48);
-    cache_status::write_detail(&mut value, &journey.worker.edge.settings.name, reason.name());
-    fields.push("Cache-Status", &value);
-    finish(journey, refused.status, fields, (refused.content_type, refused.body), (Outcome::Refused, reason))
 }
 
-fn finish(
-    journey: &Journey,
-    status: u16,
-    mut fields: Fields,
-    (content_type, body): (&str, Bytes),
-    (outcome, reason): (Outcome, Reason),
-) -> Answer {
-    fields.push("Content-Type", content_type.as_bytes());
-    fields.push("Via", journey.worker.edge.via().as_bytes());
-    if let Some(behavior) = &journey.pending.behavior {
-        behavior.response_edits.apply(&mut fields);
-    }
-    respond::own(status, fields, body, &journey.request.method, outcome, reason)
+/// A body that is there already, and what is said behind it.
+struct Trailed {
+    piece: OnePiece,
+    trailers: Fields,
 }
+
+impl BodyStream for Trailed {
+    fn poll_chunk(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, FetchError>>> {
+        self.piece.poll_chunk(context)
+    }
+
+    fn trailers(&mut self) -> Option<Fields> {
+        Some(std::mem::take(&mut self.trailers))
+    }
+}
+
+/// The most that one answer holds of predictions, as they are stored: as JSON it may be some times as much.
+const MAX_ANSWER_BYTES: usize = 16 << 20;
+/// What is larger is written on another thread: of this much it takes less than a millisecond, or some if it is packed.
+const MAX_BYTES_HERE: usize = 64 << 10;
+/// Large answers that are written at once. More would leave hits less of the machine, and make none of them earlier.
+static WRITING_ELSEWHERE: Semaphore = Semaphore::const_new(2);

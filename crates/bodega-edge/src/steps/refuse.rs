@@ -5,6 +5,7 @@
 use bodega_semantics::{Fields, Outcome, Reason};
 
 use crate::answer::Answer;
+use crate::bearer;
 use crate::edge::Edge;
 use crate::exchange::{Exchange, Found, Journey};
 use crate::respond;
@@ -49,6 +50,9 @@ pub fn refusal(edge: &Edge, method: &str, reason: Reason, detail: Option<&str>, 
     if let Some(seconds) = retry_after {
         fields.push("Retry-After", seconds.to_string().as_bytes());
     }
+    if matches!(reason, Reason::TokenMissing | Reason::TokenUnknown) {
+        fields.push("WWW-Authenticate", bearer::challenge(&edge.settings.name, reason).as_bytes());
+    }
     if reason == Reason::MethodRefused {
         fields.push("Allow", METHODS.join(", ").as_bytes());
     }
@@ -68,6 +72,8 @@ fn explanation(reason: Reason) -> (u16, &'static str) {
     match reason {
         Reason::UnknownHost => (421, "this edge does not serve that host"),
         Reason::NoBehavior => (404, "nothing is configured for this path and method"),
+        Reason::TokenMissing => (401, "this is for those who present a token"),
+        Reason::TokenUnknown => (401, "the token is none that is known here"),
         Reason::Network => (403, "not from this network"),
         Reason::ViewerProtocol => (403, "with HTTPS only"),
         Reason::MethodRefused => (405, "this method is not forwarded"),

@@ -9,7 +9,7 @@ fn port(name: &str, element: Element, row: &[Option<usize>]) -> Port {
 }
 
 fn signature(inputs: Vec<Port>) -> Signature {
-    Signature { inputs, outputs: Vec::new(), is_batched: true }
+    Signature { inputs, outputs: Vec::new(), is_batched: true, ignored: Vec::new() }
 }
 
 fn three() -> Signature {
@@ -21,7 +21,7 @@ fn two_inputs() -> Signature {
 }
 
 fn one(body: &str, signature: &Signature) -> Result<Vec<u8>, Problem> {
-    read(body.as_bytes(), signature, Form::Row).map(|rows| rows.into_iter().next().unwrap())
+    rows(body.as_bytes(), signature, Form::Row).map(|rows| rows.into_iter().next().unwrap())
 }
 
 #[test]
@@ -38,7 +38,7 @@ fn a_row_becomes_one_record_however_it_is_written() {
     }
     assert_ne!(one(r#"{"features": [1, 0, 2.5000002]}"#, &three()).unwrap(), expected);
     let tensors = record::read(&expected).unwrap();
-    assert_eq!(tensors[0].axes, [3]);
+    assert_eq!(tensors[0].axes.as_slice(), [3]);
     assert_eq!(tensors[0].data, [1.0_f32, 0.0, 2.5].map(f32::to_le_bytes).concat());
 }
 
@@ -53,10 +53,32 @@ fn inputs_stand_in_the_graphs_order_whatever_the_bodys() {
 }
 
 #[test]
+fn what_is_ignored_stands_behind_what_is_not_or_nowhere() {
+    let ignoring = |names: &[&str]| {
+        let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+        two_inputs().ignoring(&names)
+    };
+    let signature = ignoring(&["age", "trace"]).unwrap();
+    assert_eq!(signature.n_keyed(), 1);
+    let of = |body: &str| one(body, &signature).unwrap();
+    let (young, old) = (
+        of(r#"{"features": {"age": 7, "name": ["a", "b"], "trace": {"id": [1]}}}"#),
+        of(r#"{"features": {"name": ["a", "b"], "age": 70}}"#),
+    );
+    let keyed = record::n_bytes_of_first(&young, 1).unwrap();
+    assert_eq!(young[..keyed], old[..keyed]);
+    assert_ne!(young[keyed..], old[keyed..]);
+    assert_eq!(record::read(&old).unwrap()[1].data, 70_i64.to_le_bytes());
+    assert!(ignoring(&["name", "age"]).unwrap_err().contains("nothing is left"));
+    let problem = one(r#"{"features": {"age": 7, "name": ["a", "b"], "trail": 1}}"#, &signature).unwrap_err();
+    assert_eq!(problem.field, "features.trail");
+}
+
+#[test]
 fn shapes_of_any_depth_and_free_axes() {
     let image = signature(vec![port("image", Element::Uint8, &[Some(2), None])]);
     let record = one(r#"{"features": [[1,2,3],[4,5,6]]}"#, &image).unwrap();
-    assert_eq!(record::read(&record).unwrap()[0].axes, [2, 3]);
+    assert_eq!(record::read(&record).unwrap()[0].axes.as_slice(), [2, 3]);
     let scalar = signature(vec![port("x", Element::Float64, &[])]);
     assert_eq!(one(r#"{"features": 2}"#, &scalar).unwrap(), one(r#"{"features": [2]}"#, &scalar).unwrap());
     let flags = signature(vec![port("on", Element::Bool, &[Some(2)])]);
@@ -105,7 +127,7 @@ fn what_is_wrong_is_named_with_what_was_expected_and_what_came() {
 
 #[test]
 fn rows_keep_their_order_and_name_the_one_that_is_wrong() {
-    let read_rows = |body: &str| read(body.as_bytes(), &three(), Form::Rows);
+    let read_rows = |body: &str| rows(body.as_bytes(), &three(), Form::Rows);
     let rows = read_rows(r#"{"features": [[1, 2, 3], [4, 5, 6], [1, 2, 3]]}"#).unwrap();
     assert_eq!(rows.len(), 3);
     assert_eq!(rows[0], rows[2]);
@@ -120,8 +142,8 @@ fn rows_keep_their_order_and_name_the_one_that_is_wrong() {
 proptest! {
     #[test]
     fn any_body_is_read_without_panic(body in ".{0,80}") {
-        drop(read(body.as_bytes(), &three(), Form::Rows));
-        drop(read(format!(r#"{{"features": {body}}}"#).as_bytes(), &two_inputs(), Form::Row));
+        drop(rows(body.as_bytes(), &three(), Form::Rows));
+        drop(rows(format!(r#"{{"features": {body}}}"#).as_bytes(), &two_inputs(), Form::Row));
     }
 
     #[test]

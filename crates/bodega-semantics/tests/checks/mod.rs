@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use bodega_semantics::affected::{self, Asked};
 use bodega_semantics::conditional::{self, Conditional};
+use bodega_semantics::json::{self, LeftOut};
 use bodega_semantics::key::{self, KeyParts, KeySecret};
 use bodega_semantics::multipart::{self, Form, Span};
 use bodega_semantics::partial::{Missing, Run};
@@ -17,6 +18,7 @@ use bodega_semantics::range::{self, RangeDecision};
 use bodega_semantics::{
     Fields, Head, Key, cache_control, cache_status, date, deception, fields, forwarding, freshness, groups, vary,
 };
+use serde_json::Value;
 
 const SECRET: KeySecret = KeySecret([7; 16]);
 
@@ -54,6 +56,38 @@ pub(crate) fn cache_control(bytes: &[u8]) {
         assert!(response.has(name) || cache_control::parse_targeted(&response, name).is_none());
     }
     cache_control::for_request(&head(&["Cache-Control", "Pragma"], bytes));
+}
+
+/// A body of JSON: the first line names what is left out, the rest is the body. Its form has a form, the same one, and
+/// both are read as one value.
+pub(crate) fn json(bytes: &[u8]) {
+    let (names, text) = bytes.split_at(bytes.iter().position(|&byte| byte == b'\n').unwrap_or(bytes.len()));
+    let names: Vec<String> = String::from_utf8_lossy(names).split(' ').map(str::to_owned).collect();
+    if let Ok(left_out) = LeftOut::of(&names)
+        && let Ok(form) = json::canonical(text, &left_out)
+    {
+        // What kept its place in an array is `null` by now.
+        assert_eq!(json::canonical(&form, &left_out).as_ref(), Ok(&form));
+    }
+    if let Ok(form) = json::canonical(text, &LeftOut::default()) {
+        let (read, again): (Value, Value) =
+            (serde_json::from_slice(text).unwrap(), serde_json::from_slice(&form).unwrap());
+        assert!(are_one(&read, &again), "{read} {again}");
+    }
+}
+
+fn are_one(one: &Value, other: &Value) -> bool {
+    match (one, other) {
+        (Value::Number(one), Value::Number(other)) => one.as_f64() == other.as_f64(),
+        (Value::Array(one), Value::Array(other)) => {
+            one.len() == other.len() && one.iter().zip(other).all(|(one, other)| are_one(one, other))
+        }
+        (Value::Object(one), Value::Object(other)) => {
+            one.len() == other.len()
+                && one.iter().all(|(name, one)| other.get(name).is_some_and(|other| are_one(one, other)))
+        }
+        _ => one == other,
+    }
 }
 
 /// `Vary`, and the fields it names: the first line is the answer's, the others the request's.

@@ -9,6 +9,7 @@ use std::time::Instant;
 use bodega_edge::exchange::{Journey, OwnedRequest};
 use bodega_edge::fetch::RequestBody;
 use bodega_edge::interim::{Came, InterimReceiver};
+use bodega_edge::rows::Predicting;
 use bodega_edge::{Answer, Begun, Finished, RequestView, begin, complete, finish, refusal};
 use bodega_http1::{
     BodyFraming, EMPTY_FIELD, HeadError, HeadErrorKind, MAX_FIELDS, Parsed, RequestHead, Version, parse_request,
@@ -158,12 +159,26 @@ impl Exchanged {
             Taken::Unreadable { status, what } => {
                 Box::pin(refuse_head(thread, connection, output, (status, what), started)).await
             }
-            Taken::Ready { answer, asked, n_bytes, line } => {
+            Taken::Ready { answer, asked, size, line } => {
                 let (outcome, reason) = (answer.outcome, answer.reason);
-                let more = input.filled().len() > n_bytes;
-                input.consume(n_bytes);
+                let more = input.filled().len() > size.n_bytes();
+                input.consume(size.n_bytes());
                 let written = output.answer(answer, asked, more).await;
-                let done = Done { started, sent_before, received_bytes: 0, outcome, reason, line };
+                let received_bytes = size.body as u64;
+                let done = Done { started, sent_before, received_bytes, outcome, reason, line };
+                done.conclude(thread, output, &written)
+            }
+            Taken::Predicting(Asking { predicting, asked, size, line }) => {
+                input.consume(size.n_bytes());
+                let Some(answer) = predict(thread, connection, input, output, predicting).await else {
+                    return Self::Broken;
+                };
+                let asked = Asked { keep_alive: asked.keep_alive && !thread.is_draining(), ..asked };
+                let line = line.map(|line| line.answered(&answer));
+                let (outcome, reason) = (answer.outcome, answer.reason);
+                let written = output.answer(answer, asked, false).await;
+                let received_bytes = size.body as u64;
+                let done = Done { started, sent_before, received_bytes, outcome, reason, line };
                 done.conclude(thread, output, &written)
             }
             // In a box: an idle connection takes no memory for it.
@@ -179,8 +194,31 @@ impl Exchanged {
 #[expect(clippy::large_enum_variant, reason = "lives for a moment on the stack; a box would be an allocation a miss")]
 enum Taken {
     Unreadable { status: u16, what: &'static str },
-    Ready { answer: Answer, asked: Asked, n_bytes: usize, line: Option<Line> },
+    Ready { answer: Answer, asked: Asked, size: Size, line: Option<Line> },
+    Predicting(Asking),
     Waits(Waiting),
+}
+
+/// How much of the input a request is.
+#[derive(Clone, Copy)]
+struct Size {
+    head: usize,
+    /// Of its body, if that is all there.
+    body: usize,
+}
+
+impl Size {
+    const fn n_bytes(self) -> usize {
+        self.head + self.body
+    }
+}
+
+/// A request that has been read whole and that a model answers.
+struct Asking {
+    predicting: Predicting,
+    asked: Asked,
+    size: Size,
+    line: Option<Line>,
 }
 
 /// A request that goes on to the origin.
@@ -196,18 +234,20 @@ struct Waiting {
 fn take(thread: &Arc<Thread>, connection: &Connection, input: &Input) -> Taken {
     // Nearly all heads have few fields: the many slots that the limit allows are made only for the others.
     let mut fields = [EMPTY_FIELD; USUAL_FIELDS];
-    match parse_request(input.filled(), &mut fields, &thread.limits) {
+    let filled = input.filled();
+    match parse_request(filled, &mut fields, &thread.limits) {
         Err(error) if error.kind() == HeadErrorKind::TooLarge => {
             let mut fields = [EMPTY_FIELD; MAX_FIELDS];
-            take_parsed(thread, connection, parse_request(input.filled(), &mut fields, &thread.limits))
+            take_parsed(thread, connection, filled, parse_request(filled, &mut fields, &thread.limits))
         }
-        parsed => take_parsed(thread, connection, parsed),
+        parsed => take_parsed(thread, connection, filled, parsed),
     }
 }
 
 fn take_parsed(
     thread: &Arc<Thread>,
     connection: &Connection,
+    filled: &[u8],
     parsed: Result<Parsed<RequestHead<'_, '_>>, HeadError>,
 ) -> Taken {
     let (head, n_bytes) = match parsed {
@@ -215,7 +255,8 @@ fn take_parsed(
         Ok(Parsed::Partial) => return Taken::Unreadable { status: 400, what: "a head that is not whole" },
         Err(error) => return Taken::Unreadable { status: error.status(), what: error.message() },
     };
-    let view = view(&head, connection);
+    let body = body_at_hand(&head, &filled[n_bytes..]);
+    let view = RequestView { body, ..view(&head, connection) };
     let asked = Asked {
         is_http10: head.version == Version::Http10,
         keep_alive: head.keep_alive && !thread.is_draining(),
@@ -230,14 +271,19 @@ fn take_parsed(
     };
     match begun {
         Begun::Ready(answer) => {
-            let has_body = !matches!(framing, BodyFraming::None | BodyFraming::Length(0));
             // A body that nobody will read ends the connection, rather than being taken for the next request; so does
             // what a client sends through a tunnel, or in another protocol, before it hears that there is none.
-            let has_more = has_body || head.upgrade || head.method == "CONNECT";
+            let has_more = body.is_none() || head.upgrade || head.method == "CONNECT";
             let asked = Asked { keep_alive: asked.keep_alive && !has_more, ..asked };
             let line = thread.log.as_ref().map(|log| log.line(&view, &answer));
-            Taken::Ready { answer, asked, n_bytes, line }
+            Taken::Ready { answer, asked, size: Size { head: n_bytes, body: body.map_or(0, <[u8]>::len) }, line }
         }
+        Begun::Predicting(predicting) => Taken::Predicting(Asking {
+            predicting,
+            asked,
+            size: Size { head: n_bytes, body: body.map_or(0, <[u8]>::len) },
+            line: thread.log.as_ref().map(|log| log.begin(&view)),
+        }),
         Begun::Pending(pending) => Taken::Waits(Waiting {
             journey: Journey::new(Arc::clone(&thread.worker), OwnedRequest::copy_of(&view), pending),
             framing,
@@ -248,6 +294,36 @@ fn take_parsed(
             line: thread.log.as_ref().map(|log| log.begin(&view)),
         }),
     }
+}
+
+/// The body, if it lies whole behind the head, and the client does not wait to be told that it may send it.
+fn body_at_hand<'a>(head: &RequestHead<'_, '_>, behind: &'a [u8]) -> Option<&'a [u8]> {
+    match head.framing {
+        BodyFraming::None => Some(&[]),
+        BodyFraming::Length(n_bytes) if n_bytes == 0 || !head.expect_continue => {
+            usize::try_from(n_bytes).ok().and_then(|n_bytes| behind.get(..n_bytes))
+        }
+        BodyFraming::Length(_) | BodyFraming::Chunked => None,
+    }
+}
+
+/// Waits for a model, for a request that nothing is needed of any more. `None`: the client has gone.
+async fn predict(
+    thread: &Thread,
+    connection: &Connection,
+    input: &mut Input,
+    output: &mut Output<'_>,
+    predicting: Predicting,
+) -> Option<Answer> {
+    // What waits for the model lets those before it go out.
+    output.flush().await.ok()?;
+    connection.enter(Phase::Work, thread.connections.tick());
+    // Others that come meanwhile use the same memory, which is near.
+    input.release(&mut thread.spare.lock());
+    output.release();
+    let answer = predicting.await;
+    output.take_memory();
+    Some(answer)
 }
 
 async fn wait(
@@ -364,6 +440,7 @@ fn view<'a>(head: &'a RequestHead<'a, 'a>, connection: &Connection) -> RequestVi
         fields: head.fields,
         peer: connection.client(),
         has_body: !matches!(head.framing, BodyFraming::None | BodyFraming::Length(0)),
+        body: None,
         version: if head.version == Version::Http10 { "1.0" } else { "1.1" },
         upgrade: head.upgrade,
     }

@@ -29,6 +29,8 @@ const MAX_SPARE_BYTES: usize = 16 * 1024;
 /// After so much of one answer others have a turn: a client that reads as fast as it is written would keep them waiting
 /// for all of a large body.
 pub(super) const TURN_BYTES: usize = 256 * 1024;
+/// How much room a buffer begins with: a usual head, and a short body.
+const FIRST_BYTES: usize = 1024;
 /// The most pieces in one send.
 const MAX_PIECES: usize = 16;
 
@@ -329,7 +331,8 @@ impl Output<'_> {
     /// Takes memory for what will be written.
     pub(crate) fn take_memory(&mut self) {
         if self.pending.capacity() == 0 {
-            self.pending = self.thread.spare_output.lock().pop().unwrap_or_default();
+            let spare = self.thread.spare_output.lock().pop();
+            self.pending = spare.unwrap_or_else(|| Vec::with_capacity(FIRST_BYTES));
         }
     }
 

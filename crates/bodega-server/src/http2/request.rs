@@ -73,6 +73,8 @@ pub(crate) fn read<T>(
         fields: &slots[..n_read],
         peer: connection.client(),
         has_body,
+        // What has come of it lies in frames.
+        body: None,
         version: "2",
         upgrade: false,
     }))

@@ -254,6 +254,12 @@ fn take(thread: &Arc<Thread>, view: &RequestView<'_>, parts: &http::request::Par
             let line = thread.log.as_ref().map(|log| log.line(view, &answer));
             Taken::Ready { answer, line, priority }
         }
+        Begun::Predicting(_) => {
+            // No body has been handed over, so that no model was asked.
+            let answer = refusal(&thread.worker.edge, view.method, Reason::Internal, None, None);
+            let line = thread.log.as_ref().map(|log| log.line(view, &answer));
+            Taken::Ready { answer, line, priority }
+        }
         Begun::Pending(pending) => {
             let journey = Journey::new(Arc::clone(&thread.worker), OwnedRequest::copy_of(view), pending);
             let line = thread.log.as_ref().map(|log| log.begin(view));

@@ -9,13 +9,15 @@ use ipnet::IpNet;
 use siphasher::sip::SipHasher13;
 
 use super::{Named, checks};
-use crate::behavior::{Action, Behavior};
+use crate::behavior::{Action, Authorization, Behavior, BodyForm, BodyKey};
 use crate::edits::Edits;
 use crate::error::{SnapshotError, wrong};
 use crate::location::Location;
 use crate::networks::Networks;
-use crate::schema::{ActionText, BehaviorText, EditsText};
+use crate::schema::{ActionText, AuthorizationText, BehaviorText, BodyFormText, BodyKeyText, EditsText};
+use crate::tokens::Tokens;
 use bodega_semantics::glob::Glob;
+use bodega_semantics::json::LeftOut;
 
 pub(super) fn compile(
     place: &str,
@@ -47,9 +49,8 @@ pub(super) fn compile(
     };
     let request_edits = compile_edits(&format!("{place}.request_headers"), text.request_headers)?;
     let source = match &action {
-        Action::Origin(name) => match named.models.get(&**name) {
-            // Which file it is and how it is run say nothing about the answers: its version is in every key.
-            Some(model) => format!("model {}", model.name),
+        Action::Origin(name) => match named.models(name) {
+            Some(models) => models,
             None => named.source(name).map(|kind| format!("{kind:?}")).unwrap_or_default(),
         },
         Action::Redirect { .. } | Action::Answer { .. } => String::new(),
@@ -58,15 +59,36 @@ pub(super) fn compile(
         Action::Origin(name) => named.reads_fields(name) && !is_scheme_edited(&request_edits),
         Action::Redirect { .. } | Action::Answer { .. } => false,
     };
-    let is_model = matches!(&action, Action::Origin(name) if named.models.contains_key(&**name));
-    let scope = fingerprint(distribution, &source, &text.strip_prefix, &text.add_prefix, policy, &request_edits);
+    let is_model = matches!(&action, Action::Origin(name) if named.models(name).is_some());
+    let authorization = match text.authorization {
+        AuthorizationText::Pass {} => Authorization::Pass,
+        AuthorizationText::Key {} => Authorization::Key,
+        AuthorizationText::Edge { tokens, .. } if tokens.is_empty() => {
+            return wrong(&format!("{place}.authorization.tokens"), "name the file of the tokens");
+        }
+        AuthorizationText::Edge { tokens, forward } => Authorization::Edge(Arc::new(Tokens::of(tokens, forward))),
+    };
+    let policy = match authorization {
+        Authorization::Key if !is_model => keyed_by_credential(policy),
+        _ => Arc::clone(policy),
+    };
+    let body_key = text.body_key.map(|text| compile_body_key(&format!("{place}.body_key"), text)).transpose()?;
+    if body_key.is_some() && (is_model || !matches!(action, Action::Origin(_))) {
+        return wrong(&format!("{place}.body_key"), "only where an origin that is no model is asked");
+    }
+    let mut scope = fingerprint(distribution, &source, &text.strip_prefix, &text.add_prefix, &policy, &request_edits);
+    if let Some(body_key) = &body_key {
+        let mut hasher = SipHasher13::new_with_keys(scope, 2);
+        hasher.write(format!("{:?}", body_key.form).as_bytes());
+        scope = hasher.finish();
+    }
     let shown = if text.paths.is_empty() { "*".to_owned() } else { text.paths.join(" ") };
     Ok(Behavior {
         name: format!("{distribution}/{number} {shown}"),
         paths,
         methods: text.methods,
         action,
-        policy: Arc::clone(policy),
+        policy,
         strip_prefix: text.strip_prefix,
         add_prefix: text.add_prefix,
         networks,
@@ -75,7 +97,40 @@ pub(super) fn compile(
         scope,
         tells_scheme,
         is_model,
+        authorization,
+        body_key,
     })
+}
+
+fn compile_body_key(place: &str, text: BodyKeyText) -> Result<BodyKey, SnapshotError> {
+    if !(1..=MAX_BODY_KEY_BYTES).contains(&text.max_bytes) {
+        return wrong(&format!("{place}.max_bytes"), format!("1 to {MAX_BODY_KEY_BYTES}"));
+    }
+    let form = match text.form {
+        BodyFormText::Json if text.ignored.len() > MAX_IGNORED => {
+            return wrong(&format!("{place}.ignored"), format!("at most {MAX_IGNORED}"));
+        }
+        BodyFormText::Json => BodyForm::Json {
+            left_out: LeftOut::of(&text.ignored)
+                .map_err(|message| SnapshotError { place: format!("{place}.ignored"), message })?,
+        },
+        BodyFormText::Raw if text.ignored.is_empty() => BodyForm::Raw,
+        BodyFormText::Raw => {
+            return wrong(&format!("{place}.ignored"), "bytes have no members: write `json` for the form");
+        }
+    };
+    Ok(BodyKey { form, max_bytes: text.max_bytes })
+}
+
+/// The policy with `Authorization` in the key, as any header that the origin is to see: a hash of it is all that is kept.
+fn keyed_by_credential(policy: &Arc<Policy>) -> Arc<Policy> {
+    const FIELD: &str = "authorization";
+    if policy.key.headers.iter().any(|name| name == FIELD) {
+        return Arc::clone(policy);
+    }
+    let mut policy = Policy::clone(policy);
+    policy.key.headers.push(FIELD.to_owned());
+    Arc::new(policy)
 }
 
 /// Whether the edits leave nothing of a client's scheme.
@@ -119,7 +174,7 @@ fn compile_action(place: &str, text: ActionText, named: &Named) -> Result<Action
     match text {
         ActionText::Origin { origin } => match named.source(&origin) {
             Some(_) => Ok(Action::Origin(origin.into())),
-            None if named.models.contains_key(&origin) => Ok(Action::Origin(origin.into())),
+            None if named.models(&origin).is_some() => Ok(Action::Origin(origin.into())),
             None => wrong(&format!("{place}.origin"), format!("there is no origin {origin:?}")),
         },
         ActionText::Redirect { status, location } => {
@@ -180,5 +235,8 @@ fn fingerprint(distribution: &str, source: &str, strip: &str, add: &str, policy:
     hasher.finish()
 }
 
+/// A body is read as JSON on the thread that serves: what is longer would hold others up.
+const MAX_BODY_KEY_BYTES: u64 = 1 << 20;
+const MAX_IGNORED: usize = 64;
 const MAX_PATTERN_BYTES: usize = 1024;
 const MAX_MARKED_RUN_BYTES: usize = 64;

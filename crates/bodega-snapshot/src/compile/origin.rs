@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::checks::{self, duration};
 use super::model;
 use crate::error::{SnapshotError, wrong};
-use crate::model::Model;
+use crate::model::{Model, ModelGroup};
 use crate::origin::{
     Credentials, Endpoint, HealthLimits, HostHeader, Origin, OriginGroup, OriginKind, OriginLimits, is_authority,
 };
@@ -17,6 +17,7 @@ pub(super) enum Compiled {
     Origin(Arc<Origin>),
     Group(Arc<OriginGroup>),
     Model(Arc<Model>),
+    ModelGroup(Arc<ModelGroup>),
 }
 
 pub(super) fn compile(place: &str, name: String, text: OriginText) -> Result<Compiled, SnapshotError> {
@@ -99,6 +100,9 @@ pub(super) fn compile(place: &str, name: String, text: OriginText) -> Result<Com
         }
         OriginText::Model(text) => {
             return model::compile(place, name, text).map(|model| Compiled::Model(Arc::new(model)));
+        }
+        OriginText::Models { members } => {
+            return Ok(Compiled::ModelGroup(Arc::new(ModelGroup { origin: name, members })));
         }
         OriginText::Group { members, failover } => {
             check_failover(&at("failover"), &failover)?;

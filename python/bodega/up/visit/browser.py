@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import json
 import re
 import time
 import zlib
@@ -48,10 +49,43 @@ class Browser:
         Raises:
             EdgeError: If the edge breaks off or does not answer.
         """
+        return self._ask("GET", path, None, {"Accept-Encoding": "identity", **(headers or {})}, note)
+
+    def post(self, path: str, document: object, note: str = "") -> Exchange:
+        """Send a JSON document.
+
+        Raises:
+            EdgeError: If the edge breaks off or does not answer.
+        """
+        return self._ask("POST", path, json.dumps(document).encode(), {"Content-Type": "application/json"}, note)
+
+    def load(self, path: str) -> list[Exchange]:
+        """Ask for a page, then at once for everything it names."""
+        page = self.get(path)
+        with ThreadPoolExecutor(N_CONNECTIONS) as pool:
+            return [page, *pool.map(self.get, self.named(page))]
+
+    def named(self, page: Exchange) -> list[str]:
+        """Return what a page names: styles, script, pictures."""
+        found = dict.fromkeys(_NAMED.findall(page.body.decode(errors="replace")))
+        return [path for path in found if self.with_films or not path.endswith(".mp4")]
+
+    def close(self) -> None:
+        """Close every connection."""
+        while not self._idle.empty():
+            self._idle.get().close()
+
+    def __enter__(self) -> Browser:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _ask(self, method: str, path: str, body: bytes | None, headers: Mapping[str, str], note: str) -> Exchange:
         connection = self._connection()
         began = time.perf_counter()
         try:
-            connection.request("GET", path, headers={"Accept-Encoding": "identity", **(headers or {})})
+            connection.request(method, path, body, headers=dict(headers))
             response = connection.getresponse()
             head_after = time.perf_counter() - began
             checksum, n_bytes, start = 0, 0, b""
@@ -78,28 +112,6 @@ class Browser:
             body=start,
             note=note,
         )
-
-    def load(self, path: str) -> list[Exchange]:
-        """Ask for a page, then at once for everything it names."""
-        page = self.get(path)
-        with ThreadPoolExecutor(N_CONNECTIONS) as pool:
-            return [page, *pool.map(self.get, self.named(page))]
-
-    def named(self, page: Exchange) -> list[str]:
-        """Return what a page names: styles, script, pictures."""
-        found = dict.fromkeys(_NAMED.findall(page.body.decode(errors="replace")))
-        return [path for path in found if self.with_films or not path.endswith(".mp4")]
-
-    def close(self) -> None:
-        """Close every connection."""
-        while not self._idle.empty():
-            self._idle.get().close()
-
-    def __enter__(self) -> Browser:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def _connection(self) -> http.client.HTTPConnection:
         if not self._idle.empty():

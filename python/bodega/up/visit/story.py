@@ -5,14 +5,16 @@ One function a step. A step asks the edges, changes or stops the origin, and say
 
 from __future__ import annotations
 
+import json
 import time
 import zlib
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from statistics import median
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bodega.up.model_file import model_size_bytes
+from bodega.up.predictors import beginning_and_end
 from bodega.up.premises import FILM_PATH, MODEL_PATH
 from bodega.up.visit.browser import Browser
 from bodega.up.visit.crowd import wander
@@ -26,11 +28,18 @@ if TYPE_CHECKING:
     from bodega.client import Fleet
     from bodega.up.edge_process import EdgeProcess
     from bodega.up.origins import Origins
+    from bodega.up.predictors import Predictors
     from bodega.up.visit.exchange import Exchange
     from bodega.up.visit.record import Record
 
 TODAY_SECONDS = 2.2
 """A little more than the site's `/today/` may be kept."""
+
+N_CASES = 4
+"""Cases that every edge is asked about."""
+
+KINDS = {"/": "html", "/images/apples/large.jpg": "jpeg", "/images/apples/card.webp": "webp", FILM_PATH: "mp4"}
+"""Files of the store, and what they are."""
 
 FLEET = 4
 """Machines that ask for the model at the same moment."""
@@ -47,6 +56,8 @@ class Visit:
         fleet: The control process that they follow, if there is one.
         record: Where everything goes that is seen.
         browsers: One for each edge.
+        predictors: The models that the edges run; None where there are none.
+        no_predictors: Why there are none.
     """
 
     edges: list[EdgeProcess]
@@ -55,6 +66,8 @@ class Visit:
     fleet: Fleet | None
     record: Record
     browsers: list[Browser]
+    predictors: Predictors | None = None
+    no_predictors: str = ""
     _originals: dict[Path, str] = field(default_factory=dict)
 
     def edit(self, file: Path, old: str, new: str) -> None:
@@ -73,6 +86,10 @@ class Visit:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         return self.record.saw(browser.get(path, named, note))
 
+    def post(self, browser: Browser, path: str, document: object, note: str = "") -> Exchange:
+        """Send a document and keep what came."""
+        return self.record.saw(browser.post(path, document, note))
+
     def load_everywhere(self, path: str) -> list[Exchange]:
         """Load a page and what it names from one edge after the other, and keep what came."""
         exchanges: list[Exchange] = []
@@ -84,7 +101,15 @@ class Visit:
         return exchanges
 
 
-def tell(edges: list[EdgeProcess], origins: Origins, authority: Path, fleet: Fleet | None, record: Record) -> None:
+def tell(
+    edges: list[EdgeProcess],
+    origins: Origins,
+    authority: Path,
+    fleet: Fleet | None,
+    record: Record,
+    predictors: Predictors | None = None,
+    no_predictors: str = "",
+) -> None:
     """Make the whole visit.
 
     Args:
@@ -93,11 +118,15 @@ def tell(edges: list[EdgeProcess], origins: Origins, authority: Path, fleet: Fle
         authority: Signed the edges' certificates.
         fleet: The control process that they follow, if there is one.
         record: Where everything goes that is seen.
+        predictors: The models that the edges run; None where there are none.
+        no_predictors: Why there are none.
 
     Raises:
         EdgeError: If an edge breaks off or does not answer at all.
     """
-    visit = Visit(edges, origins, authority, fleet, record, [Browser(edge) for edge in edges])
+    visit = Visit(
+        edges, origins, authority, fleet, record, [Browser(edge) for edge in edges], predictors, no_predictors
+    )
     try:
         for step, title in STEPS:
             record.step(step.__name__, title)
@@ -255,6 +284,58 @@ def model(visit: Visit) -> None:
     check("warm was faster than cold", faster > 1, f"{faster:.1f} times")
 
 
+def predictions(visit: Visit) -> None:
+    """Ask the models that the edges run: cases that were never trained on, and which kind of file the store's are."""
+    check, models = visit.record.check, visit.predictors
+    if models is None:
+        check("no models: the rest goes on", True, visit.no_predictors)
+        return
+    before = visit.origins.sent().requests
+    _tumours(visit, models)
+    _kinds(visit, models)
+    n_asked = visit.origins.sent().requests - before
+    check("no origin was asked for any of it", n_asked == 0, f"{n_asked} requests")
+
+
+def _tumours(visit: Visit, models: Predictors) -> None:
+    check = visit.record.check
+    for browser in visit.browsers:
+        place, right = browser.edge.place.title, 0
+        for case in models.cases[:N_CASES]:
+            asked = {"features": case["features"]}
+            first = visit.post(browser, "/predict", asked, "computed here")
+            again = visit.post(browser, "/predict", asked, "and kept")
+            said, kept = json.loads(first.body), json.loads(again.body)
+            is_right = _is_near(said["prediction"], case["prediction"]) and not said["cached"]
+            right += is_right and kept["cached"] and kept["prediction"] == said["prediction"]
+        check(f"{place} computed each once, as scikit-learn would have", right == N_CASES, f"{right} of {N_CASES}")
+    rows = [case["features"] for case in models.cases[: 2 * N_CASES]]
+    batch = visit.post(visit.browsers[0], "/batch_predict", {"features": rows}, "half of them known")
+    cached = json.loads(batch.body)["cached"]
+    known = [True] * N_CASES + [False] * N_CASES
+    check("of a batch only new rows were computed", cached == known, f"{sum(cached)} of {len(cached)} were kept")
+
+
+def _kinds(visit: Visit, models: Predictors) -> None:
+    browser, premises = visit.browsers[1], visit.origins.premises
+    for path, kind in KINDS.items():
+        content = (
+            premises.object(path) if path.startswith(("/images/", "/video/")) else premises.page(path)
+        ).read_bytes()
+        asked = {"features": beginning_and_end(content)}
+        answers = [visit.post(browser, "/models/magika/predict", asked, note) for note in (path, "and kept")]
+        said = [json.loads(each.body) for each in answers]
+        found = models.kind(said[0]["prediction"])
+        is_kept = [each["cached"] for each in said] == [False, True] and said[0]["prediction"] == said[1]["prediction"]
+        visit.record.check(f"magika knows {path}", found == kind and is_kept, found)
+
+
+def _is_near(said: dict[str, Any], meant: dict[str, Any]) -> bool:
+    """Whether a prediction is what scikit-learn's own model said, as far as float32 holds it."""
+    pairs = zip(said["probabilities"], meant["probabilities"], strict=True)
+    return said["label"] == meant["label"] and all(abs(one - other) < 1e-5 for one, other in pairs)
+
+
 def crowd(visit: Visit) -> None:
     """Let visitors wander about everywhere."""
     root = visit.origins.premises.site
@@ -302,6 +383,7 @@ STEPS: tuple[tuple[Callable[[Visit], None], str], ...] = (
         model,
         f"A model file of {model_size_bytes() / 1e6:.0f} MB: from far away, from memory, and by a fleet at once.",
     ),
+    (predictions, "Models that every edge runs itself: a prediction is computed once, then kept."),
     (crowd, "Many visitors in three places wander about the store."),
     (down, "The web origin goes down, and comes back."),
 )

@@ -11,9 +11,10 @@ from dataclasses import MISSING, Field, fields, replace
 from inspect import get_annotations
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from bodega.distributions import S3, HttpOrigin, Model, Origin, OriginGroup, RegionalOrigin, origin_from_url
 from bodega.distributions.checks import suggest
-from bodega.distributions.origins import bucket_and_prefix
+from bodega.distributions.model import Model
+from bodega.distributions.origin_groups import ModelGroup, Origin, OriginGroup, RegionalOrigin
+from bodega.distributions.origins import S3, HttpOrigin, bucket_and_prefix, origin_from_url
 from bodega.distributions.shapes import (
     ChoiceShape,
     CountShape,
@@ -29,6 +30,7 @@ from bodega.distributions.shapes import (
     Shape,
     SizeShape,
     TextShape,
+    ValueShape,
     about_field,
 )
 from bodega.errors import ConfigInvalid, KeyPath, Problem
@@ -105,6 +107,8 @@ def read_shape(shape: Shape, value: object, path: KeyPath) -> object:
             return _count(value, minimum, maximum, path)
         case NumberShape(minimum, maximum):
             return _number(value, minimum, maximum, path)
+        case ValueShape():
+            return value
         case FlagShape():
             return _of_type(bool, value, "true or false", path)
         case ChoiceShape(words):
@@ -268,6 +272,8 @@ def _fits(shape: Shape, value: object) -> bool:
             return isinstance(value, dict)
         case OriginShape():
             return isinstance(value, str | dict)
+        case ValueShape():
+            return True
         case FlagShape():
             return isinstance(value, bool)
         case CountShape():
@@ -306,7 +312,11 @@ def _origin(value: object, path: KeyPath) -> Origin | str:
     if "regions" in table:
         why = "a choice by region has `regions` and `otherwise`; what else there is to say belongs to each of them"
         return _of_origins(RegionalOrigin, table, why, path)
-    if "model" in table:
+    if "models" in table:
+        why = "a group has its models; what else there is to say belongs to each of them"
+        _refuse_misplaced(table, ModelGroup, Model, why, path)
+        return _of_origins(ModelGroup, table, why, path)
+    if "model" in table or "runner" in table:
         why = "a model is a file that the edge runs: nothing is connected to"
         return _of_origins(Model, table, why, path)
     if "url" not in table:

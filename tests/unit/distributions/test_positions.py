@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bodega.config.positions import locate_keys, nearest_line
+from bodega.distributions.positions import locate_keys, nearest_line
 
 TEXT = '''# a comment
 title = "x"

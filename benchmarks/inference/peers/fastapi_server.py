@@ -6,24 +6,23 @@ import sys
 import time
 
 import numpy as np
-import onnxruntime  # type: ignore[import-untyped]
 import uvicorn
 from fastapi import FastAPI
 from pydantic import BaseModel
+from session import Session  # type: ignore[import-not-found, unused-ignore]
 
 TTL_SECONDS = 300
 
 
 class Asked(BaseModel):
+    """What is asked."""
+
     features: list[float]
 
 
-def make(path: str) -> FastAPI:
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    session = onnxruntime.InferenceSession(path, options)
-    name = session.get_inputs()[0].name
+def make() -> FastAPI:
+    """Return the application."""
+    session = Session()
     kept: dict[bytes, tuple[float, float]] = {}
     app = FastAPI()
 
@@ -33,13 +32,13 @@ def make(path: str) -> FastAPI:
         key, now = row.tobytes(), time.monotonic()
         found = kept.get(key)
         if found is not None and found[1] > now:
-            return {"prediction": found[0], "cached": True, "edge_region": "local"}
-        prediction = float(session.run(None, {name: row[None, :]})[0][0, 0])
+            return {"prediction": found[0], "cached": True}
+        prediction = float(session.run(row[None])[0])
         kept[key] = (prediction, now + TTL_SECONDS)
-        return {"prediction": prediction, "cached": False, "edge_region": "local"}
+        return {"prediction": prediction, "cached": False}
 
     return app
 
 
 if __name__ == "__main__":
-    uvicorn.run(make(sys.argv[1]), port=int(sys.argv[2]), log_level="error", access_log=False)
+    uvicorn.run(make(), port=int(sys.argv[1]), log_level="warning", access_log=False, loop="uvloop", http="httptools")

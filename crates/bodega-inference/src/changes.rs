@@ -1,0 +1,89 @@
+//! What is changed of models while the edge runs: what was set over the configuration, and which files were tried.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use bodega_snapshot::Model as Settings;
+
+use crate::contents::{self, Digest};
+use crate::model::Model;
+use crate::watchdog::Watchdog;
+use crate::worker::{Workers, trial};
+
+/// A version that does not answer any more: its predictions can be forgotten.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Gone {
+    /// The model's name.
+    pub name: String,
+    /// The version.
+    pub version: String,
+}
+
+/// What changes have left behind.
+#[derive(Default)]
+pub(crate) struct Changes {
+    /// By origin.
+    pub(crate) set_over: HashMap<String, SetOver>,
+    /// What was loaded and run in a process of its own first, and how.
+    tried: HashSet<Digest>,
+    /// Once an ONNX model was loaded.
+    watchdog: Option<Arc<Watchdog>>,
+    /// What whoever runs the edge should know of models that were loaded.
+    pub(crate) notes: Vec<String>,
+}
+
+/// What counts in place of a model's configuration, while that is as it was.
+pub(crate) struct SetOver {
+    pub(crate) configured: Arc<Settings>,
+    /// `None`: nothing is loaded.
+    pub(crate) settings: Option<Arc<Settings>>,
+}
+
+impl Changes {
+    /// What was set over a configuration, if it was.
+    pub(crate) fn over(&self, configured: &Arc<Settings>) -> Option<Option<Arc<Settings>>> {
+        let over = self.set_over.get(&configured.origin)?;
+        (over.configured == *configured).then(|| over.settings.clone())
+    }
+
+    /// What ends runs whose time is over.
+    pub(crate) fn watchdog(&mut self) -> Result<Arc<Watchdog>, String> {
+        if self.watchdog.is_none() {
+            self.watchdog = Some(Watchdog::start()?);
+        }
+        self.watchdog.clone().ok_or_else(String::new)
+    }
+
+    /// Takes a model that was loaded, and notes what is to be said of it.
+    pub(crate) fn noted(&mut self, model: Model) -> Arc<Model> {
+        if model.is_mixing {
+            let name = model.name();
+            self.notes.push(format!(
+                "model {name}: rows are not batched: in a batch they did not come out as alone, or that could not be tried"
+            ));
+        }
+        Arc::new(model)
+    }
+
+    /// Has a file that this process has not loaded yet, or not so, loaded in a process of its own, where it may do no harm.
+    pub(crate) fn try_first(&mut self, workers: &Workers, settings: &Settings, digest: Digest) -> Result<(), String> {
+        let Settings { golden, threads, provider, ignored, .. } = settings;
+        // What a run does is a matter of these, too: of other examples nobody knows yet.
+        let how = format!("{threads} {provider:?} {ignored:?} {golden:?}");
+        let tried_as = contents::joined(&digest, how.as_bytes());
+        if workers.python.is_none() || self.tried.contains(&tried_as) {
+            return Ok(());
+        }
+        let tried = trial(workers, settings)?;
+        let (seconds, mebibytes) = (tried.took.as_secs_f64(), tried.peak_memory_bytes.unwrap_or_default() >> 20);
+        let name = &settings.name;
+        (workers.report)(true, &format!("model {name}: its trial took {seconds:.2} s and {mebibytes} MiB"));
+        if self.tried.len() >= MAX_TRIED {
+            self.tried.clear();
+        }
+        self.tried.insert(tried_as);
+        Ok(())
+    }
+}
+
+const MAX_TRIED: usize = 4_096;
