@@ -36,7 +36,7 @@ No secret is ever part of a field or of a text.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, ClassVar, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -332,7 +332,10 @@ class AddressInUse(EdgeError, OSError):
     Attributes:
         address: The address that is taken.
         owner: Who holds it, as ``"nginx (pid 812)"``, if that could be found out.
+        EXIT_STATUS: What a command exits with then, so that whoever started it can choose another address.
     """
+
+    EXIT_STATUS: ClassVar[int] = 5
 
     def __init__(self, what: str, *, address: str = "", owner: str | None = None, hint: str = "") -> None:
         """Keep the address and its owner."""

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import ssl
 import subprocess
 import sys
@@ -19,6 +20,9 @@ from urllib.request import Request, urlopen
 import pytest
 
 from bodega import connect
+from bodega.errors import AddressInUse
+from bodega.up import demonstration
+from bodega.up.demonstration import Demonstration, Options
 from bodega.up.predictors import Predictors, cached_folder
 
 STEPS = ["cold", "warm", "https", "changed", "invalidated", "private", "film", "model", "predictions", "crowd", "down"]
@@ -225,3 +229,30 @@ def test_without_what_makes_the_models_the_rest_runs_and_it_is_said(tmp_path: Pa
 def cache_status(url: str) -> str:
     with urlopen(url) as answer:
         return str(answer.headers["Cache-Status"])
+
+
+@pytest.mark.timeout(60)
+def test_a_port_that_somebody_takes_at_the_last_moment_is_made_up_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "bodega.toml"
+    file.write_text('[distributions.hello]\nhosts = ["*"]\nbehaviors = [{ answer = { body = "hello" } }]\n')
+    runtime = runtime_folder()
+    runtime.mkdir(mode=0o700, exist_ok=True)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(runtime))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    really_free = demonstration._is_free
+    with socket.create_server(("127.0.0.1", 0)) as rival:
+        lost = rival.getsockname()[1]
+        # It listens from the moment on when it has been looked whether anybody does.
+        monkeypatch.setattr(demonstration, "PREFERRED_PORT", lost)
+        monkeypatch.setattr(demonstration, "_is_free", lambda port: port == lost or really_free(port))
+        with Demonstration(Options(file=file)) as started:
+            started.start()
+            assert lost not in {int(edge.address.rpartition(":")[2]) for edge in started.edges}
+            for edge in started.edges:
+                with urlopen(edge.url) as answer:
+                    assert answer.read() == b"hello"
+        with pytest.raises(AddressInUse, match=f"127.0.0.1:{lost} is taken by"):
+            Demonstration(Options(file=file, port_base=lost)).start()
+    shutil.rmtree(runtime)

@@ -28,7 +28,7 @@ from bodega.cli.status import status
 from bodega.cli.tokens import tokens
 from bodega.cli.up import up
 from bodega.cli.version import version
-from bodega.errors import BodegaError, ConfigInvalid, SelectorInvalid, SnapshotInvalid
+from bodega.errors import AddressInUse, BodegaError, ConfigInvalid, SelectorInvalid, SnapshotInvalid
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -93,6 +93,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except (ConfigInvalid, SelectorInvalid, SnapshotInvalid) as error:
         fail(error)
         sys.exit(2)
+    except AddressInUse as error:
+        fail(error)
+        sys.exit(AddressInUse.EXIT_STATUS)
     except BodegaError as error:
         fail(error)
         sys.exit(1)

@@ -159,7 +159,18 @@ class Demonstration:
         return file
 
     def _start_edges(self, scratch: Path, file: Path) -> None:
-        ports, tls_ports = _ports(self.options.port_base, len(PLACES))
+        try:
+            self._start_edges_at(self.options.port_base, scratch, file)
+        except AddressInUse:
+            # Free when we looked, and somebody else's when the edges wanted them.
+            if self.options.port_base:
+                raise
+            self._stop_edges()
+            self.edges.clear()
+            self._start_edges_at(ANY_PORTS, scratch, file)
+
+    def _start_edges_at(self, port_base: int | None, scratch: Path, file: Path) -> None:
+        ports, tls_ports = _ports(port_base, len(PLACES))
         tls = [] if self.options.file is not None and _speaks_tls(self.options.file) else ["--tls", "dev"]
         environment = {} if self.origins is None else self.origins.environment
         for place, port, tls_port in zip(PLACES, ports, tls_ports, strict=True):

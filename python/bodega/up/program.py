@@ -15,7 +15,7 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bodega.errors import EdgeError
+from bodega.errors import AddressInUse, EdgeError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -48,12 +48,14 @@ class Program:
         """Raise if it has ended by itself.
 
         Raises:
-            EdgeError: With its exit status and its last lines.
+            AddressInUse: If it ended because somebody else listens where it should.
+            EdgeError: If it ended otherwise. Both with its exit status and its last lines.
         """
         status = self.process.poll()
         if status is not None and not self._is_stopping:
             how = f"was ended by signal {-status}" if status < 0 else f"ended with status {status}"
-            raise EdgeError(f"{self.what} {how}{self.said()}")
+            kind = AddressInUse if status == AddressInUse.EXIT_STATUS else EdgeError
+            raise kind(f"{self.what} {how}{self.said()}")
 
     def ask_to_stop(self) -> None:
         """Send SIGTERM: it finishes what is under way and ends."""

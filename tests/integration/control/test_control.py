@@ -13,6 +13,7 @@ import httpx
 import pytest
 from tests.integration.control.conftest import SECONDS, ControlProcess, beat, place, register
 
+from bodega.errors import AddressInUse
 from bodega.journal import backup, check, restore
 from bodega.runtime import ControlRecord, control_records
 
@@ -85,7 +86,7 @@ def test_a_port_that_is_taken(control: ControlProcess, tmp_path: Path) -> None:
     folder = tmp_path / "other"
     folder.mkdir()
     ended = run("--listen", control.url.removeprefix("http://"), folder=folder)
-    assert ended.returncode == 1
+    assert ended.returncode == AddressInUse.EXIT_STATUS
     assert "is taken" in ended.stderr
     assert list(folder.iterdir()) == []
 

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from bodega.errors import AddressInUse
 from bodega.testing import Answer, free_port
 from bodega.testing import Origin as Scripted
 
@@ -158,7 +159,7 @@ def test_an_address_that_is_taken_is_named_with_the_way_out(origin: Origin, comm
     edge = command("--origin", origin.url, "--listen", ":0")
     address = urlsplit(edge.url).netloc
     second = bodega(tmp_path, "edge", "--origin", origin.url, "--listen", address)
-    assert second.returncode == 1
+    assert second.returncode == AddressInUse.EXIT_STATUS
     assert f"{address} is taken by bodega (pid {edge.pid})" in second.stderr.replace("\n", " ")
     assert "use `--listen 127.0.0.1:" in second.stderr
 

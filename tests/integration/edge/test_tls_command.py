@@ -16,6 +16,8 @@ import pytest
 from tests.certificates import DAY, NOW, Made, make_authority
 from tests.integration.tls_client import TlsClient, fingerprint, shown
 
+from bodega.errors import AddressInUse
+
 if TYPE_CHECKING:
     from tests.integration.edge.conftest import EdgeCommand, Origin, Wait
 
@@ -180,7 +182,7 @@ def test_a_port_for_tls_that_is_taken_is_named_with_the_way_out(origin: Origin, 
             timeout=50,
             check=False,
         )
-    assert refused.returncode == 1
+    assert refused.returncode == AddressInUse.EXIT_STATUS
     assert f"{address} is taken" in refused.stderr
     assert "use `--listen-tls 127.0.0.1:" in refused.stderr
 
