@@ -228,6 +228,8 @@ def test_without_what_makes_the_models_the_rest_runs_and_it_is_said(tmp_path: Pa
 
 def cache_status(url: str) -> str:
     with urlopen(url) as answer:
+        # It is kept once it is whole, and not with its head.
+        answer.read()
         return str(answer.headers["Cache-Status"])
 
 
