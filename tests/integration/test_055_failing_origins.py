@@ -250,3 +250,28 @@ def test_a_reload_makes_a_group_of_an_origin_that_is_down_and_loses_nothing(
     assert get(edge.url, "/b").body == b"second"
     kept = get(edge.url, "/a")
     assert (kept.is_hit, kept.body) == (True, b"first")
+
+
+def test_a_question_that_changes_nothing_goes_to_the_next_origin_and_an_order_does_not(
+    serve: Serve, origin: Origin
+) -> None:
+    origin.on("*", lambda received: Answer(received.body, headers=KEPT))
+    behaviors = [
+        Behavior("/search", origin="site", policy="web", body_key="json"),
+        Behavior(origin="site", policy="web"),
+    ]
+    gone = HttpOrigin(f"http://127.0.0.1:{free_port()}", attempts=1)
+    edge = serve(declared(*behaviors, a=gone, b=HttpOrigin(origin.url), site=OriginGroup(["a", "b"])))
+
+    def post(target: str, content: bytes) -> Reply:
+        with Wire(edge.url) as wire:
+            wire.send(request(target, "Content-Type: application/json", method="POST", body=content))
+            return wire.reply("POST")
+
+    for content, said in [(b'{"q": 1}', "; stored"), (b'{"q":1}', "; hit"), (b"no JSON", "fwd=bypass")]:
+        reply = post("/search", content)
+        assert reply.status == 200
+        assert said in reply["Cache-Status"]
+        assert reply.body in (content, b'{"q": 1}')
+    assert post("/orders", b'{"q": 1}').status == 502
+    assert [received.target for received in origin.requests] == ["/search", "/search"]

@@ -9,7 +9,7 @@ use bodega_semantics::{Head, Key, Reason};
 use bodega_snapshot::{BodyForm, BodyKey};
 use bytes::Bytes;
 
-use crate::fetch::{OnePiece, RequestBody};
+use crate::fetch::RequestBody;
 use crate::held::Room;
 
 /// The content of one request.
@@ -37,7 +37,7 @@ impl Content {
 
     /// The content as the body of a request: byte by byte as it came.
     pub(crate) fn body(&self) -> RequestBody {
-        whole(self.bytes.clone())
+        RequestBody::repeatable(self.bytes.clone())
     }
 
     /// Whether an origin may be asked if what is stored still holds. A condition of a POST is one on what the POST would
@@ -45,11 +45,6 @@ impl Content {
     pub(crate) fn takes_conditions(&self) -> bool {
         self.method == "QUERY"
     }
-}
-
-/// A body that is here already.
-pub(crate) fn whole(bytes: Bytes) -> RequestBody {
-    RequestBody { content_length: Some(bytes.len() as u64), stream: Box::new(OnePiece(Some(bytes))) }
 }
 
 /// Whether a request is for its origin alone whatever it brings: a POST with conditions.

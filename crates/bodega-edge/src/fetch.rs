@@ -40,6 +40,28 @@ pub struct RequestBody {
     pub content_length: Option<u64>,
     /// The bytes.
     pub stream: Box<dyn BodyStream>,
+    /// The same bytes once more, where the request may be sent twice: it is declared that it changes nothing.
+    pub again: Option<Bytes>,
+}
+
+impl RequestBody {
+    /// A body that comes as it comes; `content_length`: if it is known.
+    #[must_use]
+    pub fn streamed(content_length: Option<u64>, stream: Box<dyn BodyStream>) -> Self {
+        Self { content_length, stream, again: None }
+    }
+
+    /// A body that is here already, to be sent once.
+    #[must_use]
+    pub fn whole(bytes: Bytes) -> Self {
+        Self::streamed(Some(bytes.len() as u64), Box::new(OnePiece(Some(bytes))))
+    }
+
+    /// One of a request that may be sent twice.
+    #[must_use]
+    pub fn repeatable(bytes: Bytes) -> Self {
+        Self { again: Some(bytes.clone()), ..Self::whole(bytes) }
+    }
 }
 
 /// An answer whose head has arrived and whose body is arriving.

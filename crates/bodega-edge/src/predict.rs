@@ -14,7 +14,7 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
-use crate::fetch::{FetchError, FetchRequest, OnePiece, RequestBody};
+use crate::fetch::{FetchError, FetchRequest, RequestBody};
 
 /// A request for a model.
 pub struct Asked<'a> {
@@ -260,10 +260,7 @@ impl AskedRow {
 
     /// The row as the body of a request.
     pub(crate) fn request_body(&self) -> RequestBody {
-        RequestBody {
-            content_length: Some(self.body.len() as u64),
-            stream: Box::new(OnePiece(Some(Bytes::from_owner(Arc::clone(&self.body))))),
-        }
+        RequestBody::whole(Bytes::from_owner(Arc::clone(&self.body)))
     }
 
     /// Puts it into a request to the model.

@@ -1,14 +1,15 @@
 //! One request, as many connections as it may take: a pooled one, then new ones.
 //!
-//! What may be sent again: anything of which nothing was sent; a safe request without a body of which no answer has
-//! begun. A pooled connection that its origin closed meanwhile is not counted as an attempt.
+//! What may be sent again: anything of which nothing was sent; of which no answer has begun, a safe request without a
+//! body, or one with a body that is declared to change nothing. A pooled connection that its origin closed meanwhile is not counted as an attempt.
 
 use std::time::Duration;
 
-use bodega_edge::fetch::{FetchAnswer, FetchError};
+use bodega_edge::fetch::{FetchAnswer, FetchError, FetchRequest, RequestBody};
 use bodega_edge::interim::InterimSender;
 use bodega_http1::{Codings, RequestKind};
 use bodega_semantics::Head;
+use bytes::Bytes;
 
 use crate::body::{Arrival, answer};
 use crate::connect::connect;
@@ -22,8 +23,10 @@ use crate::upload::Upload;
 /// What is sent besides the head.
 pub(crate) struct Outgoing {
     pub(crate) kind: RequestKind,
-    pub(crate) is_safe: bool,
+    is_repeatable: bool,
     pub(crate) upload: Option<Upload>,
+    /// The body once more.
+    again: Option<Bytes>,
     pub(crate) codings: Codings,
     /// Where interim answers go.
     pub(crate) interim: Option<InterimSender>,
@@ -32,11 +35,13 @@ pub(crate) struct Outgoing {
 }
 
 impl Outgoing {
-    pub(crate) fn new(method: &str, fields: &impl Head, upload: Option<Upload>) -> Self {
+    pub(crate) fn new(method: &str, fields: &impl Head, body: Option<RequestBody>) -> Self {
+        let again = body.as_ref().and_then(|body| body.again.clone());
         Self {
             kind: if method == "HEAD" { RequestKind::Head } else { RequestKind::Other },
-            is_safe: is_safe(method),
-            upload,
+            is_repeatable: if body.is_some() { again.is_some() } else { is_safe(method) },
+            upload: body.map(Upload::new),
+            again,
             codings: Codings::Strict,
             interim: None,
             has_range: fields.has("range"),
@@ -55,8 +60,13 @@ impl Outgoing {
     }
 }
 
+/// Whether a request may be sent twice, be it to another origin.
+pub(crate) fn may_repeat(request: &FetchRequest) -> bool {
+    request.body.as_ref().map_or_else(|| is_safe(&request.method), |body| body.again.is_some())
+}
+
 /// RFC 9110 section 9.2.1. `PUT` and `DELETE` are idempotent too, but doing them twice is the client's decision.
-pub(crate) fn is_safe(method: &str) -> bool {
+fn is_safe(method: &str) -> bool {
     matches!(method, "GET" | "HEAD" | "OPTIONS")
 }
 
@@ -72,7 +82,7 @@ pub(crate) async fn send(
 ) -> Result<FetchAnswer, FetchError> {
     let settings = &lane.origin().settings;
     let attempts = settings.limits.attempts.max(1);
-    let is_repeatable = outgoing.is_safe && outgoing.upload.is_none();
+    let is_repeatable = outgoing.is_repeatable;
     let mut attempt = 1;
     let mut pooled = lane.take(is_repeatable);
     loop {
@@ -91,6 +101,9 @@ pub(crate) async fn send(
             Stage::Unanswered => is_repeatable,
             Stage::Final => false,
         };
+        if let Some(again) = &outgoing.again {
+            outgoing.upload = Some(Upload::whole(again.clone()));
+        }
         if is_pooled && may_repeat && failure.is_broken() {
             continue;
         }

@@ -1,19 +1,20 @@
 //! A group of origins: the first member that may be asked, and the next one where it fails.
 //!
-//! The next is asked for requests that may be sent twice (`GET`, `HEAD`, `OPTIONS` without a body), after no answer or
-//! an answer with a status of `failover`; each member at most once, with attempts of its own. Other requests go to the
-//! first member alone: whether another may take an order is not for an edge to guess.
+//! The next is asked for requests that may be sent twice (`GET`, `HEAD`, `OPTIONS` without a body; a body that is part
+//! of the key, which declares that it changes nothing), after no answer or an answer with a status of `failover`; each
+//! member at most once, with attempts of its own. Other requests go to the first member alone: whether another may take
+//! an order is not for an edge to guess.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use bodega_edge::fetch::{FetchAnswer, FetchError, FetchRequest};
+use bodega_edge::fetch::{FetchAnswer, FetchError, FetchRequest, RequestBody};
 use bodega_semantics::Reason;
 use bodega_snapshot::OriginGroup as Settings;
 use tokio::time::Instant;
 
 use crate::ask::{self, ask, is_down, try_aside};
-use crate::attempts::is_safe;
+use crate::attempts::may_repeat;
 use crate::health::{Asking, Failing};
 use crate::pool::Lane;
 
@@ -47,7 +48,7 @@ pub(crate) async fn fetch(
     let Some(first) = lanes.first() else {
         return Err(FetchError::internal(format!("the group \"{}\" has no members", group.settings.name)));
     };
-    if request.body.is_some() || !is_safe(&request.method) {
+    if !may_repeat(&request) {
         return ask::alone(first.clone(), request).await;
     }
     let mut members = Members { group: &group, request, untried: lanes.iter(), failing: Vec::new() };
@@ -125,14 +126,14 @@ fn is_of_this_member(reason: Reason) -> bool {
     ask::is_failure(reason) || matches!(reason, Reason::OriginBusy | Reason::OriginDown)
 }
 
-/// The request once more; it has no body.
+/// The request once more: without a body, or with one that is here.
 fn again(request: &FetchRequest) -> FetchRequest {
     FetchRequest {
         method: request.method.clone(),
         path_and_query: request.path_and_query.clone(),
         client_authority: request.client_authority.clone(),
         fields: request.fields.clone(),
-        body: None,
+        body: request.body.as_ref().and_then(|body| body.again.clone()).map(RequestBody::repeatable),
         has_fallback: request.has_fallback,
         by_the_letter: request.by_the_letter,
         interim: request.interim.clone(),

@@ -9,7 +9,6 @@ use crate::attempts::{self, Outgoing};
 use crate::gate::Turn;
 use crate::origins::Origin;
 use crate::pool::Lane;
-use crate::upload::Upload;
 
 /// What of a request its head is made of.
 struct Wanted {
@@ -33,7 +32,7 @@ pub(crate) async fn fetch(lane: &Lane, turn: Turn, request: FetchRequest) -> Res
         return Err(FetchError::internal("a request line that cannot be sent"));
     }
     let length = body.as_ref().map(|body| body.content_length);
-    let mut outgoing = Outgoing::new(&method, &fields, body.map(Upload::new));
+    let mut outgoing = Outgoing::new(&method, &fields, body);
     outgoing.codings = codings;
     outgoing.interim = interim;
     let wanted = Wanted { method, path_and_query, client_authority, fields, length };

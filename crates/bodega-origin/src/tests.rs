@@ -16,9 +16,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use bodega_edge::fetch::{Fetch, FetchAnswer, FetchError, FetchRequest, next_chunk};
+use bodega_edge::fetch::{Fetch, FetchAnswer, FetchError, FetchRequest, RequestBody, next_chunk};
 use bodega_semantics::Fields;
 use bodega_snapshot::{Endpoint, HealthLimits, HostHeader, Origin as Settings, OriginKind, OriginLimits};
+use bytes::Bytes;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 

@@ -43,6 +43,11 @@ impl Upload {
         }
     }
 
+    /// Bytes that are here.
+    pub(crate) fn whole(bytes: Bytes) -> Self {
+        Self::new(RequestBody::whole(bytes))
+    }
+
     /// Whether all of the body was given to the connection and written.
     pub(crate) fn is_sent(&self) -> bool {
         self.is_sent

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bodega_edge::exchange::{Journey, OwnedRequest};
-use bodega_edge::fetch::{OnePiece, RequestBody, next_chunk};
+use bodega_edge::fetch::{RequestBody, next_chunk};
 use bodega_edge::{Answer, AnswerHead, Begun, BodyPlan, Finished, RequestView, Worker, begin, complete, finish};
 use bodega_semantics::{Field, Fields, Reason};
 use bodega_snapshot::Hsts;
@@ -77,10 +77,7 @@ async fn answer(worker: &Arc<Worker>, request: InProcessRequest) -> Result<InPro
         Begun::Predicting(predicting) => predicting.await,
         Begun::Pending(pending) => {
             let journey = Journey::new(Arc::clone(worker), OwnedRequest::copy_of(&view), pending);
-            let body = (!request.body.is_empty()).then(|| RequestBody {
-                content_length: Some(request.body.len() as u64),
-                stream: Box::new(OnePiece(Some(Bytes::from(request.body.clone())))),
-            });
+            let body = (!request.body.is_empty()).then(|| RequestBody::whole(Bytes::from(request.body.clone())));
             complete(journey, body).await
         }
     };

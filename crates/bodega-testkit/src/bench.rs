@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bodega_edge::exchange::{Journey, OwnedRequest};
-use bodega_edge::fetch::{OnePiece, RequestBody, next_chunk};
+use bodega_edge::fetch::{RequestBody, next_chunk};
 use bodega_edge::interim::{Came, Interim};
 use bodega_edge::{
     Answer, AnswerHead, Begun, BodyPlan, Clock as _, Edge, EdgeSettings, RequestView, Worker, begin, complete,
@@ -212,10 +212,7 @@ impl Bench {
             Begun::Predicting(predicting) => predicting.await,
             Begun::Pending(pending) => {
                 let mut journey = Journey::new(Arc::clone(&self.worker), OwnedRequest::copy_of(&view), pending);
-                let body = (!request.body.is_empty()).then(|| RequestBody {
-                    content_length: Some(request.body.len() as u64),
-                    stream: Box::new(OnePiece(Some(Bytes::from(request.body.clone())))),
-                });
+                let body = (!request.body.is_empty()).then(|| RequestBody::whole(Bytes::from(request.body.clone())));
                 let interim = journey.interim();
                 let mut answering = Box::pin(complete(journey, body));
                 let answer = loop {

@@ -67,7 +67,7 @@ async fn read(journey: &mut Journey) -> Result<Content, Without> {
             Ok(Content::new(&request.method, bytes, digest, room))
         }
         Err(reason) => {
-            journey.body = request.has_body.then(|| content::whole(bytes));
+            journey.body = request.has_body.then(|| RequestBody::repeatable(bytes));
             Err(Without::Pass(reason))
         }
     }
@@ -88,7 +88,7 @@ async fn take(mut body: RequestBody, max_bytes: u64, room: &mut Room) -> Result<
         if n_bytes as u64 > max_bytes || !room.grow(chunk.len() as u64) {
             let read = first.unwrap_or_else(|| whole.freeze());
             let stream = Box::new(Rejoined { ahead: vec![chunk, read], rest: body.stream });
-            return Ok(Taken::TooLong(RequestBody { content_length: body.content_length, stream }));
+            return Ok(Taken::TooLong(RequestBody::streamed(body.content_length, stream)));
         }
         // Most come in one piece.
         match first.take() {

@@ -1,6 +1,7 @@
 use bodega_semantics::Reason;
 use bodega_snapshot::OriginGroup;
 
+use super::uploads::echoing;
 use super::*;
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
@@ -156,6 +157,24 @@ async fn an_unsafe_request_is_for_the_first_member_alone() {
     let down = group_of(vec![settings(refusing().await), second.settings()], &[503]);
     assert_eq!(down.worker().fetch("site", request("POST", "/")).await.err().unwrap().reason, Reason::OriginConnect);
     assert_eq!(second.n_connections(), 0);
+}
+
+#[tokio::test]
+async fn what_is_asked_with_a_body_and_changes_nothing_goes_to_the_next_member() {
+    const ECHO: &[u8] = b"the question";
+    let bytes = || Bytes::from_static(ECHO);
+    let ask = |body| FetchRequest { body: Some(body), ..request("POST", "/") };
+    let second = echoing(ECHO).await;
+    for first in [Server::answering(status(503)).await.settings(), settings(refusing().await)] {
+        let origins = group_of(vec![first, second.settings()], &[503]);
+        let answer = origins.worker().fetch("site", ask(RequestBody::repeatable(bytes()))).await.unwrap();
+        assert!(body(answer).await.unwrap().ends_with(ECHO));
+        let n_connections = second.n_connections();
+        let once = origins.worker().fetch("site", ask(RequestBody::whole(bytes()))).await;
+        assert!(
+            once.is_err_and(|error| error.reason == Reason::OriginConnect) || second.n_connections() == n_connections
+        );
+    }
 }
 
 #[tokio::test]

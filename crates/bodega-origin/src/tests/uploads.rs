@@ -1,8 +1,7 @@
 use std::task::{Context, Poll};
 
-use bodega_edge::fetch::{BodyStream, OnePiece, RequestBody};
+use bodega_edge::fetch::{BodyStream, OnePiece};
 use bodega_semantics::Reason;
-use bytes::Bytes;
 use tokio::sync::mpsc;
 
 use super::*;
@@ -18,12 +17,12 @@ impl BodyStream for Fed {
 
 fn fed(content_length: Option<u64>) -> (mpsc::UnboundedSender<Result<Bytes, FetchError>>, FetchRequest) {
     let (sender, receiver) = mpsc::unbounded_channel();
-    let body = RequestBody { content_length, stream: Box::new(Fed(receiver)) };
+    let body = RequestBody::streamed(content_length, Box::new(Fed(receiver)));
     (sender, FetchRequest { body: Some(body), ..request("POST", "/") })
 }
 
 /// Answers with all that it got, once that ends with `end`.
-async fn echoing(end: &'static [u8]) -> Server {
+pub(super) async fn echoing(end: &'static [u8]) -> Server {
     Server::start(move |_, mut stream| async move {
         loop {
             let mut got = Vec::new();
@@ -46,7 +45,7 @@ async fn a_body_of_known_length_goes_out_as_it_is() {
     let worker = server.worker();
     for _ in 0..2 {
         let stream = Box::new(OnePiece(Some(Bytes::from_static(b"the end"))));
-        let body = Some(RequestBody { content_length: Some(7), stream });
+        let body = Some(RequestBody::streamed(Some(7), stream));
         let answer = worker.fetch("site", FetchRequest { body, ..request("PUT", "/") }).await.unwrap();
         let got = String::from_utf8(super::body(answer).await.unwrap()).unwrap();
         assert!(got.starts_with("PUT / HTTP/1.1\r\n") && got.ends_with("Content-Length: 7\r\n\r\nthe end"), "{got}");
@@ -146,11 +145,40 @@ async fn a_client_that_breaks_off_is_not_the_origins_fault() {
 }
 
 #[tokio::test]
+async fn a_body_that_changes_nothing_is_sent_again_where_a_pooled_connection_breaks() {
+    // Each connection answers one request, takes another, and closes.
+    let server = Server::start(|_, mut stream| async move {
+        for answer in ["HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", ""] {
+            let mut got = Vec::new();
+            while !got.ends_with(b"the end") {
+                if stream.read_buf(&mut got).await.unwrap() == 0 {
+                    return;
+                }
+            }
+            stream.write_all(answer.as_bytes()).await.unwrap();
+        }
+    })
+    .await;
+    let worker = server.worker();
+    let ask = async |body| {
+        let request = FetchRequest { body: Some(body), ..request("POST", "/") };
+        super::body(worker.fetch("site", request).await?).await
+    };
+    let bytes = Bytes::from_static(b"the end");
+    for n_connections in 1..4 {
+        assert_eq!(ask(RequestBody::repeatable(bytes.clone())).await.unwrap(), b"ok");
+        assert_eq!(server.n_connections(), n_connections);
+    }
+    assert_eq!(ask(RequestBody::whole(bytes)).await.unwrap_err().reason, Reason::OriginBroken);
+    assert_eq!(server.n_connections(), 3);
+}
+
+#[tokio::test]
 async fn a_body_that_is_not_as_long_as_was_said_is_never_sent_as_if_it_were() {
     for piece in ["short", "far too long"] {
         let server = echoing(b"\0").await;
         let stream = Box::new(OnePiece(Some(Bytes::from_static(piece.as_bytes()))));
-        let body = Some(RequestBody { content_length: Some(7), stream });
+        let body = Some(RequestBody::streamed(Some(7), stream));
         let error = server.worker().fetch("site", FetchRequest { body, ..request("PUT", "/") }).await.err().unwrap();
         assert_eq!(error.reason, Reason::Internal);
     }

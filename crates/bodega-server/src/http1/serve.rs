@@ -352,13 +352,11 @@ async fn wait(
             thread.max_body_bytes,
         )
     });
-    let body = incoming.as_ref().map(|incoming| RequestBody {
-        content_length: match framing {
-            BodyFraming::Length(n_bytes) => Some(n_bytes),
-            BodyFraming::Chunked | BodyFraming::None => None,
-        },
-        stream: incoming.stream(),
-    });
+    let content_length = match framing {
+        BodyFraming::Length(n_bytes) => Some(n_bytes),
+        BodyFraming::Chunked | BodyFraming::None => None,
+    };
+    let body = incoming.as_ref().map(|incoming| RequestBody::streamed(content_length, incoming.stream()));
     let answer = {
         let mut answering = std::pin::pin!(complete(journey, body));
         loop {

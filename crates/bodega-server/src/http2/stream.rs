@@ -74,7 +74,7 @@ impl Shared {
         let body = body.map(|stream| {
             let (max_bytes, timeout) = (self.thread.max_body_bytes, self.thread.timeouts.body);
             let stream = Box::new(Incoming::new(stream, max_bytes, timeout, Arc::clone(&received)));
-            RequestBody { content_length, stream }
+            RequestBody::streamed(content_length, stream)
         });
         let mut answering = pin!(complete(journey, body));
         let answer = loop {
