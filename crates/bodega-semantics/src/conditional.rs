@@ -106,21 +106,13 @@ mod tests {
     use super::*;
     use crate::fields::Fields;
 
-    fn fields(lines: &[(&str, &str)]) -> Fields {
-        let mut fields = Fields::new();
-        for (name, value) in lines {
-            fields.push(name, value.as_bytes());
-        }
-        fields
-    }
-
     const OLD: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
     const OLDER: &str = "Sat, 05 Nov 1994 08:49:37 GMT";
     const NEW: &str = "Mon, 07 Nov 1994 08:49:37 GMT";
 
     #[test]
     fn conditions_in_the_order_of_section_13_2_2() {
-        let stored = fields(&[("ETag", "\"a\""), ("Last-Modified", OLD)]);
+        let stored = Fields::of(&[("ETag", "\"a\""), ("Last-Modified", OLD)]);
         for (name, method, request, expected) in [
             ("none", "GET", vec![], Conditional::Full),
             ("13.1.2 same tag", "GET", vec![("If-None-Match", "\"a\"")], Conditional::NotModified),
@@ -181,14 +173,14 @@ mod tests {
                 Conditional::Failed,
             ),
         ] {
-            assert_eq!(evaluate(method, &fields(&request), 200, &stored), expected, "{name}");
+            assert_eq!(evaluate(method, &Fields::of(&request), 200, &stored), expected, "{name}");
         }
-        let request = fields(&[("If-None-Match", "\"a\"")]);
+        let request = Fields::of(&[("If-None-Match", "\"a\"")]);
         assert_eq!(evaluate("GET", &request, 404, &stored), Conditional::Full, "13.2.1");
     }
     #[test]
     fn without_validators_only_any_and_the_date_match() {
-        let dated = fields(&[("Date", OLD)]);
+        let dated = Fields::of(&[("Date", OLD)]);
         for (name, request, stored, expected) in [
             ("13.1.2 any", ("If-None-Match", "*"), Fields::new(), Conditional::NotModified),
             ("13.1.2 no tag", ("If-None-Match", "\"a\""), Fields::new(), Conditional::Full),
@@ -204,7 +196,7 @@ mod tests {
             ("no date at all", ("If-Modified-Since", NEW), Fields::new(), Conditional::Full),
             ("13.1.4 Date does not stand in", ("If-Unmodified-Since", OLDER), dated, Conditional::Full),
         ] {
-            assert_eq!(evaluate("GET", &fields(&[request]), 200, &stored), expected, "{name}");
+            assert_eq!(evaluate("GET", &Fields::of(&[request]), 200, &stored), expected, "{name}");
         }
     }
 

@@ -73,6 +73,16 @@ impl Fields {
         Self { block: Vec::with_capacity(n_bytes), lines: Vec::with_capacity(16) }
     }
 
+    /// These lines, each as `push` takes it.
+    #[must_use]
+    pub fn of(lines: &[(&str, &str)]) -> Self {
+        let mut fields = Self::new();
+        for (name, value) in lines {
+            fields.push(name, value.as_bytes());
+        }
+        fields
+    }
+
     /// Copies every line of `head`.
     #[must_use]
     pub fn copy_of<H: Head + ?Sized>(head: &H) -> Self {

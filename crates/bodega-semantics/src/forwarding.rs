@@ -362,21 +362,13 @@ pub fn cdn_loop_contains<H: Head + ?Sized>(head: &H, name: &str, instance: &str)
 mod tests {
     use super::*;
 
-    fn fields(lines: &[(&str, &str)]) -> Fields {
-        let mut fields = Fields::new();
-        for (name, value) in lines {
-            fields.push(name, value.as_bytes());
-        }
-        fields
-    }
-
     fn text(value: Option<&[u8]>) -> String {
         String::from_utf8_lossy(value.unwrap_or_default()).into_owned()
     }
 
     #[test]
     fn connection_takes_away_what_it_names_but_nothing_that_others_rely_on() {
-        let request = fields(&[
+        let request = Fields::of(&[
             ("Connection", "close, X-Hop, Cookie"),
             ("X-Hop", "1"),
             ("Cookie", "a=1"),
@@ -389,7 +381,7 @@ mod tests {
 
     #[test]
     fn only_a_trusted_proxy_is_believed() {
-        let request = fields(&[("X-Forwarded-For", "10.0.0.1"), ("X-Forwarded-Proto", "https")]);
+        let request = Fields::of(&[("X-Forwarded-For", "10.0.0.1"), ("X-Forwarded-Proto", "https")]);
         let peer: IpAddr = "192.0.2.1".parse().unwrap();
         for (trusted, chain, scheme) in [(true, "10.0.0.1, 192.0.2.1", "https"), (false, "192.0.2.1", "http")] {
             let mut sent = request.clone();
@@ -403,7 +395,7 @@ mod tests {
     #[test]
     fn the_client_is_the_first_from_the_right_that_is_no_proxy_of_ours() {
         let trusted = |address: IpAddr| address.to_string().starts_with("10.");
-        let request = fields(&[("X-Forwarded-For", "203.0.113.7, 198.51.100.1, 10.0.0.2")]);
+        let request = Fields::of(&[("X-Forwarded-For", "203.0.113.7, 198.51.100.1, 10.0.0.2")]);
         let from = |peer: &str| client_address(&request, peer.parse().unwrap(), &trusted).to_string();
         assert_eq!(from("10.0.0.1"), "198.51.100.1");
         assert_eq!(from("192.0.2.1"), "192.0.2.1");
@@ -412,7 +404,7 @@ mod tests {
     #[test]
     fn a_loop_is_this_instance_not_this_name() {
         let mut sent = Fields::new();
-        append_cdn_loop(&mut sent, &fields(&[("CDN-Loop", "other")]), "bodega", "ab12");
+        append_cdn_loop(&mut sent, &Fields::of(&[("CDN-Loop", "other")]), "bodega", "ab12");
         assert_eq!(text(sent.first("cdn-loop")), "other, bodega; id=ab12");
         assert!(cdn_loop_contains(&sent, "bodega", "ab12"));
         assert!(!cdn_loop_contains(&sent, "bodega", "cd34"));
@@ -426,7 +418,7 @@ mod tests {
             ("te", &[][..], "X-A: 1\r\nCookie: 1\r\n"),
             ("", &[][..], "X-A: 1\r\nCookie: 1\r\nTE: x\r\n"),
         ] {
-            let mut request = fields(&[("X-A", "1"), ("Connection", connection), ("Cookie", "1"), ("TE", "x")]);
+            let mut request = Fields::of(&[("X-A", "1"), ("Connection", connection), ("Cookie", "1"), ("TE", "x")]);
             remove_named(&mut request, in_key);
             assert_eq!(text(Some(request.as_block())), left, "{connection}");
         }
@@ -450,13 +442,13 @@ mod tests {
             (&["3", "3"][..], Hops::None),
         ] {
             let lines: Vec<(&str, &str)> = lines.iter().map(|value| ("Max-Forwards", *value)).collect();
-            assert_eq!(hops(&fields(&lines)), expected, "{lines:?}");
+            assert_eq!(hops(&Fields::of(&lines)), expected, "{lines:?}");
         }
     }
 
     #[test]
     fn connection_cannot_make_a_private_answer_public() {
-        let answer = fields(&[
+        let answer = Fields::of(&[
             ("Connection", "Cache-Control, Set-Cookie, vary, X-Hop, ETag"),
             ("Cache-Control", "no-store"),
             ("Set-Cookie", "a=1"),
@@ -471,7 +463,7 @@ mod tests {
 
     #[test]
     fn trailers_hold_nothing_that_belongs_into_a_head() {
-        let section = fields(&[
+        let section = Fields::of(&[
             ("X-Checksum", "1"),
             ("Content-Length", "3"),
             ("TRANSFER-ENCODING", "gzip"),
@@ -493,7 +485,7 @@ mod tests {
             (&[], None),
         ] {
             let lines: Vec<(&str, &str)> = lines.iter().map(|value| ("Trailer", *value)).collect();
-            assert_eq!(announced_trailers(&fields(&lines)).as_deref(), expected.map(str::as_bytes));
+            assert_eq!(announced_trailers(&Fields::of(&lines)).as_deref(), expected.map(str::as_bytes));
         }
         for (te, expected) in [
             ("trailers", true),
@@ -503,7 +495,7 @@ mod tests {
             ("x-trailers", false),
             ("", false),
         ] {
-            assert_eq!(takes_trailers(&fields(&[("TE", te)])), expected, "{te}");
+            assert_eq!(takes_trailers(&Fields::of(&[("TE", te)])), expected, "{te}");
         }
     }
 
@@ -512,12 +504,12 @@ mod tests {
         for name in HOP_BY_HOP {
             let upper = name.to_ascii_uppercase();
             assert!(is_hop_by_hop(&upper), "{name}");
-            assert!(end_to_end(&fields(&[(&upper, "x")])).is_empty(), "{name}");
+            assert!(end_to_end(&Fields::of(&[(&upper, "x")])).is_empty(), "{name}");
             assert!(!NOT_TO_BE_NAMED.contains(&name), "{name}");
         }
         assert!(!is_hop_by_hop("host"));
         let tricky =
-            fields(&[("Connection", "X-A"), ("connection", " , x-b,,"), ("X-A", "1"), ("X-B", "2"), ("X-C", "3")]);
+            Fields::of(&[("Connection", "X-A"), ("connection", " , x-b,,"), ("X-A", "1"), ("X-B", "2"), ("X-C", "3")]);
         assert_eq!(end_to_end(&tricky).as_block(), b"X-C: 3\r\n");
     }
 
@@ -568,7 +560,7 @@ mod tests {
         ] {
             let lines = [("X-Forwarded-Proto", proto), ("Forwarded", forwarded)];
             let lines: Vec<(&str, &str)> = lines.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
-            let found = scheme(&fields(&lines), https, trusted);
+            let found = scheme(&Fields::of(&lines), https, trusted);
             assert_eq!((found.name(), found.told), (expected, told), "{https} {trusted} {lines:?}");
         }
     }
@@ -588,20 +580,20 @@ mod tests {
             ("192.0.2.7:x", "10.0.0.1"),
             ("", "10.0.0.1"),
         ] {
-            let request = fields(&[("X-Forwarded-For", written)]);
+            let request = Fields::of(&[("X-Forwarded-For", written)]);
             let trusted = |address: IpAddr| address.to_string() == "10.0.0.1";
             let client = client_address(&request, "::ffff:10.0.0.1".parse().unwrap(), &trusted);
             assert_eq!(client.to_string(), expected, "{written}");
         }
-        let all_trusted = fields(&[("X-Forwarded-For", "10.0.0.3, 10.0.0.2")]);
+        let all_trusted = Fields::of(&[("X-Forwarded-For", "10.0.0.3, 10.0.0.2")]);
         let client = client_address(&all_trusted, "10.0.0.1".parse().unwrap(), &|_| true);
         assert_eq!(client.to_string(), "10.0.0.3", "nobody but proxies: the farthest");
     }
 
     #[test]
     fn via_goes_behind_those_before() {
-        let mut sent = fields(&[("via", "1.0 fred")]);
-        let request = fields(&[("via", "1.0 fred"), ("Via", "1.1 p.example")]);
+        let mut sent = Fields::of(&[("via", "1.0 fred")]);
+        let request = Fields::of(&[("via", "1.0 fred"), ("Via", "1.1 p.example")]);
         append_via(&mut sent, &request, "1.1", "bodega");
         assert_eq!(text(sent.first("via")), "1.0 fred, 1.1 p.example, 1.1 bodega");
         assert_eq!(sent.len(), 1);
@@ -619,7 +611,7 @@ mod tests {
             ("other; x=\"bodega; id=ab\"", false),
             ("", false),
         ] {
-            assert_eq!(cdn_loop_contains(&fields(&[("CDN-Loop", value)]), "bodega", "ab"), expected, "{value}");
+            assert_eq!(cdn_loop_contains(&Fields::of(&[("CDN-Loop", value)]), "bodega", "ab"), expected, "{value}");
         }
     }
 }

@@ -178,14 +178,6 @@ const PART_MARK: u128 = 0x5ef1_3c0a_94d7_4b26_8e61_b0d2_7f39_c5a8;
 mod tests {
     use super::*;
 
-    fn fields(lines: &[(&str, &str)]) -> Fields {
-        let mut fields = Fields::new();
-        for (name, value) in lines {
-            fields.push(name, value.as_bytes());
-        }
-        fields
-    }
-
     const fn span(first: u64, last: u64) -> Span {
         Span { first, last }
     }
@@ -236,7 +228,7 @@ mod tests {
             ("several parts", vec![range, ("Content-Type", "Multipart/Byteranges; boundary=x")], Some(6), false),
             ("another type", vec![range, ("Content-Type", "multipart/mixed")], Some(6), true),
         ] {
-            assert_eq!(Run::of(&fields(&head), content_length).is_some(), is_part, "{name}");
+            assert_eq!(Run::of(&Fields::of(&head), content_length).is_some(), is_part, "{name}");
         }
     }
 
@@ -283,8 +275,8 @@ mod tests {
 
     #[test]
     fn only_strong_validators_make_one_whole() {
-        let tag = |value| fields(&[("ETag", value), ("Last-Modified", OLD), ("Date", NEW)]);
-        let dated = |modified, date| fields(&[("Last-Modified", modified), ("Date", date)]);
+        let tag = |value| Fields::of(&[("ETag", value), ("Last-Modified", OLD), ("Date", NEW)]);
+        let dated = |modified, date| Fields::of(&[("Last-Modified", modified), ("Date", date)]);
         for (name, held, new, expected) in [
             ("3.4 the same tag", tag("\"a\""), tag("\"a\""), true),
             ("another tag, the same date", tag("\"a\""), tag("\"b\""), false),
@@ -293,9 +285,9 @@ mod tests {
             ("the same date", dated(OLD, NEW), dated(OLD, NEW), true),
             ("another date", dated(OLD, NEW), dated(NEW, NEW), false),
             ("8.8.2.2 a date as young as the answer", dated(NEW, NEW), dated(NEW, NEW), false),
-            ("8.8.2.2 nobody says when it was made", fields(&[("Last-Modified", OLD)]), dated(OLD, NEW), false),
+            ("8.8.2.2 nobody says when it was made", Fields::of(&[("Last-Modified", OLD)]), dated(OLD, NEW), false),
             ("a tag that the newer does not say again", tag("\"a\""), dated(OLD, NEW), false),
-            ("two tags", fields(&[("ETag", "\"a\""), ("ETag", "\"a\"")]), tag("\"a\""), false),
+            ("two tags", Fields::of(&[("ETag", "\"a\""), ("ETag", "\"a\"")]), tag("\"a\""), false),
             ("a date that looks like a tag", dated("\"a\"", NEW), tag("\"a\""), false),
             ("none", Fields::new(), Fields::new(), false),
         ] {
@@ -306,7 +298,7 @@ mod tests {
 
     #[test]
     fn the_newer_fields_replace_the_stored_ones() {
-        let held = fields(&[
+        let held = Fields::of(&[
             ("Cache-Control", "max-age=60"),
             ("A", "1"),
             ("A", "2"),
@@ -316,8 +308,8 @@ mod tests {
             ("Content-Digest", "sha-256=:A:"),
             ("Repr-Digest", "sha-256=:A:"),
         ]);
-        let new = fields(&[("a", "3"), ("Content-Range", "bytes 5-9/10"), ("Content-Length", "5"), ("C", "1")]);
-        let expected = fields(&[
+        let new = Fields::of(&[("a", "3"), ("Content-Range", "bytes 5-9/10"), ("Content-Length", "5"), ("C", "1")]);
+        let expected = Fields::of(&[
             ("Cache-Control", "max-age=60"),
             ("B", "1"),
             ("Repr-Digest", "sha-256=:A:"),

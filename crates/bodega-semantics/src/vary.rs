@@ -185,25 +185,17 @@ mod tests {
     use super::*;
     use crate::fields::Fields;
 
-    fn fields(lines: &[(&str, &str)]) -> Fields {
-        let mut fields = Fields::new();
-        for (name, value) in lines {
-            fields.push(name, value.as_bytes());
-        }
-        fields
-    }
-
     #[test]
     fn a_star_anywhere_is_a_star() {
-        assert_eq!(parse(&fields(&[("Vary", "Accept"), ("Vary", "x, *")])), Vary::Star);
-        assert_eq!(parse(&fields(&[("Vary", "B, a , b")])), Vary::Names(vec!["a".into(), "b".into()]));
-        assert_eq!(parse(&fields(&[("Vary", " , ")])), Vary::None);
+        assert_eq!(parse(&Fields::of(&[("Vary", "Accept"), ("Vary", "x, *")])), Vary::Star);
+        assert_eq!(parse(&Fields::of(&[("Vary", "B, a , b")])), Vary::Names(vec!["a".into(), "b".into()]));
+        assert_eq!(parse(&Fields::of(&[("Vary", " , ")])), Vary::None);
     }
 
     #[test]
     fn values_that_mean_the_same_are_one_variant() {
         let names = vec!["accept-encoding".to_owned(), "x".to_owned()];
-        let of = |lines: &[(&str, &str)]| variant(&KeySecret([3; 16]), Key(1), &names, &fields(lines));
+        let of = |lines: &[(&str, &str)]| variant(&KeySecret([3; 16]), Key(1), &names, &Fields::of(lines));
         assert_eq!(of(&[("Accept-Encoding", "gzip, br")]), of(&[("accept-encoding", "BR,gzip")]));
         assert_eq!(of(&[("X", "a,  b")]), of(&[("X", "a"), ("X", "b")]));
         assert_ne!(of(&[("X", "a, b")]), of(&[("X", "b, a")]));
@@ -213,7 +205,7 @@ mod tests {
     #[test]
     fn negotiations_that_mean_the_same_are_one_variant() {
         let of = |name: &str, value: &str| {
-            variant(&KeySecret([3; 16]), Key(1), [name.to_ascii_lowercase()], &fields(&[(name, value)]))
+            variant(&KeySecret([3; 16]), Key(1), [name.to_ascii_lowercase()], &Fields::of(&[(name, value)]))
         };
         for (name, one, other, same) in [
             ("Accept-Encoding", "gzip;q=1.0, br", "br,gzip", true),
@@ -256,7 +248,7 @@ mod tests {
             (";q=0.5", None),
             ("", None),
         ] {
-            let request = fields(&[("Accept-Language", value)]);
+            let request = Fields::of(&[("Accept-Language", value)]);
             let found = preferred_language(&request).map(|language| String::from_utf8_lossy(language).into_owned());
             assert_eq!(found.as_deref(), expected, "{value}");
         }
@@ -280,7 +272,7 @@ mod tests {
             let forwards: Vec<String> = (0..n_members).map(|number| format!("x-{number}")).collect();
             let backwards: Vec<String> = forwards.iter().rev().map(|member| member.to_uppercase()).collect();
             let of = |members: &[String]| {
-                let request = fields(&[("Accept-Encoding", &members.join(","))]);
+                let request = Fields::of(&[("Accept-Encoding", &members.join(","))]);
                 variant(&KeySecret([3; 16]), Key(1), ["accept-encoding"], &request)
             };
             assert_eq!(of(&forwards), of(&backwards), "{n_members}");
@@ -291,7 +283,7 @@ mod tests {
     #[test]
     fn variants_by_one_field_are_never_those_by_another() {
         // Only values were hashed: what was stored for `A: x` answered `B: x` once the origin varied by `B` instead.
-        let request = fields(&[("A", "x"), ("B", "x")]);
+        let request = Fields::of(&[("A", "x"), ("B", "x")]);
         let of = |names: &[&str]| variant(&KeySecret([3; 16]), Key(1), names, &request);
         assert_ne!(of(&["a"]), of(&["b"]));
         assert_ne!(of(&["a"]), of(&["a", "c"]));

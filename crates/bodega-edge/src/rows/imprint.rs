@@ -169,21 +169,13 @@ mod tests {
         fn predict(&self, _: Arc<[u8]>, _: Arc<dyn crate::predict::Waits>) {}
     }
 
-    fn fields(lines: &[(&str, &str)]) -> Fields {
-        let mut fields = Fields::new();
-        for (name, value) in lines {
-            fields.push(name, value.as_bytes());
-        }
-        fields
-    }
-
     #[test]
     fn terms_are_moved_by_time_and_are_those_that_are_decided() {
         let text = snapshot_json(&json!({"default_ttl_seconds": 300}), &json!({}), 1);
         let snapshot = Snapshot::from_json(&text).unwrap();
         let policy = &snapshot.distribution("a").unwrap().behavior("GET", "/").unwrap().policy;
         for lines in [&[][..], &[("Cache-Control", "max-age=60, stale-if-error=5")], &[("Age", "7")]] {
-            let fields = fields(lines);
+            let fields = Fields::of(lines);
             let terms = terms_by_time(&fields, policy).unwrap();
             for (after, took) in [(0, 0), (5, 0), (77_777, 999), (3, 20_000)] {
                 let began = SOME_TIME.plus(Duration::from_millis(after));
@@ -207,7 +199,7 @@ mod tests {
             assert_eq!(terms.expires.since(began), Duration::from_secs(300), "{began:?}");
         }
         for lines in [("Cache-Control", "no-store"), ("Expires", "Sun, 06 Nov 2033 08:49:37 GMT")] {
-            assert_eq!(terms_by_time(&fields(&[lines]), policy), None, "{lines:?}");
+            assert_eq!(terms_by_time(&Fields::of(&[lines]), policy), None, "{lines:?}");
         }
     }
 }

@@ -107,20 +107,14 @@ mod tests {
 
     use super::*;
 
-    fn fields(lines: &[(&str, &str)]) -> Fields {
-        let mut fields = Fields::new();
-        lines.iter().for_each(|(name, value)| fields.push(name, value.as_bytes()));
-        fields
-    }
-
     fn asked<'a>(fields: &'a Fields, body: &'a [u8]) -> Asked<'a> {
         Asked { method: "POST", path: "/", version: "2", fields: fields.into(), body }
     }
 
     #[test]
     fn what_is_no_message_is_told() {
-        let gzip = fields(&[("grpc-encoding", "gzip")]);
-        let (none, brotli) = (Fields::new(), fields(&[("grpc-encoding", "br")]));
+        let gzip = Fields::of(&[("grpc-encoding", "gzip")]);
+        let (none, brotli) = (Fields::new(), Fields::of(&[("grpc-encoding", "br")]));
         let bomb = write(&vec![0; 1 << 20], Some(Coding::Gzip)).unwrap().0;
         for (fields, body, status, part) in [
             (&none, &b""[..], 400, "no message"),
@@ -159,7 +153,7 @@ mod tests {
             ("1s", None),
         ] {
             assert_eq!(
-                timeout(&asked(&fields(&[("grpc-timeout", written)]), b"")).ok().flatten(),
+                timeout(&asked(&Fields::of(&[("grpc-timeout", written)]), b"")).ok().flatten(),
                 expected,
                 "{written}"
             );
@@ -176,7 +170,7 @@ mod tests {
             ("identity", "gzip", None),
             ("br", "br, gzip", None),
         ] {
-            let fields = fields(&[("grpc-encoding", encoding), ("grpc-accept-encoding", accepted)]);
+            let fields = Fields::of(&[("grpc-encoding", encoding), ("grpc-accept-encoding", accepted)]);
             assert_eq!(answer_coding(&asked(&fields, b"")), expected, "{encoding} {accepted}");
         }
     }
@@ -185,7 +179,7 @@ mod tests {
         #[test]
         fn any_bytes_are_a_message_or_told(bytes in proptest::collection::vec(any::<u8>(), 0..300), packed: bool) {
             let coding = if packed { "gzip" } else { "identity" };
-            if let Ok(message) = read(&asked(&fields(&[("grpc-encoding", coding)]), &bytes), 200) {
+            if let Ok(message) = read(&asked(&Fields::of(&[("grpc-encoding", coding)]), &bytes), 200) {
                 prop_assert!(message.len() <= 200);
             }
         }
@@ -194,7 +188,7 @@ mod tests {
         fn what_is_written_is_read(bytes in proptest::collection::vec(any::<u8>(), 0..3_000), packed: bool) {
             let (framed, coding) = write(&bytes, packed.then_some(Coding::Deflate)).unwrap();
             prop_assert_eq!(coding.is_some(), packed && bytes.len() >= LEAST_BYTES);
-            let fields = fields(&[("grpc-encoding", "deflate")]);
+            let fields = Fields::of(&[("grpc-encoding", "deflate")]);
             prop_assert_eq!(&*read(&asked(&fields, &framed), 4_000).unwrap(), &bytes[..]);
         }
     }
