@@ -84,7 +84,7 @@ impl Model {
     pub(crate) fn start(
         settings: &Arc<Settings>,
         region: &str,
-        contents: Contents,
+        contents: &Contents,
         mut signature: Signature,
         mut runner: impl Runner,
         (code, worker): (Option<String>, Option<WorkerWatch>),
@@ -92,7 +92,7 @@ impl Model {
         let do_agree = golden::check(&mut runner, &signature, &settings.golden, settings.timeout)?;
         let is_mixing = runner.is_mixing() || (signature.is_batched && !do_agree);
         signature.is_batched &= do_agree;
-        let Contents { digest, n_bytes, .. } = contents;
+        let Contents { digest, n_bytes, .. } = *contents;
         // Of a runner the code is as much of it as the file.
         let made_of = code.map_or(digest, |code| contents::joined(&digest, code.as_bytes()));
         let version = settings.version.clone().unwrap_or_else(|| hex(&made_of[..N_VERSION_BYTES]));

@@ -149,12 +149,13 @@ impl Models {
             return Ok(Arc::clone(model));
         }
         let began = Instant::now();
-        let mut model = self.load_new(settings, contents, changes)?;
+        let mut model = self.load_new(settings, &contents, changes)?;
+        contents.check_still()?;
         model.load_time = began.elapsed();
         Ok(changes.noted(model))
     }
 
-    fn load_new(&self, settings: &Arc<Settings>, contents: Contents, changes: &mut Changes) -> Result<Model, String> {
+    fn load_new(&self, settings: &Arc<Settings>, contents: &Contents, changes: &mut Changes) -> Result<Model, String> {
         let library = self.workers.library.as_deref();
         if settings.runner.is_some() || settings.isolated {
             if settings.runner.is_none() {

@@ -1,5 +1,6 @@
 //! One ONNX session: rows in, rows out. Used by one thread alone, since a run needs it whole.
 
+use std::path::Path;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
@@ -13,6 +14,7 @@ use ort::session::{RunOptions, Session, SessionInputValue, SessionOutputs};
 use ort::value::{DynValue, PrimitiveTensorElementType, Tensor as OrtTensor};
 
 use crate::batch::{Failed, Outputs, Runner};
+use crate::contents;
 use crate::element::Element;
 use crate::probe::probe;
 use crate::record::{self, Axes, Tensor, Tensors};
@@ -62,6 +64,10 @@ impl OnnxModel {
         let mut builder = builder(environment, file.threads).map_err(|error| error.to_string())?;
         if file.provider == Provider::Cuda {
             builder = on_cuda(builder)?;
+        }
+        for (name, whole) in contents::weights(Path::new(file.path))? {
+            builder =
+                builder.with_external_initializer_file_in_memory(name, whole).map_err(|error| error.to_string())?;
         }
         let session = builder.commit_from_file(file.path).map_err(|error| error.to_string())?;
         let (signature, axis) = Signature::of(&session)?;

@@ -7,10 +7,12 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import onnx
 import pytest
-from onnx import external_data_helper, numpy_helper
+from onnx import TensorProto, external_data_helper, helper, numpy_helper
 from tests.integration.inference import onnx_models
+from tests.integration.inference.onnx_models import save
 from tests.integration.inference.test_swaps import ask, serve, times
 
 from bodega import Model
@@ -70,6 +72,46 @@ def test_weights_are_found_through_links(tmp_path: Path) -> None:
         (tmp_path / "models" / name).symlink_to(tmp_path / "blobs" / name)
     with serve(Model(str(tmp_path / "models/fraud.onnx"))) as edge:
         assert ask(edge, 3)[0] == 6.0
+
+
+def table(path: Path, location: str) -> Path:
+    """``float32[n, 1]`` to ``float32[n, 1]``: what stands in that place of a table: its number."""
+    save(
+        path,
+        [
+            helper.make_node("Cast", ["x"], ["place"], to=TensorProto.INT64),
+            helper.make_node("Gather", ["numbers", "place"], ["y"]),
+        ],
+        {"x": (TensorProto.FLOAT, ["n", 1])},
+        {"y": (TensorProto.FLOAT, ["n", 1])},
+        [numpy_helper.from_array(np.arange(1_000_000, dtype=np.float32), "numbers")],
+    )
+    model = onnx.load(str(path))
+    (path.parent / location).parent.mkdir(exist_ok=True)
+    external_data_helper.convert_model_to_external_data(model, location=location, size_threshold=0)
+    onnx.save(model, str(path))
+    return path
+
+
+@pytest.mark.parametrize("location", ["fraud.onnx.data", "weights/all.bin"])
+@pytest.mark.parametrize("isolated", [False, True])
+def test_who_writes_over_weights_or_cuts_them_changes_nothing_of_what_serves(
+    tmp_path: Path, location: str, *, isolated: bool
+) -> None:
+    file = table(tmp_path / "fraud.onnx", location)
+    weights = tmp_path / location
+    with serve(Model(str(file), isolated=isolated)) as edge:
+        [loaded] = edge.models()
+        assert ask(edge, 7)[0] == 7.0
+        with weights.open("r+b") as written:
+            written.write(bytes(3_000_000))
+        assert ask(edge, 8) == (8.0, loaded.version, False)
+        weights.write_bytes(b"")
+        assert ask(edge, 999_999) == (999_999.0, loaded.version, False)
+        with pytest.raises(ModelRefused):
+            edge.update_model("fraud")
+        assert ask(edge, 500_000) == (500_000.0, loaded.version, False)
+        assert str(weights) not in Path("/proc/self/maps").read_text()
 
 
 def outside(file: Path) -> None:

@@ -59,8 +59,14 @@ def nothing_is_left() -> Iterator[None]:
 
 @pytest.fixture
 def wayward() -> Iterator[EdgeServer]:
-    model = Model(runner=f"{HERE}:Wayward", timeout="2s", max_memory="400MB")
-    with serve(model) as edge:
+    with serve(Model(runner=f"{HERE}:Wayward", timeout="40s", max_memory="400MB")) as edge:
+        yield edge
+
+
+@pytest.fixture
+def impatient() -> Iterator[EdgeServer]:
+    """The same, where one that says nothing has less time."""
+    with serve(Model(runner=f"{HERE}:Wayward", timeout="2s")) as edge:
         yield edge
 
 
@@ -262,8 +268,18 @@ def test_a_lie_about_shapes_is_told_from_what_was_declared() -> None:
             assert ask(edge, "right") == ask(edge, "bare") == (200, [0.0, 0.0])
 
 
-@pytest.mark.parametrize("what", ["abort", "segfault", "exit", "garbage", "close"])
-def test_a_worker_that_dies_is_503_and_started_again(wayward: EdgeServer, what: str) -> None:
+@pytest.mark.parametrize(
+    ("edge", "what"),
+    [
+        ("wayward", "abort"),
+        ("wayward", "segfault"),
+        ("wayward", "exit"),
+        ("impatient", "garbage"),
+        ("impatient", "close"),
+    ],
+)
+def test_a_worker_that_dies_is_503_and_started_again(request: pytest.FixtureRequest, edge: str, what: str) -> None:
+    wayward: EdgeServer = request.getfixturevalue(edge)
     status, pid = ask(wayward, "ok")
     assert status == 200
     status, answer, fields = post(f"{wayward.url}/predict", {"features": f"{what}/now"})
@@ -290,20 +306,20 @@ def test_a_worker_that_is_killed_is_started_again(wayward: EdgeServer) -> None:
     assert model.process_bytes > 1_000_000
 
 
-def test_hits_go_on_while_a_worker_hangs(wayward: EdgeServer) -> None:
-    _, pid = ask(wayward, "ok")
+def test_hits_go_on_while_a_worker_hangs(impatient: EdgeServer) -> None:
+    _, pid = ask(impatient, "ok")
     answers: list[tuple[int, Any]] = []
-    hanging = threading.Thread(target=lambda: answers.append(ask(wayward, "hang")))
+    hanging = threading.Thread(target=lambda: answers.append(ask(impatient, "hang")))
     hanging.start()
     n_hits = 0
     while hanging.is_alive():
-        assert ask(wayward, "ok") == (200, pid)
+        assert ask(impatient, "ok") == (200, pid)
         n_hits += 1
     hanging.join()
     [(status, said)] = answers
     assert status in (503, 504), said
     assert n_hits >= 10
-    until_it_runs(wayward, pid)
+    until_it_runs(impatient, pid)
     wait_until(lambda: not is_there(pid))
 
 
@@ -360,10 +376,11 @@ def test_what_a_worker_has_started_ends_with_it(wayward: EdgeServer) -> None:
 
 def test_what_is_stored_stands_in_while_it_is_started_again(tmp_path: Path) -> None:
     policy = CachePolicy(extends="predictions", default_ttl="50ms", stale_if_error="1h")
-    model = Model(str(tmp_path / "starts"), runner=f"{HERE}:Wayward", timeout="2s")
+    model = Model(str(tmp_path / "starts"), runner=f"{HERE}:Wayward", timeout="40s")
     (tmp_path / "starts").touch()
     with EdgeServer(distribution=Distribution("ml", behaviors=[Behavior(origin=model, policy=policy)])) as edge:
-        _, pid = ask(edge, "ok")
+        first, pid = ask(edge, "ok")
+        assert first == 200
         assert ask(edge, "abort")[0] == 503
         # Kept, stale or asked of the next one: never an error.
         for _ in range(20):
