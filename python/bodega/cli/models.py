@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.text import Text
 
+from bodega.cli.model_holders import ModelsAsked, ask_models
 from bodega.cli.output import fail, print_json, print_table, say, table
 from bodega.cli.purge import running_edges
 from bodega.edge import AdminClient, ModelSwap, ModelVersion
@@ -95,8 +96,9 @@ def load(
 ) -> None:
     """Put another version of a model in force, while the edge answers.
 
-    It is loaded beside the old one and has to answer its golden examples. Once this command ends the old one is gone,
-    and no prediction of it is left. A file that cannot be loaded changes nothing, and the exit code is 1.
+    It is loaded beside the old one and has to answer its golden examples, on every edge here that has the model. Once
+    this command ends the old one is gone, and no prediction of it is left. A file that cannot be loaded changes
+    nothing, and the exit code is 1.
 
         bodega models load fraud-v2.onnx --name fraud --version v2
 
@@ -105,10 +107,11 @@ def load(
     if not file.exists():
         raise ConfigInvalid(f"there is no {file}", hint="name a model in the ONNX format", path=("FILE",))
 
-    def change(client: AdminClient) -> ModelSwap:
-        return client.update_model(name or _named(client, file), file.absolute(), version=version)
+    def having(asked: ModelsAsked) -> tuple[str, Sequence[AdminClient]]:
+        named = name or asked.name_for(file)
+        return named, asked.having(named, lambda model: model.name == named)
 
-    _change(edge, as_json, change)
+    _change(edge, as_json, having, lambda client, named: client.update_model(named, file.absolute(), version=version))
 
 
 def unload(
@@ -118,43 +121,58 @@ def unload(
 ) -> None:
     """Take a version of a model out of force, until it is loaded again or the edge is started anew.
 
-    Where it was the only version, requests for the model get 404.
+    Every edge here that has it does so. Where it was the only version, requests for the model get 404.
 
         bodega models unload fraud@v1
     """
     name, _, version = model.partition("@")
-    _change(edge, as_json, lambda client: client.unload_model(name, version or None))
+
+    def having(asked: ModelsAsked) -> tuple[str, Sequence[AdminClient]]:
+        def is_meant(each: ModelVersion) -> bool:
+            return each.name == name and (each.version == version if version else each.version != "")
+
+        return name, asked.having(model, is_meant)
+
+    _change(edge, as_json, having, lambda client, named: client.unload_model(named, version or None))
 
 
-def _change(edge: str | None, as_json: bool, change: Callable[[AdminClient], ModelSwap]) -> None:
-    failures: list[BodegaError] = []
-    for each in running_edges(edge):
+def _change(
+    edge: str | None,
+    as_json: bool,
+    having: Callable[[ModelsAsked], tuple[str, Sequence[AdminClient]]],
+    change: Callable[[AdminClient, str], ModelSwap],
+) -> None:
+    asked = ask_models(running_edges(edge))
+    for client, failure in asked.failures:
+        _fail(client, failure, as_json)
+    try:
+        named, clients = having(asked)
+    except ModelRefused as error:
+        if not as_json:
+            raise
+        print_json({"error": str(error)})
+        raise typer.Exit(1) from None
+    n_failures = len(asked.failures)
+    for client in clients:
         try:
-            swap = change(each)
+            swap = change(client, named)
         except BodegaError as error:
-            failures.append(error)
-            if as_json:
-                print_json({"address": each.address, "error": str(error)})
+            n_failures += 1
+            _fail(client, error, as_json)
             continue
         if as_json:
-            print_json({"address": each.address, **swap.to_dict()})
+            print_json({"address": client.address, **swap.to_dict()})
         else:
-            say("ready", f"{_said(swap)} ({each.address})")
-    if not as_json:
-        for failure in failures:
-            fail(failure)
-    if failures:
+            say("ready", f"{_said(swap)} ({client.address})")
+    if n_failures:
         raise typer.Exit(1)
 
 
-def _named(client: AdminClient, file: Path) -> str:
-    names = list(dict.fromkeys(model.name for model in client.models()))
-    if len(names) == 1:
-        return names[0]
-    if file.stem in names:
-        return file.stem
-    known = ", ".join(names) or "none"
-    raise ModelRefused(f"of which model is {file.name} a version? There is {known}", hint="say it by --name")
+def _fail(client: AdminClient, error: BodegaError, as_json: bool) -> None:
+    if as_json:
+        print_json({"address": client.address, "error": str(error)})
+    else:
+        fail(error)
 
 
 def _said(swap: ModelSwap) -> str:

@@ -52,6 +52,34 @@ def test_the_command_lists_loads_and_unloads(tmp_path: Path, command: Callable[.
     assert "unloaded" in bodega(tmp_path, "models").stdout
 
 
+def test_a_model_is_changed_on_the_edges_that_have_it_and_no_other(
+    tmp_path: Path, command: Callable[..., EdgeCommand]
+) -> None:
+    # A file replaced the only model of each edge, whatever it was called, and an edge without the model was a failure.
+    fraud, neg = (
+        command("--model", str(onnx_models.linear(tmp_path / f"{name}.onnx", [factor])), "--listen", ":0")
+        for name, factor in (("fraud", 2), ("neg", -1))
+    )
+    new = str(times(tmp_path, 3))
+    for options in ([], ["--json"]):
+        refused = bodega(tmp_path, "models", "load", new, *options)
+        assert refused.returncode == 1
+        said = json.loads(refused.stdout)["error"] if options else refused.stderr
+        for word in ("fraud", "neg", "--name"):
+            assert word in said
+    assert [predict(edge.url, [1])["prediction"] for edge in (fraud, neg)] == [2.0, -1.0]
+    loaded = bodega(tmp_path, "models", "load", new, "--name", "fraud", "--version", "v3")
+    assert (loaded.returncode, "fraud: v3 answers" in loaded.stderr) == (0, True), loaded
+    assert [predict(edge.url, [1])["prediction"] for edge in (fraud, neg)] == [3.0, -1.0]
+    again = bodega(tmp_path, "models", "load", str(onnx_models.linear(tmp_path / "neg.onnx", [-2])), "--json")
+    assert (again.returncode, json.loads(again.stdout)["model"]) == (0, "neg"), again
+    assert [predict(edge.url, [1])["prediction"] for edge in (fraud, neg)] == [3.0, -2.0]
+    nowhere = bodega(tmp_path, "models", "unload", "fraud@v4")
+    assert (nowhere.returncode, "no edge has fraud@v4: there is" in nowhere.stderr) == (1, True), nowhere
+    unloaded = bodega(tmp_path, "models", "unload", "fraud", "--json")
+    assert (unloaded.returncode, json.loads(unloaded.stdout)["before"]) == (0, "v3"), unloaded
+
+
 def test_the_command_teaches() -> None:
     for command, words in [
         (["models"], ["load", "unload", "bodega models load fraud-v2.onnx"]),
