@@ -14,7 +14,7 @@ from bodega import Behavior, Distribution, HttpOrigin, Model, OriginGroup
 from bodega.config import add_client_token
 from bodega.distributions import Declarations, RegionalOrigin
 from bodega.errors import ConfigInvalid
-from bodega.testing import Answer, Origin
+from bodega.testing import Answer, Origin, Received
 
 
 def bearer(token: str) -> dict[str, str]:
@@ -116,3 +116,55 @@ def test_an_origin_that_says_no_region_is_refused_with_its_place() -> None:
         with pytest.raises(ConfigInvalid, match="does not say in which") as caught:
             Declarations(distributions=[Distribution("a", behaviors=[behavior])])
         assert caught.value.problems[0].path == ("distributions", "a", "behaviors", 0, "region_only")
+
+
+def test_what_was_made_for_some_is_not_for_others_under_another_configuration(
+    serve: Serve, origin: Origin, tmp_path: Path
+) -> None:
+    """The origin lets in who has a credential; a later configuration lets others ask, and not have what is stored."""
+    tokens = [tmp_path / "one.tokens", tmp_path / "two.tokens"]
+    one, two = (add_client_token(file, "shop") for file in tokens)
+
+    def members_only(request: Received) -> Answer:
+        is_member = request.header("authorization") is not None
+        return Answer(b"secret", headers=KEPT) if is_member else Answer(b"no", status=401, headers=KEPT)
+
+    origin.on("*", members_only)
+    guarded: list[Any] = [
+        site(origin, authorization="edge", tokens=str(file), forward_authorization=True, body_key="json")
+        for file in tokens
+    ]
+    edge = serve(guarded[0])
+    with httpx.Client(base_url=edge.url, trust_env=False, timeout=30) as client:
+
+        def ask(token: str | None) -> list[tuple[int, bool]]:
+            fields = {"content-type": "application/json"} | ({} if token is None else bearer(token))
+            answers = [client.get("/a", headers=fields), client.post("/q", content=b"{}", headers=fields)]
+            return [(answer.status_code, "; hit" in answer.headers.get("cache-status", "")) for answer in answers]
+
+        assert [ask(one), ask(one)] == [[(200, False)] * 2, [(200, True)] * 2]
+        edge.reload(guarded[1])
+        assert [ask(one), ask(two)] == [[(401, False)] * 2, [(200, False)] * 2]
+        edge.reload(site(origin, body_key="json"))
+        assert ask(None) == [(401, False)] * 2
+        edge.reload(guarded[0])
+        assert ask(one) == [(200, True)] * 2
+
+
+def test_behaviors_over_one_model_share_among_the_same_clients_only(serve: Serve, tmp_path: Path) -> None:
+    tokens = [tmp_path / "one.tokens", tmp_path / "two.tokens"]
+    one, two = (add_client_token(file, "shop") for file in tokens)
+    model = Model(str(onnx_models.linear(tmp_path / "fraud.onnx", [1.0, 2.0])))
+    behaviors = [
+        Behavior("/a/*", origin=model, authorization="edge", tokens=str(tokens[0])),
+        Behavior("/b/*", origin=model, authorization="edge", tokens=str(tokens[1])),
+        Behavior("/key/*", origin=model, authorization="key"),
+        Behavior(origin=model),
+    ]
+    edge = serve(Distribution("ml", hosts=["*"], behaviors=behaviors))
+    asked = [("/a", bearer(one)), ("/b", bearer(two)), ("/key", bearer(one)), ("/key", bearer(two)), ("", {})]
+    with httpx.Client(base_url=edge.url, trust_env=False, timeout=30) as client:
+        for is_cached in (False, True):
+            for path, fields in asked:
+                answer = client.post(f"{path}/predict", json={"features": [1, 2]}, headers=fields)
+                assert answer.json()["cached"] is is_cached, path

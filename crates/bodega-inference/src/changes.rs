@@ -62,6 +62,14 @@ impl Changes {
                 "model {name}: rows are not batched: in a batch they did not come out as alone, or that could not be tried"
             ));
         }
+        let left_out = &model.signature.left_out;
+        if !left_out.is_empty() {
+            let (name, left_out) = (model.name(), left_out.join(", "));
+            // What skl2onnx makes of classifiers by default.
+            let hint =
+                if left_out.contains("Map<") { "; skl2onnx makes one with options={'zipmap': False}" } else { "" };
+            self.notes.push(format!("model {name}: no tensor, and so left out of its answers: {left_out}{hint}"));
+        }
         Arc::new(model)
     }
 

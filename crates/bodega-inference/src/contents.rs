@@ -104,8 +104,11 @@ fn of_graph(path: &Path) -> Result<Contents, String> {
     Ok(Contents { digest, n_bytes: reading.n_bytes, has_loops: graph.has_loops, files: reading.files })
 }
 
-/// The files that an ONNX model names, by their names in it.
-pub(crate) fn weights(path: &Path) -> Result<Vec<(PathBuf, Arc<[u8]>)>, String> {
+/// A file, by the name that the graph has for it.
+pub(crate) type Weights = (PathBuf, Arc<[u8]>);
+
+/// The files that an ONNX model names.
+pub(crate) fn weights(path: &Path) -> Result<Vec<Weights>, String> {
     let mut reading = Reading::new();
     let graph = Graph::read(&reading.whole(path, MAX_GRAPH_BYTES)?)?;
     let read = |location: Vec<u8>| {

@@ -113,8 +113,10 @@ impl Element {
     /// so are 0 and -0, whose bytes differ.
     pub(crate) fn push_number(self, number: Number, out: &mut Vec<u8>) -> bool {
         match self {
-            Self::Float16 => push_half(f16::from_f64(number.as_f64()), f16::is_finite, f16::to_le_bytes, out),
-            Self::Bfloat16 => push_half(bf16::from_f64(number.as_f64()), bf16::is_finite, bf16::to_le_bytes, out),
+            Self::Float16 => push_half(f16::from_f32(to_odd(number.as_f64())), f16::is_finite, f16::to_le_bytes, out),
+            Self::Bfloat16 => {
+                push_half(bf16::from_f32(to_odd(number.as_f64())), bf16::is_finite, bf16::to_le_bytes, out)
+            }
             Self::Float32 => push_float32(number, out),
             Self::Float64 => {
                 out.extend_from_slice(&(number.as_f64() + 0.0).to_le_bytes());
@@ -167,19 +169,19 @@ impl Number {
         }
     }
 
-    /// A float beyond 2^53 may have been rounded to what it is: another number was meant, and nobody can tell.
-    #[expect(clippy::cast_possible_truncation, reason = "a whole number up to 2^53 in size is one of i128 exactly")]
+    /// A float from 2^53 on may have been rounded to what it is: another number was meant, and nobody can tell.
+    #[expect(clippy::cast_possible_truncation, reason = "a whole number below 2^53 in size is one of i128 exactly")]
     fn as_whole(self) -> Option<i128> {
         match self {
             Self::Whole(whole) => Some(whole),
-            Self::Float(float) if float.fract() == 0.0 && float.abs() <= MAX_EXACT => Some(float as i128),
+            Self::Float(float) if float.fract() == 0.0 && float.abs() < ROUNDED => Some(float as i128),
             Self::Float(_) => None,
         }
     }
 }
 
-/// 2^53: all whole numbers up to it are doubles.
-const MAX_EXACT: f64 = 9_007_199_254_740_992.0;
+/// 2^53: all whole numbers below it are doubles, and 2^53 + 1 is read as this.
+const ROUNDED: f64 = 9_007_199_254_740_992.0;
 
 impl fmt::Display for Number {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -200,6 +202,18 @@ fn push_float32(number: Number, out: &mut Vec<u8>) -> bool {
         out.extend_from_slice(&(float + 0.0).to_le_bytes());
     }
     fits
+}
+
+/// The number as a float of 32 bits, of two that are near the one that is odd: rounded again, to half as many bits, it
+/// becomes what the number itself is nearest to (Boldo and Melquiond 2008, "Emulation of FMA and correctly rounded sums").
+#[expect(clippy::cast_possible_truncation, reason = "what is lost is put right")]
+fn to_odd(number: f64) -> f32 {
+    let near = number as f32;
+    let (back, bits) = (f64::from(near), near.to_bits());
+    if back == number || !near.is_finite() || bits & 1 == 1 {
+        return near;
+    }
+    f32::from_bits(if back.abs() < number.abs() { bits + 1 } else { bits - 1 })
 }
 
 /// As `push_float32`: rounded to the nearest, none beyond the largest, and no -0.
@@ -258,7 +272,9 @@ mod tests {
             (Element::Int64, Number::Float(1e30), false),
             // What a reader of JSON makes of -9223372036854775809.
             (Element::Int64, Number::Float(-9_223_372_036_854_775_808.0), false),
-            (Element::Int64, Number::Float(MAX_EXACT), true),
+            // What it makes of 2^53, and of the next one.
+            (Element::Int64, Number::Float(ROUNDED), false),
+            (Element::Int64, Number::Float(ROUNDED - 1.0), true),
             (Element::Bool, Number::Whole(1), false),
             (Element::String, Number::Whole(1), false),
         ] {
@@ -276,6 +292,31 @@ mod tests {
             (Element::Bfloat16, 0.1, [0xcd, 0x3d]),
         ] {
             assert_eq!(bytes(element, Number::Float(number)), Some(expected.to_vec()), "{element} {number}");
+        }
+    }
+
+    #[test]
+    fn what_lies_between_two_floats_of_16_bits_goes_to_the_nearer() {
+        let next_up = |float: f64| f64::from_bits(float.to_bits() + 1);
+        let next_down = |float: f64| f64::from_bits(float.to_bits() - 1);
+        type Halves = (Element, fn([u8; 2]) -> f64, u16);
+        let kinds: [Halves; 2] = [
+            (Element::Float16, |bytes| f16::from_le_bytes(bytes).to_f64(), 0x7bff),
+            (Element::Bfloat16, |bytes| bf16::from_le_bytes(bytes).to_f64(), 0x7f7f),
+        ];
+        for (element, value, last) in kinds {
+            for low in (0..last).step_by(37).chain([0, 1, last - 1]) {
+                let (below, above) = (value(low.to_le_bytes()), value((low + 1).to_le_bytes()));
+                let middle = f64::midpoint(below, above);
+                let even = if low % 2 == 0 { low } else { low + 1 };
+                for (number, expected) in [(middle, even), (next_down(middle), low), (next_up(middle), low + 1)] {
+                    for (sign, bit) in [(1.0, 0), (-1.0, 0x8000)] {
+                        let expected = if expected == 0 { 0 } else { expected | bit };
+                        let given = bytes(element, Number::Float(sign * number));
+                        assert_eq!(given, Some(expected.to_le_bytes().to_vec()), "{element} {number:e}");
+                    }
+                }
+            }
         }
     }
 

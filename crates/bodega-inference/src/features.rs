@@ -15,6 +15,17 @@ use crate::problem::Problem;
 use crate::record;
 use crate::signature::{Port, Signature, written};
 
+/// What a row is: the tensor, or an object that names several.
+fn expected(signature: &Signature) -> String {
+    match signature.inputs.as_slice() {
+        [port] => port.to_string(),
+        ports => {
+            let ports: Vec<String> = ports.iter().map(|port| format!("{}: {port}", port.name)).collect();
+            format!("an object with {}", ports.join(", "))
+        }
+    }
+}
+
 /// The member that holds the inputs.
 const FEATURES: &str = "features";
 /// The most rows of one request.
@@ -72,9 +83,23 @@ fn not_json(body: &[u8], error: &serde_json::Error) -> Problem {
     }
     // Nothing but a test for the word: it may stand in a string as well.
     let names_nan = [&b"NaN"[..], b"Infinity"].iter().any(|word| body.windows(word.len()).any(|part| part == *word));
-    let hint = if names_nan { "; NaN and Infinity are no numbers of JSON" } else { "" };
+    let hint =
+        if names_nan { "; NaN and Infinity are no numbers of JSON: send the bytes of a tensor (/v2)" } else { "" };
+    if let Some((given, expected)) = of_another_type(&error.to_string()) {
+        let field = if expected.ends_with(IN_FEATURES) { FEATURES } else { "" };
+        return Problem::mismatch(field, expected.trim_end_matches(IN_FEATURES).to_owned(), given);
+    }
     Problem::new(400, "", format!("the body cannot be read as JSON: {error}{hint}"))
 }
+
+/// What came and what was expected, of a parser's error that says so.
+fn of_another_type(error: &str) -> Option<(String, String)> {
+    let (said, _) = error.strip_prefix("invalid type: ")?.rsplit_once(" at line ")?;
+    let (given, expected) = said.split_once(", expected ")?;
+    Some((given.to_owned(), expected.to_owned()))
+}
+
+const IN_FEATURES: &str = " in `features`";
 
 /// Where a seed leaves what is wrong: the parser's own errors have no room for it.
 type Found = RefCell<Option<Problem>>;
@@ -155,18 +180,23 @@ impl<'de> Visitor<'de> for Body<'_> {
             }
             is_read = true;
         }
-        let what = match self.form {
-            Form::Row => "the inputs of one prediction",
-            Form::Rows => "an array of rows, each the inputs of one prediction",
-        };
         if is_read {
             return Ok(());
         }
-        Err(fail(self.found, Problem::new(400, FEATURES, format!("is missing: {what}"))))
+        Err(fail(self.found, Problem::missing(FEATURES, self.expected())))
     }
 }
 
 impl Body<'_> {
+    /// What `features` has to be.
+    fn expected(&self) -> String {
+        let row = expected(self.signature);
+        match self.form {
+            Form::Row => row,
+            Form::Rows => format!("an array of rows, each {row}"),
+        }
+    }
+
     /// What reads a row: the only one, or one of an array.
     fn at(&mut self, row: Option<usize>) -> Row<'_> {
         self.reading.record.clear();
@@ -332,7 +362,7 @@ impl<'de> Visitor<'de> for Named<'_> {
         for (range, port) in came.into_iter().zip(&signature.inputs) {
             let Some(range) = range else {
                 let place = Place { input: Some(&port.name), ..place }.to_string();
-                return Err(fail(found, Problem::new(400, place, format!("is missing: expected {port}"))));
+                return Err(fail(found, Problem::missing(&place, port.to_string())));
             };
             reading.record.extend_from_within(range);
         }

@@ -217,7 +217,7 @@ mod tests {
     fn signature() -> Signature {
         let port =
             |name: &str| Port { name: name.to_owned(), element: Element::Float32, row: vec![Some(1)], has_axis: true };
-        Signature { inputs: vec![port("x")], outputs: vec![port("y")], is_batched: true, ignored: Vec::new() }
+        Signature { inputs: vec![port("x")], outputs: vec![port("y")], is_batched: true, ..Signature::default() }
     }
 
     fn golden(features: &str, prediction: Option<&str>) -> Golden {

@@ -67,10 +67,12 @@ impl Group {
         let Some((first, others)) = self.members.split_first() else {
             return Err(Problem::new(404, "", "no model is loaded here"));
         };
-        if others.iter().all(|other| other.name() == first.name()) {
+        // One that was unloaded is still one of those that may be meant.
+        if self.missing.is_empty() && others.iter().all(|other| other.name() == first.name()) {
             return Ok(first);
         }
-        let names: Vec<&str> = self.defaults().map(|model| model.name()).collect();
+        let loaded = self.defaults().map(|model| model.name());
+        let names: Vec<&str> = loaded.chain(self.missing.iter().map(String::as_str)).collect();
         let message = format!("which model? There are {}: ask at /models/NAME/predict", names.join(", "));
         Err(Problem::new(404, "", message))
     }

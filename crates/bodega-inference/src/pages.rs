@@ -71,13 +71,17 @@ fn about(group: &Group, model: &Model) -> Value {
     let ports = |ports: &[Port]| -> Vec<Value> {
         ports.iter().map(|port| json!({ "name": port.name, "type": port.element.name(), "shape": port.row })).collect()
     };
-    json!({
+    let mut about = json!({
         "name": model.name(),
         "version": model.version(),
         "versions": group.versions(model.name()),
         "inputs": ports(&model.signature.inputs),
         "outputs": ports(&model.signature.outputs),
-    })
+    });
+    if !model.signature.left_out.is_empty() {
+        about["left_out"] = model.signature.left_out.clone().into();
+    }
+    about
 }
 
 fn list(group: &Group, prefix: &str) -> String {
@@ -110,10 +114,14 @@ fn trial(group: &Group, model: &Arc<Model>, prefix: &str) -> String {
     told["example"] = openapi::example(model);
     told["is_default"] = group.find(model.name(), None).is_ok_and(|default| Arc::ptr_eq(default, model)).into();
     let (name, version) = (escaped(model.name()), escaped(model.version()));
+    let left_out = match model.signature.left_out.as_slice() {
+        [] => String::new(),
+        left_out => format!("<p class=\"quiet\">Left out, being no tensors: {}</p>", escaped(&left_out.join(", "))),
+    };
     let main = format!(
         "<p class=\"quiet\"><a href=\"{prefix}/models\">Models</a></p>\
          <h1>{name} <span class=\"quiet\">{version}</span></h1>\
-         <p>{takes} to {gives}</p>\
+         <p>{takes} to {gives}</p>{left_out}\
          <form id=\"form\"><div id=\"inputs\"></div>\
          <p><button id=\"predict\">Predict</button> <button type=\"button\" id=\"example\">Example</button></p></form>\
          <section aria-labelledby=\"answer-title\"><h2 id=\"answer-title\">Answer</h2>\

@@ -30,6 +30,12 @@ impl Problem {
         Self { expected: Some(expected), given: Some(given), ..Self::new(400, field, message) }
     }
 
+    /// Something that has to be there, and is not.
+    pub(crate) fn missing(field: &str, expected: String) -> Self {
+        let message = format!("is missing: expected {expected}");
+        Self { message: cut(message, MAX_MESSAGE_BYTES), ..Self::mismatch(field, expected, "nothing".to_owned()) }
+    }
+
     pub(crate) fn allowing(self, method: &'static str) -> Self {
         Self { allowed: Some(method), ..self }
     }

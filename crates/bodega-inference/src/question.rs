@@ -31,15 +31,17 @@ pub(crate) fn read(group: &Group, asked: &Asked<'_>) -> Result<Box<dyn Question>
     if let Some(method) = grpc::method(asked.path) {
         return grpc::read(group, asked, method);
     }
+    let path = asked.path.trim_end_matches('/');
     // What is named comes before `/v2` is looked for: a version may be called so.
-    let model = match (named(asked.path), kserve::endpoint(asked.path), pages::place(asked.path)) {
+    let model = match (named(path), kserve::endpoint(asked.path), pages::place(asked.path)) {
         (Some((name, version)), ..) => group.find(name, version),
         (None, Some(endpoint), _) => return kserve::read(group, asked, endpoint),
         (None, None, Some(place)) => return pages::read(group, asked, place),
+        (None, None, None) if names_something(path) => Err(no_such_place(asked.path)),
         (None, None, None) => group.only(),
     };
     let model = model.map_err(|problem| problem.refused())?;
-    let form = if asked.path.ends_with("/batch_predict") { Form::Rows } else { Form::Row };
+    let form = if path.ends_with("/batch_predict") { Form::Rows } else { Form::Row };
     rows(model, asked, form).map_err(|problem| problem.refused()).map(|rows| {
         let question = Prediction { model: Arc::clone(model), form, rows };
         Box::new(question) as Box<dyn Question>
@@ -55,6 +57,21 @@ fn named(path: &str) -> Option<(&str, Option<&str>)> {
         (name, "models", ..) => Some((name, None)),
         _ => None,
     }
+}
+
+/// Whether something stands behind `/models` in a path, which is not for whatever model there is, then.
+fn names_something(path: &str) -> bool {
+    path.match_indices("/models/").any(|(at, mark)| {
+        let behind = &path[at + mark.len()..];
+        !behind.is_empty() && !matches!(behind, "predict" | "batch_predict")
+    })
+}
+
+fn no_such_place(path: &str) -> Problem {
+    let message = format!(
+        "there is no {path} here: POST to /models/NAME/predict or /models/NAME/versions/VERSION/predict, or the same with batch_predict"
+    );
+    Problem::new(404, "", message)
 }
 
 fn rows(model: &Arc<Model>, asked: &Asked<'_>, form: Form) -> Result<Rows, Problem> {
@@ -124,6 +141,21 @@ const fn written(flag: bool) -> &'static [u8] {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_stands_behind_models_is_meant() {
+        for (path, is_meant) in [
+            ("/predict", false),
+            ("/fraud/predict", false),
+            ("/models/predict", false),
+            ("/mymodels/fraud/score", false),
+            ("/models/fraud/score", true),
+            ("/ml/models/fraud/version/2/predict", true),
+            ("/models/x/batch_predict/y", true),
+        ] {
+            assert_eq!(names_something(path), is_meant, "{path}");
+        }
+    }
 
     #[test]
     fn a_path_names_a_model_and_a_version() {

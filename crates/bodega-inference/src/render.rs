@@ -134,7 +134,7 @@ mod tests {
 
     fn written(tensors: &[(Element, &[usize], Vec<u8>)]) -> String {
         let outputs = tensors.iter().map(|(element, axes, _)| port(element.name(), *element, axes)).collect();
-        let signature = Signature { inputs: Vec::new(), outputs, is_batched: true, ignored: Vec::new() };
+        let signature = Signature { inputs: Vec::new(), outputs, is_batched: true, ..Signature::default() };
         let mut bytes = Vec::new();
         for (element, axes, data) in tensors {
             record::write(&mut bytes, *element, axes, data).unwrap();

@@ -77,8 +77,8 @@ impl OnnxModel {
         let alive = Arc::new(());
         let mut model =
             Self { session, signature, is_mixing: false, off, is_for_all_threads: false, watchdog, options, alive };
-        if axis == Axis::Unknown {
-            probe(&mut model, Instant::now() + file.timeout.min(PROBE_TIME));
+        if model.signature.is_batched || axis == Axis::Unknown {
+            probe(&mut model, axis, Instant::now() + file.timeout.min(PROBE_TIME));
         }
         Ok(model)
     }

@@ -14,8 +14,11 @@ use crate::element::Element;
 /// The most inputs of a model, and the most outputs.
 pub(crate) const MAX_PORTS: usize = 1_024;
 
+/// What is said of an output that is left out may name it, at any length.
+const MAX_TOLD_CHARS: usize = 250;
+
 /// What a model takes and gives.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Signature {
     pub(crate) inputs: Vec<Port>,
     /// Those that are tensors, in the graph's order.
@@ -24,6 +27,8 @@ pub(crate) struct Signature {
     pub(crate) is_batched: bool,
     /// Names in a row that its prediction does not depend on: inputs, which stand last, and others, which are passed over.
     pub(crate) ignored: Vec<String>,
+    /// Outputs that are no part of an answer since they are no tensors, and what they are.
+    pub(crate) left_out: Vec<String>,
 }
 
 /// One input or output.
@@ -68,12 +73,16 @@ impl Signature {
             }
         }
         let has_rows = inputs.iter().any(|port| port.has_axis);
-        let mut outputs = Vec::new();
+        let (mut outputs, mut left_out) = (Vec::new(), Vec::new());
         let mut is_known = true;
         for outlet in session.outputs() {
             // What is no tensor (the sequence of maps that a classifier of scikit-learn ends with, for instance) is not
             // part of an answer.
-            let Some((mut port, name)) = Port::of(outlet) else { continue };
+            let Some((mut port, name)) = Port::of(outlet) else {
+                let what = format!("{} ({})", outlet.name(), outlet.dtype());
+                left_out.push(what.chars().take(MAX_TOLD_CHARS).collect());
+                continue;
+            };
             are_free &= name.is_some();
             if let Some(name) = name {
                 if has_rows {
@@ -89,7 +98,7 @@ impl Signature {
             return Err("none of its outputs is a tensor of numbers, booleans or strings".to_owned());
         }
         let axis = if is_known { Axis::Rows } else { Axis::Unknown };
-        Ok((Self { inputs, outputs, is_batched: are_free, ignored: Vec::new() }, axis))
+        Ok((Self { inputs, outputs, is_batched: are_free, ignored: Vec::new(), left_out }, axis))
     }
 
     /// The same with names that are ignored. What a key is made of is the beginning of a record, so that inputs which

@@ -120,7 +120,9 @@ impl Models {
         let Some((origin, slot)) = found else {
             let versions = table.versions(name);
             if versions.is_empty() {
-                return Err(unknown(&table, name));
+                let is_configured = table.slots.values().any(|slot| slot.configured.name == name);
+                let gone = || SwapError::Unknown(format!("{name} is unloaded already"));
+                return Err(if is_configured { gone() } else { unknown(&table, name) });
             }
             let asked = version.unwrap_or_default();
             let message = format!("there is no version {asked:?} of {name}: there is {}", versions.join(", "));

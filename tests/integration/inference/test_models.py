@@ -15,7 +15,7 @@ from tests.integration.inference.test_predict import post
 
 from bodega import Behavior, Distribution, EdgeServer, Model, ModelGroup
 from bodega.distributions.model import MODEL_PATHS
-from bodega.errors import ConfigInvalid
+from bodega.errors import ConfigInvalid, ModelRefused
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -63,11 +63,30 @@ def test_what_is_not_there_is_told_with_what_is(edge: EdgeServer) -> None:
         ("/predict", ["fraud, risk", "/models/NAME/predict"]),
         ("/models/frod/predict", ["frod", "fraud, risk"]),
         ("/models/fraud/versions/v3/predict", ["v3", "v2, v1"]),
+        ("/models/fraud/versions/v3/predict/", ["v3", "v2, v1"]),
+        ("/models/fraud/score", ["/models/fraud/score", "/models/NAME/predict"]),
+        ("/fraud/models/fraud/version/v1/predict", ["/models/NAME/versions/VERSION/predict"]),
+        ("/fraud/models/fraud/versions/v1/predict/now", ["/models/NAME/versions/VERSION/predict"]),
     ]:
         status, told, _ = post(f"{edge.url}{path}", {"features": [4]})
         assert status == 404
         for word in words:
             assert word in told["error"]
+
+
+def test_a_slash_behind_a_path_changes_nothing(edge: EdgeServer) -> None:
+    for version, expected in [("v1", 12.0), ("v2", 8.0)]:
+        path = f"{edge.url}/models/fraud/versions/{version}"
+        assert post(f"{path}/predict/", {"features": [4]})[1]["prediction"] == expected
+        assert post(f"{path}/batch_predict/", {"features": [[4]]})[1]["predictions"] == [expected]
+
+
+def test_what_is_unloaded_may_still_be_meant(edge: EdgeServer) -> None:
+    edge.unload_model("risk")
+    status, told, _ = post(f"{edge.url}/predict", {"features": [4]})
+    assert (status, "fraud, risk" in told["error"]) == (404, True)
+    with pytest.raises(ModelRefused, match="risk is unloaded already"):
+        edge.unload_model("risk")
 
 
 def test_versions_are_forgotten_each_by_itself(edge: EdgeServer) -> None:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import onnx
 import pytest
 from onnx import TensorProto, helper
 from tests.integration.inference import onnx_models
 from tests.integration.inference.test_predict import post, serve
+from tests.integration.inference.test_runners import Log
 
-from bodega import Golden, Model
+from bodega import Behavior, Distribution, EdgeServer, Golden, Model
+from bodega.distributions.model import MODEL_PATHS
+from bodega.testing import wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -49,6 +54,10 @@ def sums(path: Path, given: str | None, summed: str | None) -> Path:
 def state(edge: Any) -> tuple[bool, bool]:
     (model,) = edge.models()
     return model.batched, model.mixing
+
+
+def is_said(log: Log, word: str) -> bool:
+    return word in log.text
 
 
 @pytest.mark.parametrize("isolated", [False, True])
@@ -109,3 +118,58 @@ def test_an_example_is_answered_and_compared_as_each_rows_own(tmp_path: Path) ->
     golden = [Golden([3, -1], prediction=[3.0]), Golden([3, 4], prediction=[3.0, 4.0])]
     with serve(Model(file, golden=golden)) as edge:
         assert state(edge) == (False, True)
+
+
+def test_rows_that_reach_into_each_other_are_found_whatever_the_graph_says(tmp_path: Path) -> None:
+    file = onnx_models.save(
+        tmp_path / "centred.onnx",
+        [
+            helper.make_node("ReduceMean", ["x"], ["mean"], axes=[0], keepdims=1),
+            helper.make_node("Sub", ["x", "mean"], ["y"]),
+        ],
+        {"x": (TensorProto.FLOAT, ["n", 2])},
+        {"y": (TensorProto.FLOAT, ["n", 2])},
+    )
+    with serve(Model(str(file))) as edge:
+        assert state(edge) == (False, True)
+        _, answer, _ = post(f"{edge.url}/batch_predict", {"features": [[1, 2], [3, 4]]})
+        assert answer["predictions"] == [[0.0, 0.0], [0.0, 0.0]]
+
+
+def test_outputs_that_are_no_tensors_are_left_out_and_it_is_said(tmp_path: Path) -> None:
+    """As skl2onnx exports a classifier: its probabilities are maps."""
+    nodes = [
+        helper.make_node(
+            "LinearClassifier",
+            ["x"],
+            ["label", "scores"],
+            domain="ai.onnx.ml",
+            coefficients=[-1.0, 1.0],
+            intercepts=[0.0, 0.0],
+            classlabels_ints=[0, 1],
+        ),
+        helper.make_node("ZipMap", ["scores"], ["probabilities"], domain="ai.onnx.ml", classlabels_int64s=[0, 1]),
+    ]
+    maps = helper.make_sequence_type_proto(
+        helper.make_map_type_proto(TensorProto.INT64, helper.make_tensor_type_proto(TensorProto.FLOAT, []))
+    )
+    graph = helper.make_graph(
+        nodes,
+        "classifier",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 1])],
+        [
+            helper.make_tensor_value_info("label", TensorProto.INT64, ["n"]),
+            helper.make_value_info("probabilities", maps),
+        ],
+    )
+    opsets = [helper.make_opsetid("", 17), helper.make_opsetid("ai.onnx.ml", 3)]
+    file = tmp_path / "classifier.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=opsets, ir_version=8), str(file))
+    for isolated in (False, True):
+        behavior = Behavior(MODEL_PATHS, origin=Model(str(file), isolated=isolated))
+        with EdgeServer(distribution=Distribution("ml", behaviors=[behavior])) as edge:
+            log = Log(edge)
+            assert post(f"{edge.url}/predict", {"features": [3]})[1]["prediction"] == 1
+            [left_out] = edge.request("GET", "/models/classifier").json()["left_out"]
+            assert left_out.startswith("probabilities (")
+            wait_until(partial(is_said, log, "zipmap"))

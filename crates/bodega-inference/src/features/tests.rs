@@ -9,7 +9,7 @@ fn port(name: &str, element: Element, row: &[Option<usize>]) -> Port {
 }
 
 fn signature(inputs: Vec<Port>) -> Signature {
-    Signature { inputs, outputs: Vec::new(), is_batched: true, ignored: Vec::new() }
+    Signature { inputs, outputs: Vec::new(), is_batched: true, ..Signature::default() }
 }
 
 fn three() -> Signature {
@@ -94,7 +94,8 @@ fn what_is_wrong_is_named_with_what_was_expected_and_what_came() {
         (&three(), "[1, 2, 3]", "", &["an object with `features`"]),
         (&three(), r#"{"features": [NaN, 1, 2]}"#, "", &["NaN"]),
         (&three(), r#"{"features": [1, 2, 3]} trailing"#, "", &["JSON"]),
-        (&three(), r#"{"feature": [1, 2, 3]}"#, "features", &["missing"]),
+        (&three(), r#"{"feature": [1, 2, 3]}"#, "features", &["missing", "float32[3]"]),
+        (&two_inputs(), "{}", "features", &["missing", "an object with age: int64[1], name: string[2]"]),
         (&three(), r#"{"features": [1,2,3], "features": [1,2,4]}"#, "features", &["twice"]),
         (&three(), r#"{"features": [1, 2]}"#, "features", &["expected float32[3], got float32[2]"]),
         (&three(), r#"{"features": [[1, 2, 3]]}"#, "features", &["expected float32[3], got float32[1, 3]"]),
@@ -111,7 +112,7 @@ fn what_is_wrong_is_named_with_what_was_expected_and_what_came() {
         (&image, r#"{"features": [[1, 2], [3]]}"#, "features", &["not a regular array", "uint8[2, 2]"]),
         (&image, r#"{"features": [[1, 2], [3, 256]]}"#, "features[1][1]", &["uint8", "256"]),
         (&image, r#"{"features": [[1, 2], [3, 0.5]]}"#, "features[1][1]", &["0.5"]),
-        (&two_inputs(), r#"{"features": [1]}"#, "", &["`age`, `name`"]),
+        (&two_inputs(), r#"{"features": [1]}"#, "features", &["`age`, `name`, got sequence"]),
         (&two_inputs(), r#"{"features": {"age": 1}}"#, "features.name", &["missing", "string[2]"]),
         (&two_inputs(), r#"{"features": {"age": 1, "age": 2}}"#, "features.age", &["twice"]),
         (&two_inputs(), r#"{"features": {"age": 1, "name": ["a", 1]}}"#, "features.name[1]", &["the number 1"]),

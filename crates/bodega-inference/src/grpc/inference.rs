@@ -328,7 +328,7 @@ mod tests {
         contents: Contents,
     ) -> Vec<Vec<Vec<u8>>> {
         let port = Port { name: "x".to_owned(), element, row: vec![Some(3)], has_axis: true };
-        let signature = Signature { inputs: vec![port], outputs: Vec::new(), is_batched: true, ignored: Vec::new() };
+        let signature = Signature { inputs: vec![port], outputs: Vec::new(), is_batched: true, ..Signature::default() };
         let tensor = Tensor {
             name: "x".to_owned(),
             datatype: datatype(element).to_owned(),

@@ -124,7 +124,7 @@ mod tests {
             (false, port(&[Some(3)], true), &[3], 1, &[1, 3]),
         ] {
             let (inputs, outputs) = (vec![port(&[Some(3)], input_has_axis)], vec![output]);
-            let signature = Signature { inputs, outputs, is_batched: false, ignored: Vec::new() };
+            let signature = Signature { inputs, outputs, is_batched: false, ..Signature::default() };
             assert_eq!(shape(&signature, &vec![row(axes); n_rows]).unwrap(), expected);
         }
     }
@@ -132,7 +132,7 @@ mod tests {
     #[test]
     fn rows_of_several_shapes_are_told_with_what_to_do() {
         let (inputs, outputs) = (vec![port(&[Some(3)], true)], vec![port(&[None], true)]);
-        let signature = Signature { inputs, outputs, is_batched: false, ignored: Vec::new() };
+        let signature = Signature { inputs, outputs, is_batched: false, ..Signature::default() };
         let error = shape(&signature, &[row(&[1]), row(&[1]), row(&[2])]).unwrap_err();
         let what = "`y` has not one shape for these rows: FP32[1] of row 0, FP32[2] of row 2. Ask for them one by one";
         assert_eq!((error.status, error.what.as_str()), (422, what));

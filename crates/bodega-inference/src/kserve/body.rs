@@ -141,7 +141,7 @@ mod tests {
 
     fn signature() -> Signature {
         let inputs = vec![port("x", Element::Float32, &[Some(2)]), port("s", Element::String, &[None])];
-        Signature { outputs: vec![port("y", Element::Float32, &[])], inputs, is_batched: true, ignored: Vec::new() }
+        Signature { outputs: vec![port("y", Element::Float32, &[])], inputs, is_batched: true, ..Signature::default() }
     }
 
     fn asked(json: &str, binary: &[u8]) -> Result<(Wanted, Vec<RowRead>), Problem> {

@@ -65,7 +65,8 @@ pub(crate) fn rows(signature: &Signature, given: &[Given<'_>], is_kept: bool) ->
     let mut tensors = Vec::with_capacity(wholes.len());
     for (whole, port) in wholes.into_iter().zip(&signature.inputs) {
         let place = || format!("inputs.{}", port.name);
-        tensors.push((port, whole.ok_or_else(|| Problem::new(400, place(), format!("is missing: expected {port}")))?));
+        let expected = || format!("{}{}", datatype(port.element), port.axes());
+        tensors.push((port, whole.ok_or_else(|| Problem::missing(&place(), expected()))?));
     }
     let n_rows = n_rows(&tensors)?;
     let mut rows: Vec<RowRead> = (0..n_rows).map(|_| RowRead { record: Vec::new(), is_kept }).collect();

@@ -13,7 +13,7 @@
   };
 
   const isWhole = (type) => type.startsWith("int") || type.startsWith("uint");
-  const isNumber = (type) => isWhole(type) || type.startsWith("float");
+  const isNumber = (type) => isWhole(type) || /^b?float/.test(type);
 
   // One element: a field of its kind, and how to read and write it.
   const element = (type, id) => {

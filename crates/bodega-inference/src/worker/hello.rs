@@ -14,6 +14,8 @@ struct Hello {
     /// Whether it is not since rows mixed when it was tried.
     #[serde(default)]
     is_mixing: bool,
+    #[serde(default)]
+    left_out: Vec<String>,
     /// The digest of a runner's own code.
     #[serde(default)]
     code: Option<String>,
@@ -65,7 +67,11 @@ pub(super) fn read(payload: &[u8]) -> Result<Declared, String> {
     };
     let (inputs, outputs) = (read(hello.inputs)?, read(hello.outputs)?);
     let code = hello.code.filter(|code| code.len() <= MAX_NAME_BYTES);
-    let signature = Signature { inputs, outputs, is_batched: hello.is_batched, ignored: Vec::new() };
+    let mut left_out = hello.left_out;
+    if left_out.len() > MAX_PORTS || left_out.iter().any(|each| each.len() > 2 * MAX_NAME_BYTES) {
+        left_out.clear();
+    }
+    let signature = Signature { inputs, outputs, is_batched: hello.is_batched, left_out, ..Signature::default() };
     Ok(Declared { signature, is_mixing: hello.is_mixing, code })
 }
 
@@ -80,9 +86,9 @@ pub(super) fn write(signature: &Signature, is_mixing: bool) -> Result<Vec<u8>, S
         };
         ports.iter().map(port).collect()
     };
-    let Signature { inputs, outputs, is_batched, .. } = signature;
+    let Signature { inputs, outputs, is_batched, left_out, .. } = signature;
     let (inputs, outputs) = (ports(inputs), ports(outputs));
-    let hello = Hello { inputs, outputs, is_batched: *is_batched, is_mixing, code: None };
+    let hello = Hello { inputs, outputs, is_batched: *is_batched, is_mixing, left_out: left_out.clone(), code: None };
     serde_json::to_vec(&hello).map_err(|error| error.to_string())
 }
 
@@ -105,7 +111,8 @@ mod tests {
             inputs: vec![port("x", Element::Float32, &[Some(3), None]), port("words", Element::String, &[])],
             outputs: vec![port("y", Element::Int64, &[])],
             is_batched: true,
-            ignored: Vec::new(),
+            left_out: vec!["all (Sequence<Map<Int64, Float32>>)".to_owned()],
+            ..Signature::default()
         };
         let read = read(&write(&signature, true).unwrap());
         assert_eq!(read, Ok(Declared { signature, is_mixing: true, code: None }));

@@ -77,10 +77,13 @@ pub(super) fn compile(
         return wrong(&format!("{place}.body_key"), "only where an origin that is no model is asked");
     }
     let mut scope = fingerprint(distribution, &source, &text.strip_prefix, &text.add_prefix, &policy, &request_edits);
-    if let Some(body_key) = &body_key {
-        let mut hasher = SipHasher13::new_with_keys(scope, 2);
-        hasher.write(format!("{:?}", body_key.form).as_bytes());
-        scope = hasher.finish();
+    let further = [(2, body_key.as_ref().map(|body_key| format!("{:?}", body_key.form))), (3, whose(&authorization))];
+    for (number, what) in further {
+        if let Some(what) = what {
+            let mut hasher = SipHasher13::new_with_keys(scope, number);
+            hasher.write(what.as_bytes());
+            scope = hasher.finish();
+        }
     }
     let shown = if text.paths.is_empty() { "*".to_owned() } else { text.paths.join(" ") };
     Ok(Behavior {
@@ -100,6 +103,16 @@ pub(super) fn compile(
         authorization,
         body_key,
     })
+}
+
+/// Among whom answers are shared; `None`: among all. Those made for some are not for others, though a later configuration
+/// lets these in. Which tokens a file holds does not count: who gets one shares what there is.
+fn whose(authorization: &Authorization) -> Option<String> {
+    match authorization {
+        Authorization::Pass => None,
+        Authorization::Key => Some("key".to_owned()),
+        Authorization::Edge(tokens) => Some(format!("edge {} {}", tokens.is_forwarded, tokens.file)),
+    }
 }
 
 fn compile_body_key(place: &str, text: BodyKeyText) -> Result<BodyKey, SnapshotError> {
