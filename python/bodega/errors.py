@@ -392,13 +392,19 @@ class PredictionRefused(BodegaError):
     Attributes:
         status: What a client gets by HTTP: 400, 413, 500, 503 or 504.
         field: Which part of the input is meant, ``"features[3]"``; empty for none in particular.
+        expected: What the model takes there, ``"float32[2]"``, where that is the matter.
+        given: What came instead.
     """
 
-    def __init__(self, what: str, *, status: int = 500, field: str = "", hint: str = "") -> None:
-        """Keep the status and the field."""
+    def __init__(
+        self, what: str, *, status: int = 500, field: str = "", expected: str = "", given: str = "", hint: str = ""
+    ) -> None:
+        """Keep the status, and what it is about."""
         super().__init__(what, hint=hint)
         self.status = status
         self.field = field
+        self.expected = expected
+        self.given = given
 
 
 class JournalError(BodegaError):

@@ -8,44 +8,54 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping, Sequence
+import time
+from datetime import timedelta
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Self, TypeAlias, TypedDict
 
 from bodega.distributions import Behavior, CachePolicy, Distribution, Model
 from bodega.distributions.model import MODEL_PATHS
+from bodega.edge.nonfinite_rows import NonfiniteRows, Request
+from bodega.edge.plain_rows import FIELD, plain, refused
+from bodega.edge.prediction_refusals import prediction_refused
 from bodega.edge.server import EdgeServer
-from bodega.errors import PredictionRefused
+from bodega.units import parse_duration
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
     from types import TracebackType
 
     from bodega.edge.models import ModelSwap
+    from bodega.edge.response import Response
     from bodega.units import Duration, Size
 
 Features: TypeAlias = Any
-"""A row: a sequence of the input's shape (lists, tuples, arrays), or a mapping from the inputs' names to such."""
+"""A row: a sequence of the input's shape (list, tuple, array, generator), or a mapping from the inputs' names to such.
+
+Numbers are Python's, NumPy's, decimals or fractions; with NaN or infinities, too.
+"""
 
 
-class Prediction(TypedDict):
-    """The answer for one row."""
-
-    prediction: Any
-    cached: bool
+class _Whose(TypedDict):
     edge_region: str
     model: str
     version: str
 
 
-class Predictions(TypedDict):
+class Prediction(_Whose):
+    """The answer for one row."""
+
+    prediction: Any
+    cached: bool
+
+
+class Predictions(_Whose):
     """The answer for several rows, in their order."""
 
     predictions: list[Any]
     count: int
     cached: list[bool]
-    edge_region: str
-    model: str
-    version: str
 
 
 class EdgeMLServer:
@@ -109,8 +119,7 @@ class EdgeMLServer:
             ConfigInvalid: With the first one, if the model cannot be loaded.
             TimeoutError: If there was no answer in time.
         """
-        answer: Prediction = self._ask("/predict", features, timeout)
-        return answer
+        return self._ask_row(features, timeout)
 
     async def batch_predict(
         self,
@@ -129,8 +138,7 @@ class EdgeMLServer:
             ConfigInvalid: With the first ones, if the model cannot be loaded.
             TimeoutError: If there was no answer in time.
         """
-        answer: Predictions = await asyncio.to_thread(self._ask, "/batch_predict", features, timeout)
-        return answer
+        return await asyncio.to_thread(self._ask_rows, features, timeout)
 
     def invalidate(self) -> int:
         """Forget all predictions. Returns the number of the invalidation."""
@@ -171,22 +179,52 @@ class EdgeMLServer:
         """Stop it."""
         self.stop()
 
-    def _ask(self, path: str, features: Features, timeout: Duration) -> Any:
-        body = json.dumps({"features": plain(features)}, separators=(",", ":"))
-        answer = self.start()._edge.request("POST", path, body=body, timeout=timeout)
-        if answer.status == 200:
-            return answer.json()
-        told: dict[str, Any] = answer.json() if answer.headers.get("content-type") == "application/json" else {}
-        what, field = str(told.get("error") or answer.text), str(told.get("field", ""))
-        raise PredictionRefused(what, status=answer.status, field=field)
+    def _ask_row(self, features: Features, timeout: Duration) -> Prediction:
+        row, asking = plain(features), self._asking(timeout)
+        body = _as_json(row)
+        if body is not None:
+            answer: Prediction = _read(asking("POST", "/predict", {}, body))
+            return answer
+        version, [(prediction, is_kept)] = self._nonfinite(asking).ask([row], [FIELD])
+        return {"prediction": prediction, "cached": is_kept, **self._whose(version)}
+
+    def _ask_rows(self, features: Features, timeout: Duration) -> Predictions:
+        rows, asking = plain(features), self._asking(timeout)
+        body = _as_json(rows)
+        if body is not None:
+            answer: Predictions = _read(asking("POST", "/batch_predict", {}, body))
+            return answer
+        if not isinstance(rows, list):
+            raise refused("expected an array of rows, each the inputs of one prediction", FIELD)
+        version, told = self._nonfinite(asking).ask(rows, [f"{FIELD}[{at}]" for at in range(len(rows))])
+        predictions, kept = (list(column) for column in zip(*told, strict=True))
+        return {"predictions": predictions, "count": len(rows), "cached": kept, **self._whose(version)}
+
+    def _asking(self, timeout: Duration) -> Request:
+        edge, deadline = self.start()._edge, time.monotonic() + parse_duration(timeout)
+
+        def request(method: str, path: str, fields: dict[str, str], body: bytes) -> Response:
+            left = timedelta(seconds=max(0.001, deadline - time.monotonic()))
+            return edge.request(method, path, headers=fields, body=body, timeout=left)
+
+        return request
+
+    def _nonfinite(self, asking: Request) -> NonfiniteRows:
+        return NonfiniteRows(self.model.name, self.model.ignored, asking)
+
+    def _whose(self, version: str) -> _Whose:
+        return {"edge_region": self._edge.region, "model": self.model.name, "version": version}
 
 
-def plain(features: Features) -> Any:
-    """Make lists, mappings and numbers of arrays and their like."""
-    if hasattr(features, "tolist"):
-        return plain(features.tolist())
-    if isinstance(features, Mapping):
-        return {str(name): plain(value) for name, value in features.items()}
-    if isinstance(features, Sequence) and not isinstance(features, str):
-        return [plain(each) for each in features]
-    return features
+def _as_json(features: Any) -> bytes | None:
+    """Write a body; None where JSON has no number for something in it."""
+    try:
+        return json.dumps({FIELD: features}, separators=(",", ":"), allow_nan=False).encode()
+    except ValueError:
+        return None
+
+
+def _read(answer: Response) -> Any:
+    if answer.status == HTTPStatus.OK:
+        return answer.json()
+    raise prediction_refused(answer.status, answer.body)
