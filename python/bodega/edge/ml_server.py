@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 import time
 from datetime import timedelta
 from http import HTTPStatus
@@ -19,6 +20,7 @@ from bodega.edge.nonfinite_rows import NonfiniteRows, Request
 from bodega.edge.plain_rows import FIELD, plain, refused
 from bodega.edge.prediction_refusals import prediction_refused
 from bodega.edge.server import EdgeServer
+from bodega.errors import EdgeClosed
 from bodega.units import parse_duration
 
 if TYPE_CHECKING:
@@ -61,7 +63,8 @@ class Predictions(_Whose):
 class EdgeMLServer:
     """A model, and an edge that keeps what it says.
 
-    It runs from the first prediction (or `start`) to `stop`, or to the end of the process.
+    It runs from the first prediction (or `start`) to `stop`, or to the end of the process. What is stopped is closed
+    until `start`.
 
     Example:
         >>> server = EdgeMLServer("fraud.onnx")                        # doctest: +SKIP
@@ -91,6 +94,7 @@ class EdgeMLServer:
         self.model = model if isinstance(model, Model) else Model(str(model))
         behavior = Behavior(MODEL_PATHS, origin=self.model, policy=policy)
         distribution = Distribution("models", behaviors=[behavior])
+        self._stopped = threading.Event()
         self._edge = EdgeServer(region, distribution=distribution, memory=memory, listen=listen)
 
     @property
@@ -117,6 +121,7 @@ class EdgeMLServer:
         Raises:
             PredictionRefused: If it is no row of this model's, or the model failed.
             ConfigInvalid: With the first one, if the model cannot be loaded.
+            EdgeClosed: After `stop`.
             TimeoutError: If there was no answer in time.
         """
         return self._ask_row(features, timeout)
@@ -136,13 +141,18 @@ class EdgeMLServer:
         Raises:
             PredictionRefused: If one is no row of this model's, or the model failed.
             ConfigInvalid: With the first ones, if the model cannot be loaded.
+            EdgeClosed: After `stop`.
             TimeoutError: If there was no answer in time.
         """
         return await asyncio.to_thread(self._ask_rows, features, timeout)
 
     def invalidate(self) -> int:
-        """Forget all predictions. Returns the number of the invalidation."""
-        return self.start()._edge.invalidate(f"model:{self.model.name}")
+        """Forget all predictions. Returns the number of the invalidation.
+
+        Raises:
+            EdgeClosed: After `stop`.
+        """
+        return self._serving().invalidate(f"model:{self.model.name}")
 
     def load(self, model: str | Path, version: str | None = None) -> ModelSwap:
         """Put another version in force, from this file; no prediction fails for it, and none of the old one is left.
@@ -153,20 +163,23 @@ class EdgeMLServer:
 
         Raises:
             ModelRefused: If it cannot be loaded; what served before goes on serving.
+            EdgeClosed: After `stop`.
         """
-        return self.start()._edge.update_model(self.model.name, model, version=version)
+        return self._serving().update_model(self.model.name, model, version=version)
 
     def start(self) -> Self:
-        """Load the model and serve. Does nothing where it already runs.
+        """Load the model and serve, after `stop` with an empty cache. Does nothing where it already runs.
 
         Raises:
             ConfigInvalid: If the model cannot be loaded.
         """
+        self._stopped.clear()
         self._edge.start()
         return self
 
     def stop(self) -> None:
         """End it; what was kept is gone."""
+        self._stopped.set()
         self._edge.stop()
 
     def __enter__(self) -> Self:
@@ -200,8 +213,17 @@ class EdgeMLServer:
         predictions, kept = (list(column) for column in zip(*told, strict=True))
         return {"predictions": predictions, "count": len(rows), "cached": kept, **self._whose(version)}
 
+    def _serving(self) -> EdgeServer:
+        if not self._stopped.is_set():
+            self._edge.start()
+            if not self._stopped.is_set():
+                return self._edge
+            # Another thread stopped it meanwhile.
+            self._edge.stop()
+        raise EdgeClosed("this server is stopped", hint="start() it again")
+
     def _asking(self, timeout: Duration) -> Request:
-        edge, deadline = self.start()._edge, time.monotonic() + parse_duration(timeout)
+        edge, deadline = self._serving(), time.monotonic() + parse_duration(timeout)
 
         def request(method: str, path: str, fields: dict[str, str], body: bytes) -> Response:
             left = timedelta(seconds=max(0.001, deadline - time.monotonic()))

@@ -15,7 +15,7 @@ from onnx import TensorProto, helper
 from tests.integration.inference import onnx_models
 
 from bodega import EdgeMLServer, Model
-from bodega.errors import ConfigInvalid, PredictionRefused
+from bodega.errors import ConfigInvalid, EdgeClosed, PredictionRefused
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -180,3 +180,23 @@ def test_it_starts_with_the_first_prediction(tmp_path: Path) -> None:
         server.stop()
     with pytest.raises(ConfigInvalid, match="no such file"):
         EdgeMLServer(tmp_path / "nothing.onnx").predict([1])
+
+
+async def test_what_is_stopped_stays_so_until_it_is_started(tmp_path: Path) -> None:
+    # The next prediction started it again, with the first model, behind a listener that nobody stopped.
+    with EdgeMLServer(onnx_models.linear(tmp_path / "m.onnx", [2.0])) as server:
+        assert server.predict([4])["prediction"] == 8.0
+    for ask in (
+        lambda: server.predict([4]),
+        lambda: server.predict([float("nan")]),
+        server.invalidate,
+        lambda: server.load(tmp_path / "m.onnx"),
+        lambda: server.url,
+    ):
+        with pytest.raises(EdgeClosed):
+            ask()
+    with pytest.raises(EdgeClosed):
+        await server.batch_predict([[4]])
+    assert not server.edge.is_running
+    with server:
+        assert server.predict([4])["cached"] is False
