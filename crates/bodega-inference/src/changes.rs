@@ -1,6 +1,6 @@
 //! What is changed of models while the edge runs: what was set over the configuration, and which files were tried.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use bodega_snapshot::Model as Settings;
@@ -24,8 +24,8 @@ pub struct Gone {
 pub(crate) struct Changes {
     /// By origin.
     pub(crate) set_over: HashMap<String, SetOver>,
-    /// What was loaded and run in a process of its own first, and how.
-    tried: HashSet<Digest>,
+    /// What was loaded and run in a process of its own first, and how; and the most memory that it had there.
+    tried: HashMap<Digest, Option<u64>>,
     /// Once an ONNX model was loaded.
     watchdog: Option<Arc<Watchdog>>,
     /// What whoever runs the edge should know of models that were loaded.
@@ -74,13 +74,22 @@ impl Changes {
     }
 
     /// Has a file that this process has not loaded yet, or not so, loaded in a process of its own, where it may do no harm.
-    pub(crate) fn try_first(&mut self, workers: &Workers, settings: &Settings, digest: Digest) -> Result<(), String> {
+    /// Returns the most memory that it had there, if that is known.
+    pub(crate) fn try_first(
+        &mut self,
+        workers: &Workers,
+        settings: &Settings,
+        digest: Digest,
+    ) -> Result<Option<u64>, String> {
         let Settings { golden, threads, provider, ignored, .. } = settings;
         // What a run does is a matter of these, too: of other examples nobody knows yet.
         let how = format!("{threads} {provider:?} {ignored:?} {golden:?}");
         let tried_as = contents::joined(&digest, how.as_bytes());
-        if workers.python.is_none() || self.tried.contains(&tried_as) {
-            return Ok(());
+        if workers.python.is_none() {
+            return Ok(None);
+        }
+        if let Some(taken) = self.tried.get(&tried_as) {
+            return within(*taken, settings.max_memory_bytes);
         }
         let tried = trial(workers, settings)?;
         let (seconds, mebibytes) = (tried.took.as_secs_f64(), tried.peak_memory_bytes.unwrap_or_default() >> 20);
@@ -89,8 +98,17 @@ impl Changes {
         if self.tried.len() >= MAX_TRIED {
             self.tried.clear();
         }
-        self.tried.insert(tried_as);
-        Ok(())
+        self.tried.insert(tried_as, tried.peak_memory_bytes);
+        within(tried.peak_memory_bytes, settings.max_memory_bytes)
+    }
+}
+
+fn within(taken: Option<u64>, most: Option<u64>) -> Result<Option<u64>, String> {
+    match (taken, most) {
+        (Some(taken), Some(most)) if taken > most => {
+            Err(format!("on trial: it took {taken} bytes of memory, of {most} that it may (`max_memory`)"))
+        }
+        _ => Ok(taken),
     }
 }
 

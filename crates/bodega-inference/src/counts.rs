@@ -59,6 +59,8 @@ pub struct ModelCounts {
     pub n_restarts: Option<u64>,
     /// What that process has in memory, while it is there.
     pub memory_bytes: Option<u64>,
+    /// Of one without: the most memory of the process in which it was tried.
+    pub trial_bytes: Option<u64>,
 }
 
 impl ModelCounts {
@@ -145,6 +147,7 @@ impl Models {
                 load_seconds: model.load_time.as_secs_f64(),
                 n_restarts: model.worker.as_ref().map(WorkerWatch::n_restarts),
                 memory_bytes: model.worker.as_ref().and_then(WorkerWatch::memory_bytes),
+                trial_bytes: model.trial_bytes,
                 n_waiting: model.batcher.n_waiting() as u64,
                 ..model.batcher.counts().read()
             })

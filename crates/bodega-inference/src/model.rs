@@ -48,6 +48,8 @@ pub(crate) struct Model {
     pub(crate) ending: Box<[u8]>,
     /// Its process, if it has one.
     pub(crate) worker: Option<WorkerWatch>,
+    /// Else the most memory of the process in which it was tried.
+    pub(crate) trial_bytes: Option<u64>,
 }
 
 /// What stands before a row: whose it is.
@@ -134,6 +136,7 @@ impl Model {
             batcher,
             tally: Tally::default(),
             worker,
+            trial_bytes: None,
         })
     }
 

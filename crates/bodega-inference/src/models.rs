@@ -70,6 +70,8 @@ pub struct ModelState {
     pub n_restarts: u64,
     /// What that process has in memory.
     pub memory_bytes: Option<u64>,
+    /// Of one without: the most memory of the process in which it was tried.
+    pub trial_bytes: Option<u64>,
 }
 
 impl Models {
@@ -167,11 +169,13 @@ impl Models {
             return Model::start(settings, &self.region, contents, signature, worker, (code, Some(watch)));
         }
         let environment = runtime::environment(library)?;
-        changes.try_first(&self.workers, settings, contents.digest)?;
+        let trial_bytes = changes.try_first(&self.workers, settings, contents.digest)?;
         let mut loaded = OnnxModel::load(environment, changes.watchdog()?, &(&**settings).into())?;
         loaded.is_for_all_threads = !contents.has_loops;
         let signature = loaded.signature().clone();
-        Model::start(settings, &self.region, contents, signature, loaded, (None, None))
+        let mut model = Model::start(settings, &self.region, contents, signature, loaded, (None, None))?;
+        model.trial_bytes = trial_bytes;
+        Ok(model)
     }
 
     /// What is to be said of models that were loaded since the last call.
@@ -241,6 +245,7 @@ fn state(table: &Table, origin: &str, slot: &Slot) -> ModelState {
         n_rows: counts.map_or(0, Counts::n_rows),
         n_restarts: worker.map_or(0, WorkerWatch::n_restarts),
         memory_bytes: worker.and_then(WorkerWatch::memory_bytes),
+        trial_bytes: slot.model.as_ref().and_then(|model| model.trial_bytes),
     }
 }
 

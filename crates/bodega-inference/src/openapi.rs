@@ -1,5 +1,7 @@
 //! What a behavior before models answers, as an OpenAPI document (version 3.1), made of the models' signatures.
 
+use std::collections::HashSet;
+
 use half::{bf16, f16};
 use serde_json::{Map, Value, json};
 
@@ -20,7 +22,7 @@ pub(crate) fn document(group: &Group, prefix: &str) -> Value {
         schemas.insert(format!("{name}.prediction"), prediction(&model.signature));
         schemas.insert(format!("{name}.inference"), inference(&model.signature));
         let mut bases = vec![format!("/models/{name}")];
-        if group.defaults().count() == 1 {
+        if group.only().is_ok() {
             bases.push(String::new());
         }
         for base in bases {
@@ -54,6 +56,7 @@ pub(crate) fn document(group: &Group, prefix: &str) -> Value {
     }
     paths["/v2/health/ready"]["get"]["responses"]["503"] = refusal("A model is not loaded: says which.");
     paths.insert("/v2/repository/index".to_owned(), json!({ "post": index() }));
+    name_operations(&mut paths);
     let mut document = json!({
         "openapi": "3.1.0",
         "info": {
@@ -68,6 +71,21 @@ pub(crate) fn document(group: &Group, prefix: &str) -> Value {
         document["servers"] = json!([{ "url": prefix }]);
     }
     document
+}
+
+/// Gives each operation the name that programs made of the document call it by: its method and its path, each name once.
+fn name_operations(paths: &mut Map<String, Value>) {
+    let mut named = HashSet::new();
+    for (path, operations) in paths {
+        for (method, operation) in operations.as_object_mut().into_iter().flatten() {
+            let plain = |c: char| if c.is_ascii_alphanumeric() { c } else { '_' };
+            let mut name: String = method.chars().chain(path.chars()).map(plain).collect();
+            while !named.insert(name.clone()) {
+                name.push('_');
+            }
+            operation["operationId"] = name.into();
+        }
+    }
 }
 
 fn reference(name: &str) -> Value {
@@ -354,7 +372,8 @@ fn shared_schemas() -> Map<String, Value> {
     ));
     let about = of(
         &["name", "version", "versions", "inputs", "outputs"],
-        json!({ "name": text, "version": text, "versions": list_of(text.clone()), "inputs": typed, "outputs": typed }),
+        json!({ "name": text, "version": text, "versions": list_of(text.clone()), "inputs": typed, "outputs": typed,
+        "left_out": list_of(text.clone()) }),
     );
     let indexed = of(&["name", "version", "state"], json!({ "name": text, "version": text, "state": text }));
     let schemas = json!({

@@ -168,6 +168,7 @@ fn state(state: &ModelState) -> Value {
         "rows": state.n_rows,
         "restarts": state.n_restarts,
         "process_bytes": state.memory_bytes,
+        "trial_bytes": state.trial_bytes,
     })
 }
 

@@ -23,10 +23,11 @@ pub(crate) fn metrics(text: &mut Text, region: &str, models: &[ModelCounts]) {
     each(&names::MODEL_ROWS, |model| model.n_rows);
     each(&names::MODEL_QUEUE, |model| model.n_waiting);
     each(&names::MODEL_FILE_BYTES, |model| model.file_bytes);
-    // Of those that have a process.
+    // Of those that have a process, or have none.
     for (metric, value) in [
         (&names::MODEL_WORKER_RESTARTS, (|model| model.n_restarts) as fn(&ModelCounts) -> Option<u64>),
         (&names::MODEL_WORKER_MEMORY_BYTES, |model| model.memory_bytes),
+        (&names::MODEL_TRIAL_BYTES, |model| model.trial_bytes),
     ] {
         let mut has_begun = false;
         for model in models {
@@ -80,6 +81,7 @@ pub(crate) fn stats(models: &[ModelCounts]) -> Value {
             "failures": { "model": model.n_failed, "gone": model.n_gone },
             "worker_restarts": model.n_restarts,
             "worker_memory_bytes": model.memory_bytes,
+            "trial_bytes": model.trial_bytes,
         })
     };
     models.iter().map(told).collect()
@@ -108,10 +110,17 @@ mod tests {
             load_seconds: 0.25,
             n_restarts: Some(3),
             memory_bytes: Some(4_096),
+            trial_bytes: None,
             ..ModelCounts::default()
         };
-        let other =
-            ModelCounts { version: "v2".to_owned(), n_rows: 9, n_restarts: None, memory_bytes: None, ..one.clone() };
+        let other = ModelCounts {
+            version: "v2".to_owned(),
+            n_rows: 9,
+            n_restarts: None,
+            memory_bytes: None,
+            trial_bytes: Some(8_192),
+            ..one.clone()
+        };
         let mut text = Text::default();
         metrics(&mut text, "eu", &[one, other]);
         let text = text.finish();
@@ -122,6 +131,7 @@ mod tests {
             "cdn_model_rejected_total{region=\"eu\",model=\"fraud\",version=\"v1\",reason=\"deadline\"} 2",
             "cdn_model_worker_restarts_total{region=\"eu\",model=\"fraud\",version=\"v1\"} 3",
             "cdn_model_worker_memory_bytes{region=\"eu\",model=\"fraud\",version=\"v1\"} 4096",
+            "cdn_model_trial_memory_bytes{region=\"eu\",model=\"fraud\",version=\"v2\"} 8192",
             "cdn_model_load_seconds{region=\"eu\",model=\"fraud\",version=\"v1\"} 0.25",
         ] {
             assert!(text.lines().any(|line| line == sample), "{sample}\n{text}");

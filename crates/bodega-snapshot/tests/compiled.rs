@@ -223,7 +223,6 @@ fn a_model_that_cannot_be_is_refused_with_its_place() {
         (golden(-1.0), "origins.scores.golden[0].tolerance"),
         (json!({"runner": "shop.models"}), "origins.scores.runner"),
         (json!({"runner": "shop.models:Fraud()"}), "origins.scores.runner"),
-        (json!({"max_memory_bytes": 1 << 30}), "origins.scores.max_memory_bytes"),
         (json!({"max_memory_bytes": 1 << 20, "isolated": true}), "origins.scores.max_memory_bytes"),
         (json!({"region_only": true, "runner": "shop.models:Fraud"}), "origins.scores.region_only"),
     ] {

@@ -89,6 +89,7 @@ metrics! {
     MODEL_LOAD_SECONDS = "cdn_model_load_seconds", Gauge, ["region", "model", "version"], "How long it took to load the model, its golden examples included.";
     MODEL_WORKER_RESTARTS = "cdn_model_worker_restarts_total", Counter, ["region", "model", "version"], "How often the model's process was started again, where it has one.";
     MODEL_WORKER_MEMORY_BYTES = "cdn_model_worker_memory_bytes", Gauge, ["region", "model", "version"], "What the model's process has in memory.";
+    MODEL_TRIAL_BYTES = "cdn_model_trial_memory_bytes", Gauge, ["region", "model", "version"], "The most memory of the process in which the model was tried, where it has none of its own.";
     SNAPSHOT_REVISION = "cdn_snapshot_revision", Gauge, ["region"], "The revision of the configuration in force.";
     BUILD_INFO = "cdn_build_info", Gauge, ["version"], "Always 1; the version is a label.";
 }

@@ -195,6 +195,8 @@ def _note(model: ModelVersion) -> str:
     notes += ["rows are not batched: in a batch they did not come out as alone"] if model.mixing else []
     if model.process_bytes is not None:
         notes.append(f"in a process of {round_size(model.process_bytes)}")
+    if model.trial_bytes is not None:
+        notes.append(f"took {round_size(model.trial_bytes)} on trial")
     if model.restarts:
         notes.append("started again once" if model.restarts == 1 else f"started again {model.restarts} times")
     return "; ".join(notes)

@@ -132,7 +132,8 @@ class Model:
         golden: What it has to answer before it is put in force.
         isolated: Whether it runs in a process of its own.
         runner: What runs it instead of ONNX Runtime, as ``package.module:Class``: a `bodega.Runner`.
-        max_memory: The most memory of its process, which is started again beyond; 16 MiB at least.
+        max_memory: The most memory of its process, which is started again beyond; 16 MiB at least. Of one without, of
+            the process in which it is tried before it is loaded: beyond, it is refused.
         region_only: Whether inputs stay in the region; what the edge computes itself does.
     """
 
@@ -238,7 +239,8 @@ class Model:
         default=None,
         metadata=about(
             SizeShape(),
-            "The most memory of its process, 16 MiB at least. One that takes more is started again.",
+            "The most memory of its process, 16 MiB at least. One that takes more is started again; a model without a "
+            "process of its own is tried in one, and refused if it takes more there.",
             default="no bound",
         ),
     )
@@ -359,13 +361,8 @@ class Model:
                 raise ConfigInvalid(
                     "a runner chooses its device itself", hint="leave `provider` out", path=("provider",)
                 )
-        if self.max_memory is not None:
-            if checks.size(self.max_memory, "max_memory") < _MIN_MEMORY_BYTES:
-                raise ConfigInvalid("no process is as small", hint='write "16MiB" or more', path=("max_memory",))
-            if self.runner is None and not self.isolated:
-                raise ConfigInvalid(
-                    "it has no process of its own to bound", hint="set `isolated` too", path=("max_memory",)
-                )
+        if self.max_memory is not None and checks.size(self.max_memory, "max_memory") < _MIN_MEMORY_BYTES:
+            raise ConfigInvalid("no process is as small", hint='write "16MiB" or more', path=("max_memory",))
 
 
 _FIELDS = tuple(described.name for described in fields(Model))

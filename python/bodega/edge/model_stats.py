@@ -29,6 +29,7 @@ class ModelStats:
         failures: Rows that failed, by why: ``model``, ``gone``.
         n_worker_restarts: How often its process was started again; None: it has none.
         worker_memory_bytes: What that process has in memory, while it is there.
+        trial_bytes: Where it has none, the most memory of the process in which it was tried.
     """
 
     model: str
@@ -44,6 +45,7 @@ class ModelStats:
     failures: Mapping[str, int]
     n_worker_restarts: int | None
     worker_memory_bytes: int | None
+    trial_bytes: int | None
 
     @classmethod
     def of(cls, said: Mapping[str, Any]) -> ModelStats:
@@ -62,6 +64,7 @@ class ModelStats:
             failures=said.get("failures", {}),
             n_worker_restarts=said.get("worker_restarts"),
             worker_memory_bytes=said.get("worker_memory_bytes"),
+            trial_bytes=said.get("trial_bytes"),
         )
 
     def row(self) -> tuple[str, str]:

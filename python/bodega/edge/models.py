@@ -30,6 +30,7 @@ class ModelVersion:
         rows: For how many rows.
         restarts: How often its process was started again, if it has one.
         process_bytes: What that process has in memory; None if it has none, or none that runs.
+        trial_bytes: The most memory of the process in which it was tried; None if it has a process of its own.
     """
 
     origin: str
@@ -48,6 +49,7 @@ class ModelVersion:
     rows: int
     restarts: int
     process_bytes: int | None
+    trial_bytes: int | None
 
     @property
     def loaded(self) -> datetime | None:

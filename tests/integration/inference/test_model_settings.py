@@ -12,7 +12,7 @@ from onnx import TensorProto, helper
 from tests.integration.inference import onnx_models
 from tests.integration.inference.test_predict import post, serve
 
-from bodega import Golden, Model
+from bodega import Behavior, Distribution, Golden, Model
 from bodega.errors import ConfigInvalid
 
 if TYPE_CHECKING:
@@ -133,3 +133,15 @@ def test_cuda_answers_as_the_cpu_does(tmp_path: Path) -> None:
             with urllib.request.urlopen(request, timeout=60) as response:
                 answers.append(json.load(response)["predictions"])
     assert answers[1] == pytest.approx(answers[0], rel=1e-5)
+
+
+def test_a_model_in_the_edge_is_bounded_by_what_it_takes_on_trial(tmp_path: Path) -> None:
+    file = str(onnx_models.linear(tmp_path / "fraud.onnx", [2.0]))
+    with serve(Model(file, max_memory="1GB")) as edge:
+        (model,) = edge.models()
+        assert model.process_bytes is None
+        assert model.trial_bytes is not None
+        assert 10_000_000 < model.trial_bytes < 1_000_000_000
+        with pytest.raises(ConfigInvalid, match=r"on trial: it took \d+ bytes of memory, of 16777216 that it may"):
+            edge.reload(Distribution("ml", behaviors=[Behavior(origin=Model(file, max_memory="16MiB"))]))
+        assert edge.models() == [model]

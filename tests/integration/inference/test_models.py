@@ -127,6 +127,9 @@ def test_all_are_listed_in_every_interface(edge: EdgeServer) -> None:
     paths = edge.request("GET", "/models/openapi.json").json()["paths"]
     assert {"/models/fraud/predict", "/models/risk/batch_predict", "/v2/models/risk/infer"} < set(paths)
     assert "/predict" not in paths, "nobody could tell which is meant"
+    names = [operation["operationId"] for item in paths.values() for operation in item.values()]
+    assert len(set(names)) == len(names)
+    assert "post_models_fraud_predict" in names
     under = edge.request("GET", "/fraud/models/openapi.json").json()
     assert (under["servers"], "/predict" in under["paths"]) == ([{"url": "/fraud"}], True)
     index = edge.request("POST", "/v2/repository/index").json()

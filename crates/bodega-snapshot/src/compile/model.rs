@@ -36,9 +36,6 @@ pub(super) fn compile(place: &str, origin: String, text: ModelText) -> Result<Mo
     if !(1..=MAX_BODY_BYTES).contains(&text.max_body_bytes) {
         return wrong(&at("max_body_bytes"), format!("{} is not between 1 and {MAX_BODY_BYTES}", text.max_body_bytes));
     }
-    if text.max_memory_bytes.is_some() && text.runner.is_none() && !text.isolated {
-        return wrong(&at("max_memory_bytes"), "it has no process of its own to bound: set `isolated`");
-    }
     if text.max_memory_bytes.is_some_and(|n_bytes| n_bytes < MIN_MEMORY_BYTES) {
         return wrong(&at("max_memory_bytes"), format!("less than {MIN_MEMORY_BYTES}: no process is as small"));
     }
