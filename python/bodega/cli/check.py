@@ -14,7 +14,7 @@ from bodega import certificates
 from bodega.cli.certificate_table import certificate_as_json, certificate_table
 from bodega.cli.output import advise as print_advice
 from bodega.cli.output import fail, print_json, print_lines, problem_as_json
-from bodega.config import Config, EdgeSettings, advise, advise_settings, read_config, settings_from
+from bodega.config import Config, EdgeSettings, advise, advise_settings, check_models, read_config, settings_from
 from bodega.errors import ConfigInvalid, Problem, SnapshotInvalid
 from bodega.snapshot import compile_snapshot, validate
 
@@ -30,6 +30,8 @@ def check(
 
     Every error comes with its line, what was wrong and what would be right; then follows what is allowed but probably
     not meant. Certificates are looked at as clients do: how long they hold, for which hosts, their chain and key.
+    Models are looked at where they are: the file of one, how it is framed, and whether the module of a runner is found.
+    No model is loaded and no code of a runner runs: what is wrong within them shows when an edge starts.
     The exit status is 0 where the file can be served, 2 where it cannot, or where clients refuse a certificate.
 
         bodega check
@@ -49,6 +51,7 @@ def check(
         raise typer.Exit(2) from None
     findings = certificates.findings_of(examined, config.declarations.hosts, strict_names=settings.tls_strict_names)
     problems = [_problem(config, each) for each in findings if each.weight == "error"]
+    problems += [config.locate(each) for each in check_models(config.declarations)]
     advice = [config.locate(each) for each in advise(config.declarations, os.environ)]
     advice += [config.locate(each.under("edge")) for each in advise_settings(settings)]
     advice += [_problem(config, each) for each in findings if each.weight == "warning"]
