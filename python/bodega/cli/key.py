@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from bodega.cli.header_option import header_field
 from bodega.cli.output import print_json, print_lines
 from bodega.config import read_config
 from bodega.errors import ConfigInvalid
@@ -53,13 +54,10 @@ def key(
         raise ConfigInvalid(f'"{url}" is not a URL', hint=f'did you mean "https://{url.lstrip("/")}"?')
     config = read_config(file)
     snapshot = compile_snapshot(config.declarations, environment=os.environ)
+    headers, content = dict(map(header_field, header or ())), _body(body)
     try:
         report = explain_key(
-            snapshot,
-            url,
-            method=method or ("GET" if body is None else "POST"),
-            headers=dict(_field(each) for each in header or []),
-            body=_body(body),
+            snapshot, url, method=method or ("GET" if body is None else "POST"), headers=headers, body=content
         )
     except ValueError as error:
         raise ConfigInvalid(f"the URL: {error}") from None
@@ -67,13 +65,6 @@ def key(
         print_json(asdict(report))
     else:
         print_lines("\n".join(f"{name:<14}{value}" for name, value in _rows(report)))
-
-
-def _field(written: str) -> tuple[str, str]:
-    name, colon, value = written.partition(":")
-    if not colon or not name.strip() or not value.isascii():
-        raise ConfigInvalid(f'"{written}" is not a header', hint='write it as "Name: value"')
-    return name.strip(), value.strip()
 
 
 def _body(written: str | None) -> bytes:

@@ -5,18 +5,18 @@ from __future__ import annotations
 import json
 import re
 import sys
-import urllib.error
-import urllib.request
+from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 import typer
 import typer.core
 
-from bodega.cli.output import print_json, print_lines
+from bodega.cli.output import print_json, print_lines, say
+from bodega.cli.predict_request import PredictRequest, request_to
+from bodega.config import is_seen_on_the_way
 from bodega.errors import ConfigInvalid, EdgeNotFound, PredictionRefused
 
-_TIMEOUT_SECONDS = 60
 _NEGATIVE = re.compile(r"-\.?[0-9]")
 
 
@@ -42,6 +42,16 @@ def predict(
     batch: Annotated[
         bool, typer.Option("--batch", help="The inputs are an array of rows: `/batch_predict` is asked.")
     ] = False,
+    token_file: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A file with the token that the edge asks for.")
+    ] = None,
+    header: Annotated[
+        list[str] | None, typer.Option("--header", "-H", metavar="'NAME: VALUE'", help="A header; may be repeated.")
+    ] = None,
+    cacert: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Certificates to check the edge's against.  \\[default: the system's]"),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="The whole answer as JSON, for programs.")] = False,
 ) -> None:
     """Ask a model on a running edge.
@@ -51,11 +61,24 @@ def predict(
     bodega predict '{"age": 41, "name": ["a", "b"]}' --url https://shop.example.com/predict
 
     bodega predict --batch '[[0.5, 1.2, 3], [1, 2, 3]]' --json
+
+    bodega predict 0.5,-1.2,3 --url https://shop.example.com/predict --token-file shop.token
+
+    With --json a refusal is JSON too: `error`, and where it says them `status`, `field`, `expected`, `given`.
     """
     if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname:
         raise ConfigInvalid(f'"{url}" is no URL', hint="write it as http://HOST:PORT/predict", path=("--url",))
     target = url.removesuffix("/predict") + "/batch_predict" if batch and url.endswith("/predict") else url
-    answer = _ask(target, _read(features))
+    request = request_to(target, token_file, header or (), cacert)
+    if token_file is not None and is_seen_on_the_way(target):
+        say("warning", "plain HTTP shows the token to whoever is on the way: use https://")
+    try:
+        answer = _ask(request, _read(features))
+    except (EdgeNotFound, PredictionRefused) as error:
+        if not as_json:
+            raise
+        print_json(_told(error))
+        raise typer.Exit(1) from None
     if as_json:
         print_json(answer)
         return
@@ -86,18 +109,8 @@ def _read(written: str) -> Any:
     return text
 
 
-def _ask(url: str, features: str) -> dict[str, Any]:
-    body = f'{{"features": {features}}}'.encode()
-    request = urllib.request.Request(url, body, {"Content-Type": "application/json"})  # noqa: S310 - Checked above.
-    try:
-        with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS) as response:  # noqa: S310 - Checked above.
-            content = response.read()
-    except urllib.error.HTTPError as error:
-        with error:
-            raise _refused(error.code, error.read()) from None
-    except OSError as error:
-        why = getattr(error, "reason", error)
-        raise EdgeNotFound(f"nobody answers at {url}: {why}", hint="name the edge by --url") from None
+def _ask(request: PredictRequest, features: str) -> dict[str, Any]:
+    content = request.send(f'{{"features": {features}}}'.encode())
     answer: dict[str, Any] = {}
     try:
         answer = json.loads(content)
@@ -105,14 +118,13 @@ def _ask(url: str, features: str) -> dict[str, Any]:
     except (ValueError, AttributeError):
         is_ours = False
     if not is_ours:
-        raise PredictionRefused(f"what answers at {url} is no model of bodega's")
+        raise PredictionRefused(f"what answers at {request.url} is no model of bodega's")
     return answer
 
 
-def _refused(status: int, content: bytes) -> PredictionRefused:
-    try:
-        told = json.loads(content)
-        return PredictionRefused(str(told["error"]), status=status, field=str(told.get("field", "")))
-    except (ValueError, KeyError, TypeError, AttributeError):
-        first = content.decode("utf-8", "replace").splitlines() or [""]
-        return PredictionRefused(f"{status}: {first[0]}", status=status)
+def _told(error: EdgeNotFound | PredictionRefused) -> dict[str, Any]:
+    told: dict[str, Any] = {"error": str(error)}
+    if isinstance(error, PredictionRefused):
+        told["status"] = error.status
+        told |= {name: getattr(error, name) for name in ("field", "expected", "given") if getattr(error, name)}
+    return told

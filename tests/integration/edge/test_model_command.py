@@ -10,6 +10,7 @@ import urllib.request
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from tests.certificates import make_authority
 from tests.integration.inference import onnx_models
 
 if TYPE_CHECKING:
@@ -96,6 +97,55 @@ def test_a_model_is_asked_from_the_terminal(tmp_path: Path, command: Start) -> N
         refused = bodega(tmp_path, "predict", *arguments)
         assert refused.returncode != 0
         assert words in refused.stderr, refused.stderr
+
+
+def test_an_edge_that_wants_a_token_and_has_a_private_certificate_is_asked(tmp_path: Path, command: Start) -> None:
+    # There was no way to show either.
+    onnx_models.linear(tmp_path / "fraud.onnx", [2.0])
+    root = make_authority("Our Authority")
+    root.issue("localhost").write(tmp_path, "edge")
+    (tmp_path / "root.pem").write_bytes(root.pem)
+    made = bodega(tmp_path, "tokens", "add", "clients.tokens", "shop")
+    (tmp_path / "shop.token").write_text(made.stdout)
+    (tmp_path / "bodega.toml").write_text(
+        """
+        [edge]
+        listen = ["127.0.0.1:0"]
+        listen_tls = ["127.0.0.1:0"]
+        tls = "edge.pem"
+        [origins]
+        fraud = { model = "fraud.onnx" }
+        [distributions.ml]
+        behaviors = [{ origin = "fraud", policy = "predictions", authorization = "edge", tokens = "clients.tokens" }]
+        """
+    )
+    edge = command("bodega.toml")
+    port = next(url for url in edge.said["listening"] if url.startswith("https:")).rpartition(":")[2]
+    plain, url = f"{edge.url}/predict", f"https://localhost:{port}/predict"
+    shown = ["--token-file", "shop.token"]
+    asked = bodega(tmp_path, "predict", "4", "--url", url, *shown, "--cacert", "root.pem", "--header", "X-Trace: 7")
+    assert (asked.returncode, asked.stdout.split()[:2]) == (0, ["8.0", "computed"]), asked.stderr
+    assert bodega(tmp_path, "predict", "4", "--url", plain, *shown).stdout.split()[0] == "8.0"
+    without = bodega(tmp_path, "predict", "4", "--url", plain, "--json")
+    assert (without.returncode, json.loads(without.stdout)["status"]) == (1, 401), without
+    wrong = bodega(tmp_path, "predict", "4,5", "--url", plain, *shown, "--json")
+    told = {"status": 400, "field": "features", "expected": "float32[1]", "given": "float32[2]"}
+    assert wrong.returncode == 1
+    assert told.items() <= json.loads(wrong.stdout).items()
+    nobody = bodega(tmp_path, "predict", "4", "--url", "http://127.0.0.1:1/predict", "--json")
+    assert (nobody.returncode, "nobody answers" in json.loads(nobody.stdout)["error"]) == (1, True)
+    for arguments, status, words in [
+        (["--url", url, *shown], 1, "--cacert"),
+        (["--url", url.replace("localhost", "127.0.0.1"), "--cacert", "root.pem"], 1, "is for others"),
+        (["--url", plain.replace("http:", "https:")], 1, "write http://"),
+        (["--url", url, "--cacert", "nothing.pem"], 2, "nothing.pem holds no certificates"),
+        (["--url", url, "--cacert", "bodega.toml"], 2, "bodega.toml holds no certificates"),
+        (["--url", plain, "--token-file", "nothing.token"], 2, "nothing.token"),
+        (["--url", plain, "--header", "no colon"], 2, "is not a header"),
+    ]:
+        refused = bodega(tmp_path, "predict", "4", *arguments)
+        assert (refused.returncode, words in refused.stderr) == (status, True), refused.stderr
+        assert "nobody answers" not in refused.stderr
 
 
 def test_what_becomes_of_a_request_for_a_model_is_explained(tmp_path: Path) -> None:

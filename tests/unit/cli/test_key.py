@@ -122,3 +122,10 @@ def test_a_body_is_given_as_text_or_in_a_file(folder: Path, capsys: pytest.Captu
         assert 'body {"a":"é","q":1}' in lines
     assert run("https://shop.example.com/search", "--body", "@missing") != 0
     assert "missing" in capsys.readouterr().err
+
+
+def test_what_is_wrong_with_the_body_is_not_said_of_the_url(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("https://shop.example.com/", "--body", "@nofile") == 2
+    assert "error: --body: nofile: No such file" in capsys.readouterr().err
+    assert run("https://shop.example.com/", "--header", "nothing") == 2
+    assert 'error: --header: "nothing" is not a header' in capsys.readouterr().err
