@@ -18,10 +18,13 @@ from bodega.distributions import Declarations, Model, ModelGroup, resolve_policy
 from bodega.edge import Foreground
 from bodega.edge.foreground import Loaded
 from bodega.errors import ConfigInvalid
-from bodega.units import format_duration
+from bodega.units import format_duration, parse_duration
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from bodega.cli.settings_options import Typed
+    from bodega.distributions import ResolvedPolicy
     from bodega.edge.running import RunningEdge
 
 _USUAL_FILE = Path("bodega.toml")
@@ -191,7 +194,8 @@ def _of_models(models: tuple[Path, ...], ttl: str | None) -> Declarations:
         if error.line is not None:
             # In a `model.toml`.
             raise
-        raise ConfigInvalid(error.what, hint=error.hint, path=(f"--{error.path[0]}",)) from None
+        option = "--ttl" if error.path[:1] == ("ttl",) else "--model"
+        raise ConfigInvalid(error.what, hint=error.hint, path=(option,)) from None
 
 
 def _greet(running: RunningEdge, loaded: Loaded, source: _Source) -> None:
@@ -204,12 +208,13 @@ def _greet(running: RunningEdge, loaded: Loaded, source: _Source) -> None:
     elif source.models:
         [distribution] = loaded.declarations.distributions
         [behavior] = distribution.behaviors
-        seconds = resolve_policy(behavior.policy, loaded.declarations.policies).default_ttl_seconds
         origin = behavior.origin
         members = origin.models if isinstance(origin, ModelGroup) else (origin,)
-        names = list(dict.fromkeys(member.name for member in members if isinstance(member, Model)))
+        models = [member for member in members if isinstance(member, Model)]
+        names = list(dict.fromkeys(model.name for model in models))
         paths = "/predict, /batch_predict and /v2" if len(names) == 1 else "/models/NAME/predict and /v2"
-        say("note", f"POST {paths} ask {', '.join(names)}; predictions are kept {_spaced(seconds)}")
+        kept = _kept(models, resolve_policy(behavior.policy, loaded.declarations.policies))
+        say("note", f"POST {paths} ask {', '.join(names)}; {kept}")
         say("note", f"forget them: `bodega purge model:{names[0]}`")
         page = f"/{names[0]}" if len(names) == 1 else ""
         say("note", f"try it in a browser: {running.addresses[0]}/models{page}")
@@ -230,6 +235,22 @@ def _greet(running: RunningEdge, loaded: Loaded, source: _Source) -> None:
         say("note", f"read {source.file} again: `kill -HUP {os.getpid()}`; forget everything: `bodega purge all`")
     if running.admin_address is None:
         say("note", "no admin listener: `bodega purge` and `bodega status` do not reach this edge")
+
+
+def _kept(models: Sequence[Model], policy: ResolvedPolicy) -> str:
+    """Say how long predictions are kept: as each model says, within the policy's bounds, else as the policy does."""
+    names_of: dict[float, list[str]] = {}
+    for model in models:
+        seconds = policy.default_ttl_seconds
+        if model.ttl is not None:
+            seconds = min(max(parse_duration(model.ttl), policy.min_ttl_seconds), policy.max_ttl_seconds)
+        names = names_of.setdefault(seconds, [])
+        if model.name not in names:
+            names.append(model.name)
+    said = [(f"kept {_spaced(seconds)}" if seconds else "not kept", names) for seconds, names in names_of.items()]
+    if len(said) == 1:
+        return f"predictions are {said[0][0]}"
+    return ", ".join(f"those of {' and '.join(names)} are {how}" for how, names in said)
 
 
 def _explain_development(running: RunningEdge, loaded: Loaded) -> None:

@@ -70,6 +70,27 @@ def test_a_model_in_a_folder_with_its_own_file(tmp_path: Path, command: Start) -
     assert {"model": "fraud", "version": "v3", "prediction": 6.0}.items() <= predict(edge.url, [3]).items()
 
 
+def test_it_says_how_long_predictions_are_kept(tmp_path: Path, command: Start) -> None:
+    # What a `model.toml` says was passed over, and "kept 0 " said of what is not kept.
+    for name, ttl in (("fraud", "10m"), ("never", "0")):
+        (tmp_path / name).mkdir()
+        onnx_models.linear(tmp_path / name / f"{name}.onnx", [2.0])
+        (tmp_path / name / "model.toml").write_text(f'name = "{name}"\nttl = "{ttl}"\n')
+    onnx_models.linear(tmp_path / "usual.onnx", [2.0])
+    for models, options, words in [
+        (["fraud"], [], "predictions are kept 10 m"),
+        (["fraud"], ["--ttl", "90s"], "predictions are kept 90 s"),
+        (["usual.onnx"], ["--ttl", "0"], "predictions are not kept"),
+        (
+            ["fraud", "never", "usual.onnx"],
+            [],
+            "those of fraud are kept 10 m, those of never are not kept, those of usual are kept 5 m",
+        ),
+    ]:
+        named = [argument for model in models for argument in ("--model", model)]
+        command(*named, *options, "--listen", ":0").wait_said(words)
+
+
 def test_a_model_is_asked_from_the_terminal(tmp_path: Path, command: Start) -> None:
     model = onnx_models.linear(tmp_path / "fraud.onnx", [2.0, 1.0])
     edge = command("--model", str(model), "--listen", ":0")
@@ -189,6 +210,7 @@ def test_what_cannot_be_served_is_said_before_anything_starts(tmp_path: Path) ->
         (["--model", "bad.onnx"], ["bad.onnx"]),
         (["--model", "bad.onnx", "--origin", "http://127.0.0.1:1"], ["exclude each other"]),
         (["--model", "bad.onnx", "--ttl", "soon"], ["--ttl"]),
+        (["--model", "bad.onnx", "--model", "bad.onnx"], ["--model: the same model is there twice"]),
     ]:
         (tmp_path / "bad.onnx").write_bytes(b"these are no weights")
         ended = bodega(tmp_path, "edge", *arguments, "--listen", ":0", "--admin", "off")
