@@ -66,6 +66,8 @@ class SharedArrays:
         Raises:
             ValueError: If that is not what it declares, with what came.
         """
+        if given is None:
+            raise ValueError(f"{self._names()} declared, and predict gave None: it has to return the arrays")
         if not isinstance(given, Mapping):
             if len(self._outputs) != 1:
                 raise ValueError(f"predict gave a {type(given).__name__}: expected a dict of {self._names()}")
@@ -85,8 +87,10 @@ class SharedArrays:
         return f"the outputs {names} are" if len(self._outputs) > 1 else f"the output {names} is"
 
     def _write(self, what: str, spec: TensorSpec, n_rows: int, given: object, at: int) -> Column:
+        if given is None:
+            raise ValueError(f"{what} is declared as {spec}; None came")
         array = np.asarray(given)
-        element = "string" if array.dtype.kind in "OSUT" else str(array.dtype)
+        element = _element(array, spec)
         if element != spec.element or array.shape[:1] != (n_rows,) or not spec.takes(array.shape[1:]):
             declared = described(spec.element, [n_rows, *("?" if axis is None else axis for axis in spec.axes)])
             raise ValueError(
@@ -111,6 +115,14 @@ class SharedArrays:
 def _fresh(batch: dict[str, Any]) -> dict[str, Any]:
     """Make arrays over the same memory: a runner may give those it gets another shape, which are the next run's too."""
     return {name: array.view() for name, array in batch.items()}
+
+
+def _element(array: Any, spec: TensorSpec) -> str:
+    if array.dtype.kind not in "OSUT":
+        return str(array.dtype)
+    # Which of the objects is no text is said where they are written.
+    are_texts = array.dtype.kind != "O" or spec.element == "string" or all(isinstance(each, str) for each in array.flat)
+    return "string" if are_texts else "object"
 
 
 def _texts(what: str, array: Any) -> bytes:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bodega.serving import frames
+from bodega.serving.runner import Runner
 from bodega.serving.specs import TensorSpec
 
 if TYPE_CHECKING:
@@ -75,6 +76,9 @@ def _load(
     module = importlib.import_module(module_name)
     runner = getattr(module, class_name)()
     inputs, outputs = _specs(runner, "inputs"), _specs(runner, "outputs")
+    # What `Runner` itself has there is a form, which gives nothing.
+    if not callable(getattr(runner, "predict", None)) or getattr(type(runner), "predict", None) is Runner.predict:
+        raise TypeError("it defines no `predict`: write for instance def predict(self, batch)")
     if hasattr(runner, "load"):
         runner.load(path)
     if hasattr(runner, "warm"):

@@ -162,6 +162,8 @@ class Liar(bodega.Runner):
             "other": {"price": right},
             "more": {"score": right, "price": right},
             "nothing": None,
+            "none": {"score": None},
+            "nones": {"score": [None] * n_rows},
         }
         return lies[how]
 
@@ -179,11 +181,28 @@ class Misdeclared(bodega.Runner):
     outputs = {"y": "float31[2]"}  # noqa: RUF012
 
 
+class Mute(bodega.Runner):
+    """Says what it takes and gives, and not how."""
+
+    inputs = {"x": "float32[2]"}  # noqa: RUF012
+    outputs = {"y": "float32[]"}  # noqa: RUF012
+
+
+class Bare:
+    """The same without `Runner`."""
+
+    inputs = Mute.inputs
+    outputs = Mute.outputs
+
+
 class FailsToLoad(bodega.Runner):
     """Cannot be loaded."""
 
     inputs = {"x": "float32[2]"}  # noqa: RUF012
     outputs = {"y": "float32[]"}  # noqa: RUF012
+
+    def predict(self, batch: Any) -> Any:
+        return batch
 
     def load(self, path: str) -> None:
         raise FileNotFoundError(f"no weights in {path or 'nothing'}")

@@ -236,6 +236,8 @@ def test_workers_have_no_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
         pytest.param(f"{HERE}:Nothing", ["has no attribute 'Nothing'"], id="class"),
         pytest.param(f"{HERE}:Undeclared", ["declares no `outputs`"], id="undeclared"),
         pytest.param(f"{HERE}:Misdeclared", ["float31[2]", "float32"], id="misdeclared"),
+        pytest.param(f"{HERE}:Mute", ["Mute: TypeError: it defines no `predict`"], id="mute"),
+        pytest.param(f"{HERE}:Bare", ["it defines no `predict`"], id="bare"),
         pytest.param(f"{HERE}:FailsToLoad", ["FileNotFoundError", "no weights in nothing"], id="load"),
         pytest.param(f"{HERE}:DiesOnLoad", ["killed by SIGABRT"], id="dies"),
     ],
@@ -259,7 +261,9 @@ def test_a_lie_about_shapes_is_told_from_what_was_declared() -> None:
             "missing": ["`score`", "nothing came"],
             "other": ["`score`", "`price`"],
             "more": ["`score`", "`price`"],
-            "nothing": ["`score`"],
+            "nothing": ["`score`", "predict gave None"],
+            "none": ["`score` is declared as float32[2]; None came"],
+            "nones": ["float32[2]", "object[1] came"],
         }.items():
             status, said = ask(edge, how)
             assert status == 500, said
