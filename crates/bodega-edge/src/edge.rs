@@ -89,6 +89,8 @@ pub struct Edge {
     pub(crate) held_content: Held,
     /// What has come of bodies for models.
     pub(crate) held_questions: Held,
+    /// Large answers of models that are being written and sent.
+    pub(crate) held_answers: Held,
     /// Held while the list of a URL's variants is rewritten.
     pub(crate) variants: Mutex<()>,
     /// Held while a journal's events are applied.
@@ -124,6 +126,7 @@ impl Edge {
             pace,
             held_content: Held::default(),
             held_questions: Held::default(),
+            held_answers: Held::default(),
             variants: Mutex::new(()),
             following: Mutex::new(()),
             clock,

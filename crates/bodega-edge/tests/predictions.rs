@@ -358,6 +358,39 @@ async fn predictions_that_are_too_large_together_are_refused_with_what_to_do() {
     assert_eq!(text(&got), "502 the prediction is larger than 16 MiB");
 }
 
+/// What was written was counted nowhere: who asked for much and read nothing took all memory.
+#[tokio::test]
+async fn what_is_written_and_not_yet_sent_is_bounded() {
+    let (bench, slow) = bench();
+    let large = request("12000000");
+    for row in ["12000000", "60000"] {
+        let first = ask(&bench, request(row)).await;
+        while slow.compute() {}
+        assert_eq!(first.await.unwrap().status, 200);
+    }
+    let mut unread = Vec::new();
+    let refused = loop {
+        let answer = bench.begin(&large).await;
+        if answer.status != 200 {
+            break bench.read(answer).await;
+        }
+        unread.push(answer);
+        assert!(unread.len() < 20, "without end");
+    };
+    // 128 MiB, of which four times the records are kept free to write the last one in.
+    assert_eq!(unread.len(), 8);
+    assert_eq!((refused.status, refused.outcome, refused.reason), (503, Outcome::Error, Reason::OriginBusy));
+    assert_eq!(text(&refused), "503 too much of other answers of models is under way");
+    assert_eq!(
+        (said(&refused, "retry-after"), said(&refused, "cache-control")),
+        ("1".to_owned(), "no-store".to_owned())
+    );
+    assert_eq!(bench.send(&request("60000")).await.status, 200, "what is small is not counted");
+    drop(unread.pop());
+    let got = bench.send(&large).await;
+    assert_eq!((got.status, got.body.len()), (200, 12_000_001), "one has been sent");
+}
+
 #[tokio::test]
 async fn what_is_for_one_client_is_neither_joined_nor_kept() {
     let (bench, slow) = bench();

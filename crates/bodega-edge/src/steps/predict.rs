@@ -21,7 +21,7 @@ use crate::answer::{Answer, BodyPlan};
 use crate::edge::Worker;
 use crate::exchange::{Exchange, Found, Journey};
 use crate::fetch::{BodyStream, FetchError, OnePiece, RequestBody, next_chunk};
-use crate::held::Room;
+use crate::held::{MAX_WRITTEN_BYTES, Room};
 use crate::predict::{Answered, Asked, Lines, Question, Refused, Rendered, Row, Shared};
 use crate::respond;
 use crate::rows::{self, Common, Part, Predicting, RowAnswer, Settled, SharedRow, Told};
@@ -151,14 +151,14 @@ fn ask(common: &Common<'_>, body: &[u8]) -> Came {
             _ => are_here = false,
         }
         if n_bytes > MAX_ANSWER_BYTES {
-            return Came::Answer(writing.too_large(&*question));
+            return Came::Answer(writing.too_large(&*question, MAX_ANSWER_BYTES));
         }
         parts.push(part);
     }
     if are_here && n_bytes <= MAX_BYTES_HERE {
         let here = |part| if let Part::Here(answer) = part { Some(answer) } else { None };
         let answers: SmallVec<[RowAnswer; 1]> = parts.into_iter().filter_map(here).collect();
-        return Came::Answer(writing.answer(&*question, &answers));
+        return Came::Answer(writing.answer(&*question, &answers, None));
     }
     let asking = Asking {
         worker: Arc::clone(common.worker),
@@ -204,7 +204,7 @@ impl Asking {
         };
         match answered {
             Ok(answer) if answer.body.as_bytes().len() <= MAX_BYTES_HERE => {
-                self.writing().answer(&*self.question, &[answer])
+                self.writing().answer(&*self.question, &[answer], None)
             }
             answered => Box::pin(self.special(answered)).await,
         }
@@ -232,22 +232,21 @@ impl Asking {
             },
         };
         match collected {
-            Ok(Collected { answers, n_bytes }) if n_bytes <= MAX_BYTES_HERE => {
-                self.writing().answer(&*self.question, &answers)
-            }
-            Ok(Collected { answers, .. }) => self.write_elsewhere(answers).await,
-            Err(NotCollected::TooLarge) => self.writing().too_large(&*self.question),
+            Ok(Collected { answers, room: None, .. }) => self.writing().answer(&*self.question, &answers, None),
+            Ok(Collected { answers, room, .. }) => self.write_elsewhere(answers, room).await,
+            Err(NotCollected::TooLarge) => self.writing().too_large(&*self.question, MAX_ANSWER_BYTES),
+            Err(NotCollected::NoRoom) => self.writing().no_room(&*self.question),
             Err(NotCollected::Failed(error)) => rows::refused(&self.worker, self.method, &error),
         }
     }
 
     /// Writes a large answer on a thread that serves nobody: of megabytes it takes as long as thousands of hits.
-    async fn write_elsewhere(self, answers: SmallVec<[RowAnswer; 1]>) -> Answer {
+    async fn write_elsewhere(self, answers: SmallVec<[RowAnswer; 1]>, room: Option<Room>) -> Answer {
         // Is never closed. Whoever leaves meanwhile leaves the permit with the thread.
         let permit = WRITING_ELSEWHERE.acquire().await.ok();
         let (worker, method) = (Arc::clone(&self.worker), self.method);
         let write = move || {
-            let answer = self.writing().answer(&*self.question, &answers);
+            let answer = self.writing().answer(&*self.question, &answers, room);
             drop(permit);
             answer
         };
@@ -262,12 +261,30 @@ impl Asking {
 struct Collected {
     answers: SmallVec<[RowAnswer; 1]>,
     n_bytes: usize,
+    /// Room for what will be written of them, if that is large.
+    room: Option<Room>,
+}
+
+impl Collected {
+    /// Counts records that are held from now on.
+    fn count(&mut self, n_bytes: usize, worker: &Worker) -> Result<(), NotCollected> {
+        self.n_bytes += n_bytes;
+        if self.n_bytes > MAX_ANSWER_BYTES {
+            return Err(NotCollected::TooLarge);
+        }
+        if self.n_bytes <= MAX_BYTES_HERE {
+            return Ok(());
+        }
+        let room = self.room.get_or_insert_with(|| worker.edge.held_answers.room(MAX_WRITTEN_BYTES));
+        if room.set(WRITTEN_A_BYTE * self.n_bytes as u64) { Ok(()) } else { Err(NotCollected::NoRoom) }
+    }
 }
 
 /// Why there are not all.
 enum NotCollected {
     Failed(FetchError),
     TooLarge,
+    NoRoom,
 }
 
 impl From<FetchError> for NotCollected {
@@ -284,15 +301,18 @@ async fn collect(
     origin: &str,
     method: &str,
 ) -> Result<Collected, NotCollected> {
-    let mut collected = Collected { answers: SmallVec::with_capacity(rows.len()), n_bytes: 0 };
+    let mut collected = Collected { answers: SmallVec::with_capacity(rows.len()), n_bytes: 0, room: None };
+    // What is there already is held while the others are waited for.
+    let n_bytes_here = |part: &Part| if let Part::Here(answer) = part { answer.body.as_bytes().len() } else { 0 };
+    collected.count(parts.iter().map(n_bytes_here).sum(), worker)?;
     for (part, row) in parts.drain(..).zip(rows) {
+        let is_counted = matches!(part, Part::Here(_));
         let answer = match part.answer(worker, origin, row).await {
             Ok(answer) => answer,
             Err(error) => Box::pin(rows::take(rows::refused(worker, method, &error))).await?,
         };
-        collected.n_bytes += answer.body.as_bytes().len();
-        if collected.n_bytes > MAX_ANSWER_BYTES {
-            return Err(NotCollected::TooLarge);
+        if !is_counted {
+            collected.count(answer.body.as_bytes().len(), worker)?;
         }
         collected.answers.push(answer);
     }
@@ -327,8 +347,9 @@ struct Writing<'a> {
 }
 
 impl Writing<'_> {
-    /// One answer for all rows, under what is said of the first that was not stored, or that has none.
-    fn answer(&self, question: &dyn Question, rows: &[RowAnswer]) -> Answer {
+    /// One answer for all rows, under what is said of the first that was not stored, or that has none. `room`: what is
+    /// held for it already.
+    fn answer(&self, question: &dyn Question, rows: &[RowAnswer], room: Option<Room>) -> Answer {
         let failed_at = rows.iter().position(|row| row.status != 200);
         let failed = failed_at.and_then(|at| rows.get(at));
         let told = failed.or_else(|| rows.iter().find(|row| !row.is_cached())).or_else(|| rows.first());
@@ -352,13 +373,35 @@ impl Writing<'_> {
                 let answered = |row: &'_ RowAnswer| row.is_cached();
                 let answers: SmallVec<[Answered<'_>; 1]> =
                     rows.iter().map(|row| Answered { body: row.body.as_bytes(), is_cached: answered(row) }).collect();
-                question.render(&answers).unwrap_or_else(|not_rendered| {
-                    status = not_rendered.status;
-                    question.render_failure(status, &not_rendered.what, None)
-                })
+                match question.render(&answers) {
+                    Ok(rendered) if rendered.body.len() as u64 > MAX_WRITTEN_BYTES => {
+                        return self.too_large(question, usize::try_from(MAX_WRITTEN_BYTES).unwrap_or(usize::MAX));
+                    }
+                    Ok(rendered) => match self.hold(rendered, room) {
+                        Some(rendered) => rendered,
+                        None => return self.no_room(question),
+                    },
+                    Err(not_rendered) => {
+                        status = not_rendered.status;
+                        question.render_failure(status, &not_rendered.what, None)
+                    }
+                }
             }
         };
         self.finish(status, fields, rendered, (outcome, reason))
+    }
+
+    /// Counts what has been written until it has been sent. `None`: there is no more room.
+    fn hold(&self, mut rendered: Rendered, room: Option<Room>) -> Option<Rendered> {
+        if rendered.body.len() <= MAX_BYTES_HERE {
+            return Some(rendered);
+        }
+        let mut room = room.unwrap_or_else(|| self.worker.edge.held_answers.room(MAX_WRITTEN_BYTES));
+        if !room.set(rendered.body.len() as u64) {
+            return None;
+        }
+        rendered.body = room.around(rendered.body);
+        Some(rendered)
     }
 
     fn say(&self, told: &Told, fields: &mut Fields) {
@@ -394,9 +437,17 @@ impl Writing<'_> {
         self.finish(504, fields, rendered, (Outcome::Error, Reason::OriginTimeout))
     }
 
-    /// More than one answer may hold.
-    fn too_large(&self, question: &dyn Question) -> Answer {
-        let most = MAX_ANSWER_BYTES >> 20;
+    /// Others are being written and sent, and take all the room there is.
+    fn no_room(&self, question: &dyn Question) -> Answer {
+        let rendered = question.render_failure(503, "too much of other answers of models is under way", None);
+        let mut fields = self.told(Reason::OriginBusy);
+        fields.push("Retry-After", b"1");
+        self.finish(503, fields, rendered, (Outcome::Error, Reason::OriginBusy))
+    }
+
+    /// More than the `most` bytes that one answer may hold.
+    fn too_large(&self, question: &dyn Question, most: usize) -> Answer {
+        let most = most >> 20;
         // That of one row is nothing that the client could ask for in another way.
         let (status, outcome, reason, what) = match question.rows().len() {
             1 => (502, Outcome::Error, Reason::OriginMalformed, format!("the prediction is larger than {most} MiB")),
@@ -485,6 +536,10 @@ impl BodyStream for Trailed {
 
 /// The most that one answer holds of predictions, as they are stored: as JSON it may be some times as much.
 const MAX_ANSWER_BYTES: usize = 16 << 20;
+/// How much room is taken for what will be written of a byte of a record: numbers of 32 and 64 bits are at most so much in
+/// JSON. What comes out longer (flags, numbers of 8 bits) takes the rest once it is there; that is done of as few answers
+/// at once as are written.
+const WRITTEN_A_BYTE: u64 = 4;
 /// What is larger is written on another thread: of this much it takes less than a millisecond, or some if it is packed.
 const MAX_BYTES_HERE: usize = 64 << 10;
 /// Large answers that are written at once. More would leave hits less of the machine, and make none of them earlier.

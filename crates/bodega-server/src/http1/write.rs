@@ -72,12 +72,12 @@ impl Output<'_> {
         let before_body = self.n_bytes();
         let ended = match answer.body {
             BodyPlan::Empty => Ok(()),
-            BodyPlan::Bytes(bytes) => {
+            BodyPlan::Bytes(bytes) if bytes.len() <= COPY_BYTES => {
                 self.pending.extend_from_slice(&bytes);
                 Ok(())
             }
             BodyPlan::Stored { entry, from, to } => self.stored(&entry, from, to).await.map_err(|_| Reason::ClientGone),
-            // In a box: what waits for an origin takes memory while it does, not in every idle connection.
+            // In a box: what waits for an origin, or a client, takes memory while it does, not in every idle connection.
             body => Box::pin(self.flowing(body, chunked, asked, answer.content_length)).await,
         };
         if let Err(reason) = ended {
@@ -115,7 +115,9 @@ impl Output<'_> {
         match body {
             BodyPlan::Read(reader) => self.read(reader, chunked).await,
             BodyPlan::Stream(mut stream) => self.stream(&mut *stream, chunked, asked, content_length).await,
-            BodyPlan::Empty | BodyPlan::Bytes(_) | BodyPlan::Stored { .. } => Ok(()),
+            // Held until the client has taken it: its length is counted as long.
+            BodyPlan::Bytes(bytes) => self.send(&[&bytes]).await.map_err(|_| Reason::ClientGone),
+            BodyPlan::Empty | BodyPlan::Stored { .. } => Ok(()),
         }
     }
 
