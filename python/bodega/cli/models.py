@@ -10,7 +10,7 @@ import typer
 from rich.text import Text
 
 from bodega.cli.model_holders import ModelsAsked, ask_models
-from bodega.cli.output import fail, print_json, print_table, say, table
+from bodega.cli.output import fail, print_json, print_lines, print_table, say, table
 from bodega.cli.purge import running_edges
 from bodega.edge import AdminClient, ModelSwap, ModelVersion
 from bodega.errors import BodegaError, ConfigInvalid, ModelRefused
@@ -53,33 +53,31 @@ def ls(edge: _Edge = None, as_json: _Json = False) -> None:
 
     bodega models ls --json | jq -r 'select(.default) | .version'
     """
-    rows = table("model", "version", "state", "loaded", ">size", ">runs", ">rows", ">rows/run", "file", "note")
-    n_models = 0
-    for each in running_edges(edge):
-        for model in each.models():
-            n_models += 1
+    edges = running_edges(edge)
+    whose = ("edge", "region", "pid") if len(edges) > 1 else ()
+    rows = table(*whose, "model", "version", "state", "loaded", ">size", ">runs", ">rows", ">rows/run", "file", "note")
+    n_models, failures = 0, False
+    for each in edges:
+        try:
+            stats, models = each.stats(), each.models()
+        except BodegaError as error:
+            failures = True
+            _fail(each, error, as_json)
+            continue
+        n_models += len(models)
+        for model in models:
             if as_json:
-                print_json({"address": each.address, **model.to_dict()})
-                continue
-            loaded = model.loaded
-            rows.add_row(
-                model.name,
-                model.version,
-                _state(model.state, is_default=model.default),
-                f"{loaded.astimezone():%Y-%m-%d %H:%M:%S}" if loaded else "",
-                round_size(model.bytes),
-                f"{model.runs:,}",
-                f"{model.rows:,}",
-                f"{model.rows / model.runs:.1f}" if model.runs else "",
-                model.path,
-                _note(model),
-            )
-    if as_json:
-        return
-    if not n_models:
+                named = {"address": each.address, "pid": each.pid, "edge": stats.name, "region": stats.region}
+                print_json({**named, **model.to_dict()})
+            else:
+                named_by = (stats.name, stats.region, str(each.pid or "")) if whose else ()
+                rows.add_row(*named_by, *_row(model))
+    if n_models and not as_json:
+        print_table(rows)
+    if failures:
+        raise typer.Exit(1)
+    if not n_models and not as_json:
         say("note", "no models are loaded; `bodega edge --model FILE` serves one")
-        return
-    print_table(rows)
 
 
 def load(
@@ -163,7 +161,7 @@ def _change(
         if as_json:
             print_json({"address": client.address, **swap.to_dict()})
         else:
-            say("ready", f"{_said(swap)} ({client.address})")
+            print_lines(f"{_said(swap)} ({client.address})")
     if n_failures:
         raise typer.Exit(1)
 
@@ -182,6 +180,22 @@ def _said(swap: ModelSwap) -> str:
     if swap.before is None:
         return f"{swap.model}: {swap.version} answers"
     return f"{swap.model}: {swap.version} answers in place of {swap.before}{late}"
+
+
+def _row(model: ModelVersion) -> tuple[str | Text, ...]:
+    loaded = model.loaded
+    return (
+        model.name,
+        model.version,
+        _state(model.state, is_default=model.default),
+        f"{loaded.astimezone():%Y-%m-%d %H:%M:%S}" if loaded else "",
+        round_size(model.bytes),
+        f"{model.runs:,}",
+        f"{model.rows:,}",
+        f"{model.rows / model.runs:.1f}" if model.runs else "",
+        model.path,
+        _note(model),
+    )
 
 
 def _state(state: str, *, is_default: bool) -> Text:

@@ -31,7 +31,7 @@ def test_the_command_lists_loads_and_unloads(tmp_path: Path, command: Callable[.
     # It was there twice: among the statistics, and behind them.
     assert bodega(tmp_path, "status").stdout.count("fraud-2@") == 1
     loaded = bodega(tmp_path, "models", "load", str(times(tmp_path, 3)), "--version", "v3")
-    assert (loaded.returncode, "fraud-2: v3 answers in place of" in loaded.stderr) == (0, True), loaded
+    assert (loaded.returncode, "fraud-2: v3 answers in place of" in loaded.stdout) == (0, True), loaded
     assert predict(edge.url, [1])["prediction"] == 3.0
     table = bodega(tmp_path, "models").stdout
     for word in ("fraud-2", "v3", "default", "fraud-3.onnx", "set over the configuration"):
@@ -57,9 +57,20 @@ def test_a_model_is_changed_on_the_edges_that_have_it_and_no_other(
 ) -> None:
     # A file replaced the only model of each edge, whatever it was called, and an edge without the model was a failure.
     fraud, neg = (
-        command("--model", str(onnx_models.linear(tmp_path / f"{name}.onnx", [factor])), "--listen", ":0")
+        command(
+            *("--model", str(onnx_models.linear(tmp_path / f"{name}.onnx", [factor]))),
+            *("--listen", ":0", "--region", f"of-{name}", "--name", f"edge-{name}"),
+        )
         for name, factor in (("fraud", 2), ("neg", -1))
     )
+    rows = [line.split()[:4] for line in bodega(tmp_path, "models").stdout.splitlines()]
+    for name, edge in (("fraud", fraud), ("neg", neg)):
+        assert [f"edge-{name}", f"of-{name}", str(edge.pid), name] in rows
+    listed = [json.loads(line) for line in bodega(tmp_path, "models", "--json").stdout.splitlines()]
+    assert sorted((each["edge"], each["region"], each["name"]) for each in listed) == [
+        ("edge-fraud", "of-fraud", "fraud"),
+        ("edge-neg", "of-neg", "neg"),
+    ]
     new = str(times(tmp_path, 3))
     for options in ([], ["--json"]):
         refused = bodega(tmp_path, "models", "load", new, *options)
@@ -69,7 +80,7 @@ def test_a_model_is_changed_on_the_edges_that_have_it_and_no_other(
             assert word in said
     assert [predict(edge.url, [1])["prediction"] for edge in (fraud, neg)] == [2.0, -1.0]
     loaded = bodega(tmp_path, "models", "load", new, "--name", "fraud", "--version", "v3")
-    assert (loaded.returncode, "fraud: v3 answers" in loaded.stderr) == (0, True), loaded
+    assert (loaded.returncode, "fraud: v3 answers" in loaded.stdout) == (0, True), loaded
     assert [predict(edge.url, [1])["prediction"] for edge in (fraud, neg)] == [3.0, -1.0]
     again = bodega(tmp_path, "models", "load", str(onnx_models.linear(tmp_path / "neg.onnx", [-2])), "--json")
     assert (again.returncode, json.loads(again.stdout)["model"]) == (0, "neg"), again
