@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import KW_ONLY, MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -334,6 +335,12 @@ class Model:
             if not checks.text(name, "ignored", index):
                 raise ConfigInvalid("an empty text names no input", path=("ignored", index))
         object.__setattr__(self, "ignored", ignored)
+        if not isinstance(self.golden, Iterable):
+            raise ConfigInvalid(
+                f"a {type(self.golden).__name__} is not a list of examples",
+                hint="write golden=[Golden([0.5, 1.2], prediction=0.25)]",
+                path=("golden",),
+            )
         golden = tuple(self.golden)
         for index, each in enumerate(golden):
             if not isinstance(each, Golden):

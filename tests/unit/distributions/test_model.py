@@ -65,6 +65,7 @@ def test_what_cannot_be_is_refused_where_it_stands(given: dict[str, Any], field:
     ("golden", "path", "what"),
     [
         ([0.5], ("golden", 0), "not Golden"),
+        (Golden([1]), ("golden",), "a Golden is not a list of examples"),
         ([Golden([1]), {"features": [1]}], ("golden", 1), "not Golden"),
     ],
 )
