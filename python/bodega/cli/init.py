@@ -25,6 +25,7 @@ memory = "512MB"
 [origins]
 site = "http://127.0.0.1:9000"
 # images = { url = "s3://shop-images", endpoint = "https://s3.example.com", region = "eu-west-1" }
+# fraud = { model = "models/fraud.onnx" } # the edge answers predictions itself: pip install "bodega[models]"
 
 # What is kept, and for how long. Built in: "web", "immutable", "api", "none".
 [policies.pages]
@@ -38,6 +39,7 @@ stale_if_error = "1h"                    # an origin that is down is covered for
 hosts = ["*"]                            # or ["shop.example.com", "*.shop.example.com"]
 behaviors = [
   # { path = ["/images/*", "*.webp"], origin = "images", policy = "immutable" },
+  # { path = ["/predict", "/batch_predict"], origin = "fraud" },            # POST {"features": [0.5, 1.2, 3]}
   # { path = "/old/*", redirect = "https://shop.example.com{path}{query}" },
   { path = ["/account", "/account/*"], origin = "site", policy = "none" },  # personal: forwarded, never kept
   { origin = "site", policy = "pages" },                                    # the last one has no path

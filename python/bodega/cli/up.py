@@ -64,7 +64,8 @@ def up(
 ) -> None:
     """Run three edges on this machine, before a real site, a real bucket and a model file of 109 MB.
 
-    Tokyo and London are far away from the origin, Virginia is near: one sees what a CDN is for.
+    Tokyo and London are far away from the origin, Virginia is near: one sees what a CDN is for. Each edge also answers
+    predictions by two models, one made of real cases and one of a package, with the extras `models` and `demo`.
     Ctrl-C stops everything and leaves nothing behind but the model file, in the cache directory, and the authority of
     certificates for development, in the state directory, so that it has to be trusted only once.
     """

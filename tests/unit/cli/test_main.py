@@ -83,6 +83,13 @@ def test_the_help_of_each_command_teaches(command: str, capsys: pytest.CaptureFi
     assert len(capsys.readouterr().out) > 200
 
 
+def test_the_help_of_the_demonstration_names_what_it_serves(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("up", "--help") == 0
+    said = " ".join(capsys.readouterr().out.split())
+    for words in ("real site", "bucket", "two models", "extras `models` and `demo`"):
+        assert words in said
+
+
 def test_the_starting_file_is_right_and_gives_no_reason_for_advice() -> None:
     config = parse_config(STARTING_FILE)
     assert advise(config.declarations, {}) == []
@@ -93,14 +100,14 @@ def test_the_starting_file_stays_right_where_its_examples_are_taken_up() -> None
     lines = STARTING_FILE.splitlines()
     taken_up = [
         line.replace("# ", "", 1)
-        if line.lstrip().startswith(("# {", "# images", "# key", "# access_log", "# tls"))
+        if line.lstrip().startswith(("# {", "# images", "# fraud", "# key", "# access_log", "# tls"))
         else line
         for line in lines
     ]
     config = parse_config("\n".join(taken_up))
     assert config.settings().tls == "dev"
-    assert set(config.declarations.origins) == {"site", "images"}
-    assert len(config.declarations.distributions[0].behaviors) == 4
+    assert set(config.declarations.origins) == {"site", "images", "fraud"}
+    assert len(config.declarations.distributions[0].behaviors) == 5
 
 
 def test_a_starting_file_is_written_once(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
