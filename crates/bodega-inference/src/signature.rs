@@ -80,7 +80,7 @@ impl Signature {
             // part of an answer.
             let Some((mut port, name)) = Port::of(outlet) else {
                 let what = format!("{} ({})", outlet.name(), outlet.dtype());
-                left_out.push(what.chars().take(MAX_TOLD_CHARS).collect());
+                left_out.push(what.chars().filter(|c| !c.is_control()).take(MAX_TOLD_CHARS).collect());
                 continue;
             };
             are_free &= name.is_some();

@@ -68,9 +68,10 @@ pub(super) fn read(payload: &[u8]) -> Result<Declared, String> {
     let (inputs, outputs) = (read(hello.inputs)?, read(hello.outputs)?);
     let code = hello.code.filter(|code| code.len() <= MAX_NAME_BYTES);
     let mut left_out = hello.left_out;
-    if left_out.len() > MAX_PORTS || left_out.iter().any(|each| each.len() > 2 * MAX_NAME_BYTES) {
+    if left_out.iter().any(|each| each.len() > 2 * MAX_NAME_BYTES || each.chars().any(char::is_control)) {
         left_out.clear();
     }
+    left_out.truncate(MAX_PORTS);
     let signature = Signature { inputs, outputs, is_batched: hello.is_batched, left_out, ..Signature::default() };
     Ok(Declared { signature, is_mixing: hello.is_mixing, code })
 }
