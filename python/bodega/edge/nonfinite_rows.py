@@ -128,8 +128,8 @@ class _OfVersion:
         path = f"/v2/models/{self.asking.model}/versions/{self.version}/infer"
         fields = {"Inference-Header-Content-Length": str(len(head)), "Content-Type": "application/octet-stream"}
         answer = self.asking.request("POST", path, fields, head + binary)
-        if answer.status == HTTPStatus.UNPROCESSABLE_ENTITY and len(group) > 1:
-            # The outputs of these rows have several shapes.
+        if answer.status in (HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.BAD_REQUEST) and len(group) > 1:
+            # The outputs of these rows have several shapes, or one is no row: alone, it says which.
             alone = [self._ask_tensors({at: row}) for at, row in group.items()]
             return {at: told for each in alone for at, told in each.items()}
         told = _checked(answer, lambda named: self.places[numbers[named]]).json()
@@ -176,11 +176,11 @@ def _checked(answer: Response, place_of: Callable[[int], str] = lambda at: f"{FI
     named = _ROW.match(error.field) or _ROW.match(error.what)
     if named is None:
         raise error
-    number = named["of_field"] or named["of_text"]
-    place = place_of(int(number))
+    place = place_of(int(named["of_field"] or named["of_text"] or 0))
     what = _ROW.sub(lambda _: place + (": " if named["of_text"] else ""), error.what, count=1)
-    field = place + (error.field[named.end() :] if named["of_field"] else "")
+    field = place + ("" if named["of_text"] else error.field[named.end() :])
     raise PredictionRefused(what, status=error.status, field=field, expected=error.expected, given=error.given)
 
 
-_ROW = re.compile(rf"{FIELD}\[(?P<of_field>\d+)\]|row (?P<of_text>\d+): ")
+# What `/batch_predict` names, what an inference does of several rows, and of the only one.
+_ROW = re.compile(rf"{FIELD}\[(?P<of_field>\d+)\]|row (?P<of_text>\d+): |inputs(?=\.)")

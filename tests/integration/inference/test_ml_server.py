@@ -138,6 +138,9 @@ async def test_the_row_is_named_that_the_model_failed_for_among_those_with_a_nan
         with pytest.raises(PredictionRefused) as failed:
             await server.batch_predict([*rows, {"at": [7], "x": [nan]}])
         assert (failed.value.status, failed.value.field) == (500, "features[3]")
+        with pytest.raises(PredictionRefused, match=r"^features\[1\]\.at: expected INT64, got a string$") as refused:
+            await server.batch_predict([{"at": [0], "x": [nan]}, {"at": ["a"], "x": [nan]}])
+        assert (refused.value.status, refused.value.field) == (400, "features[1].at")
         for row, field in [({"at": [nan], "x": [1]}, "features.at[0]"), ({"x": [nan]}, "features.at")]:
             with pytest.raises(PredictionRefused, match="int64") as refused:
                 server.predict(row)
