@@ -8,7 +8,7 @@ use bodega_semantics::forwarding::Scheme;
 use bodega_semantics::key;
 use bodega_semantics::path::Paths;
 use bodega_semantics::{Field, Fields, Head, Key, Outcome, Reason, Timestamp, forwarding};
-use bodega_snapshot::{Behavior, Distribution, Hsts, Snapshot};
+use bodega_snapshot::{Behavior, Distribution, Fault, Hsts, Snapshot};
 use bodega_store::Entry;
 
 use crate::answer::Answer;
@@ -143,6 +143,8 @@ pub struct Exchange<'a> {
     pub(crate) part: Option<Held>,
     pub(crate) hit: Option<HitFacts>,
     pub(crate) reason: Reason,
+    /// What is wrong with the token that the request brings, where its client is told.
+    pub(crate) token_fault: Option<Fault>,
     pub(crate) answer: Option<Answer>,
     /// What was brought from disk for this request.
     pub(crate) loaded: &'a [Entry],
@@ -352,6 +354,7 @@ impl<'a> Exchange<'a> {
             part: None,
             hit: None,
             reason: Reason::Internal,
+            token_fault: None,
             answer: None,
             loaded: loaded.entries,
             row: loaded.row,

@@ -31,6 +31,7 @@ pub mod inspect;
 pub mod interim;
 pub mod invalidate;
 mod joining;
+pub mod jwt;
 mod keeper;
 mod keying;
 mod lead;

@@ -2,9 +2,11 @@
 #![allow(clippy::unwrap_used, reason = "a test fails loudly")]
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use bodega_semantics::{Head, Outcome, Reason};
-use bodega_snapshot::Digests;
+use bodega_edge::Clock as _;
+use bodega_semantics::{Head, Outcome, Reason, Timestamp};
+use bodega_snapshot::{Digests, Fault, Verify};
 use bodega_testkit::bench::{Bench, Got, TestRequest, snapshot_json};
 use serde_json::{Value, json};
 
@@ -158,4 +160,61 @@ async fn by_edge_without_a_file_that_was_read_nobody_may() {
     let behavior = json!({"authorization": {"kind": "edge", "tokens": "clients.tokens", "forward": false}});
     let bench = Bench::new(&snapshot_json(&json!({}), &behavior, 1));
     assert_eq!(get(&bench, &[("Authorization", "Bearer token-a")], "x").await.status, 401);
+}
+
+/// Takes `signed` until then.
+#[derive(Debug)]
+struct Until(Timestamp);
+
+impl Verify for Until {
+    fn verify(&self, token: &[u8], _digest: &[u8; 32], now: Timestamp) -> Result<(), Fault> {
+        match token {
+            b"signed" if now < self.0 => Ok(()),
+            b"signed" => Err(Fault::Expired),
+            _ => Err(Fault::Malformed),
+        }
+    }
+}
+
+#[tokio::test]
+async fn by_edge_signed_tokens_let_in_beside_those_of_the_file_and_until_they_expire() {
+    let jwt = json!({
+        "keys": "issuer.jwks.json", "issuer": "https://id.example", "audience": ["shop"], "algorithms": [],
+        "leeway_seconds": 30, "claims": {},
+    });
+    for tokens in [json!("clients.tokens"), Value::Null] {
+        let authorization = json!({"kind": "edge", "tokens": tokens, "jwt": jwt, "forward": false});
+        let bench = Bench::new(&snapshot_json(&json!({}), &json!({"authorization": authorization}), 1));
+        let ask = async |token: &str| {
+            let headers = vec![("Authorization".to_owned(), format!("Bearer {token}"))];
+            bench.send(&TestRequest { headers, ..TestRequest::get("/x") }).await
+        };
+        assert_eq!(ask("signed").await.status, 401, "before the keys are read");
+        let snapshot = bench.worker.edge.snapshot.load();
+        for jwt in snapshot.key_files().into_values().flatten() {
+            jwt.learn(Box::new(Until(bench.clock.now().plus(Duration::from_secs(60)))));
+        }
+        for known in snapshot.token_files().into_values().flatten() {
+            known.learn(Arc::new(Digests::parse(TOKENS).unwrap()));
+        }
+        let first = get(&bench, &[("Authorization", "Bearer signed")], "shared").await;
+        assert_eq!(first.outcome, Outcome::Miss);
+        assert!(!bench.origin.asked()[0].fields.has("authorization"));
+        assert_eq!(ask("token-a").await.status, if tokens.is_null() { 401 } else { 200 });
+        bench.clock.advance(Duration::from_secs(59));
+        assert_eq!(ask("signed").await.body, b"shared");
+        bench.clock.advance(Duration::from_secs(1));
+        let long = "a".repeat(8193);
+        for (token, description) in [
+            ("signed", ", error_description=\"the token has expired\""),
+            ("other", ", error_description=\"the token is malformed\""),
+            // Longer ones are not even looked at.
+            (&long, ""),
+        ] {
+            let got = ask(token).await;
+            assert_eq!((got.status, got.reason), (401, Reason::TokenUnknown));
+            let told = format!("Bearer realm=\"bodega\", error=\"invalid_token\"{description}");
+            assert_eq!(got.fields.first("www-authenticate"), Some(told.as_bytes()));
+        }
+    }
 }

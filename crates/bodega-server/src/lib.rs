@@ -43,3 +43,4 @@ pub use in_process::{InProcessAnswer, InProcessRequest};
 pub use loader::ModelChange;
 pub use server::{Inherited, Server, StartError};
 pub use tls::certificates::CertificateError;
+pub use tokens::wrong_token_files;

@@ -17,6 +17,7 @@ use crate::origin::{Origin, OriginGroup, OriginKind};
 use crate::schema::{DistributionText, Document, ViewerProtocolText};
 use crate::snapshot::{Distribution, Snapshot, ViewerProtocol};
 
+mod authorization;
 mod behavior;
 pub(crate) mod checks;
 mod hsts;

@@ -82,7 +82,18 @@ pub(crate) enum BodyFormText {
 pub(crate) enum AuthorizationText {
     Pass {},
     Key {},
-    Edge { tokens: String, forward: bool },
+    Edge { tokens: Option<String>, jwt: Option<JwtText>, forward: bool },
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct JwtText {
+    pub(crate) keys: String,
+    pub(crate) issuer: String,
+    pub(crate) audience: Vec<String>,
+    pub(crate) algorithms: Vec<String>,
+    pub(crate) leeway_seconds: f64,
+    pub(crate) claims: BTreeMap<String, String>,
 }
 
 #[derive(Deserialize)]

@@ -7,6 +7,7 @@ use crate::behavior::{Authorization, Behavior};
 use crate::compile::{self, MAX_HOST_BYTES};
 use crate::error::SnapshotError;
 use crate::hsts::Hsts;
+use crate::jwt::Jwt;
 use crate::model::{Model, ModelGroup};
 use crate::origin::{Origin, OriginGroup};
 use crate::tokens::Tokens;
@@ -58,14 +59,23 @@ impl Snapshot {
     /// The files of tokens that behaviors name, and who wants to know what they hold.
     #[must_use]
     pub fn token_files(&self) -> BTreeMap<&str, Vec<&Tokens>> {
-        let mut files: BTreeMap<&str, Vec<&Tokens>> = BTreeMap::new();
+        by_file(self.tokens().filter_map(|tokens| Some((tokens.file.as_deref()?, tokens))))
+    }
+
+    /// The files of the keys by which tokens are signed, and who wants to know what they hold.
+    #[must_use]
+    pub fn key_files(&self) -> BTreeMap<&str, Vec<&Jwt>> {
+        by_file(self.tokens().filter_map(|tokens| tokens.jwt.as_ref()).map(|jwt| (jwt.keys.as_str(), jwt)))
+    }
+
+    fn tokens(&self) -> impl Iterator<Item = &Tokens> {
         let distributions = self.exact.values().chain(self.wildcards.values()).chain(&self.any);
-        for behavior in distributions.flat_map(|distribution| &distribution.behaviors) {
-            if let Authorization::Edge(tokens) = &behavior.authorization {
-                files.entry(&tokens.file).or_default().push(tokens);
+        distributions.flat_map(|distribution| &distribution.behaviors).filter_map(|behavior| {
+            match &behavior.authorization {
+                Authorization::Edge(tokens) => Some(&**tokens),
+                Authorization::Pass | Authorization::Key => None,
             }
-        }
-        files
+        })
     }
 
     /// Compiles the JSON document.
@@ -103,4 +113,12 @@ impl Distribution {
     pub fn behavior(&self, method: &str, path: &str) -> Option<&Arc<Behavior>> {
         self.behaviors.iter().find(|behavior| behavior.matches(method, path))
     }
+}
+
+fn by_file<'a, T>(named: impl Iterator<Item = (&'a str, &'a T)>) -> BTreeMap<&'a str, Vec<&'a T>> {
+    let mut files: BTreeMap<&str, Vec<&T>> = BTreeMap::new();
+    for (file, who) in named {
+        files.entry(file).or_default().push(who);
+    }
+    files
 }

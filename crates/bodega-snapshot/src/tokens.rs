@@ -1,13 +1,17 @@
-//! Bearer tokens that an edge knows, by their digests. The tokens themselves are nowhere.
+//! Bearer tokens that an edge knows: by their digests, so that they themselves are nowhere, or by who has signed them.
 
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
+use crate::jwt::Jwt;
+
 /// The tokens of a behavior.
 #[derive(Debug)]
 pub struct Tokens {
-    /// The file that says which there are. Whoever puts a snapshot in force reads it.
-    pub file: String,
+    /// The file that says which there are, where there is one. Whoever puts a snapshot in force reads it.
+    pub file: Option<String>,
+    /// Which signed ones count besides, where any do.
+    pub jwt: Option<Jwt>,
     /// Whether `Authorization` goes on to the origin all the same.
     pub is_forwarded: bool,
     known: OnceLock<Arc<Digests>>,
@@ -21,9 +25,9 @@ pub struct Digests {
 }
 
 impl Tokens {
-    /// Those of a file that is still to be read: until then there are none.
-    pub(crate) fn of(file: String, is_forwarded: bool) -> Self {
-        Self { file, is_forwarded, known: OnceLock::new() }
+    /// Those of files that are still to be read: until then there are none.
+    pub(crate) fn of(file: Option<String>, jwt: Option<Jwt>, is_forwarded: bool) -> Self {
+        Self { file, jwt, is_forwarded, known: OnceLock::new() }
     }
 
     /// Says once what the file holds.
@@ -115,7 +119,7 @@ mod tests {
 
     #[test]
     fn before_the_file_is_read_there_are_none() {
-        let tokens = Tokens::of("tokens".to_owned(), false);
+        let tokens = Tokens::of(Some("tokens".to_owned()), None, false);
         assert!(!tokens.know(&[0xab; 32]));
         tokens.learn(Arc::new(Digests::parse(&"ab".repeat(32)).unwrap()));
         assert!(tokens.know(&[0xab; 32]));

@@ -83,6 +83,12 @@ def _tokens(behavior: Behavior, path: KeyPath) -> Iterator[Problem]:
             f"`bodega tokens add {behavior.tokens} NAME` makes it, with a first token",
             (*path, "tokens"),
         )
+    if behavior.jwt is not None and not Path(behavior.jwt.keys).is_file():
+        yield Problem(
+            f"there is no file {behavior.jwt.keys}",
+            "put the public keys of the issuer there, as its `jwks_uri` has them",
+            (*path, "jwt", "keys"),
+        )
 
 
 def _behavior(declarations: Declarations, behavior: Behavior, path: KeyPath) -> Iterator[Problem]:

@@ -21,6 +21,7 @@ from bodega.distributions import (
     HeaderEdits,
     Health,
     HttpOrigin,
+    Jwt,
     KeyRules,
     Model,
     ModelGroup,
@@ -216,6 +217,7 @@ _NOUN_NAMES: dict[type[Any], str] = {
     CertificateFiles: "[certificate and key](#certificate-and-key)",
     DiskTier: "[disk tier](#disk-tier)",
     Golden: "[golden](#golden)",
+    Jwt: "[jwt](#jwt)",
 }
 
 _OPENING = """\
@@ -278,6 +280,7 @@ _SECTIONS: tuple[tuple[str, str, tuple[tuple[str, type[Any]], ...]], ...] = (
             ("redirect", Redirect),
             ("answer", Answer),
             ("header edits", HeaderEdits),
+            ("jwt", Jwt),
         ),
     ),
 )

@@ -14,6 +14,7 @@ from bodega.distributions.body_key import BodyKey
 from bodega.distributions.declarations import Declarations
 from bodega.distributions.distribution import Distribution
 from bodega.distributions.hsts import Hsts
+from bodega.distributions.jwt import Jwt
 from bodega.distributions.key import Deny, ForwardRules, KeyRules
 from bodega.distributions.model import Golden, Model
 from bodega.distributions.origin_groups import ModelGroup, Origin, OriginGroup, RegionalOrigin
@@ -39,6 +40,7 @@ __all__ = [
     "Health",
     "Hsts",
     "HttpOrigin",
+    "Jwt",
     "KeyRules",
     "Model",
     "ModelGroup",

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 from bodega.distributions import checks
 from bodega.distributions.actions import Answer, HeaderEdits, Redirect
 from bodega.distributions.body_key import FORMS, BodyKey
+from bodega.distributions.jwt import Jwt
 from bodega.distributions.origin_groups import Origin, is_origin
 from bodega.distributions.origin_transport import file_path
 from bodega.distributions.origins import origin_from_url
@@ -60,6 +61,7 @@ class Behavior:
         body_key: Whether answers to POST and QUERY are kept, and by what of their bodies.
         authorization: Among whom answers to requests with credentials are shared.
         tokens: With ``authorization="edge"`` the file of those who may ask.
+        jwt: With ``authorization="edge"`` whose signed tokens let in, beside or in place of `tokens`.
         forward_authorization: With ``authorization="edge"`` whether the origin is sent the token.
         region_only: Whether requests stay in the region of the edge that takes them.
     """
@@ -147,7 +149,8 @@ class Behavior:
             "`policy` says what they are sent and what is kept. "
             '"key": a keyed hash of `Authorization` is in the key (for a model of `Cookie`, too), so that each '
             "credential has answers of its own; other origins are sent it. "
-            '"edge": the edge asks for a bearer token that `tokens` names (401 otherwise), and all who have one share.',
+            '"edge": the edge asks for a bearer token that `tokens` names or `jwt` describes (401 otherwise), and all '
+            "who have one share.",
         ),
     )
     tokens: str | None = field(
@@ -158,6 +161,14 @@ class Behavior:
             "hexadecimal digits and what it is for; `bodega tokens add FILE NAME` makes one. "
             "Read with the configuration.",
             default="none",
+        ),
+    )
+    jwt: Jwt | None = field(
+        default=None,
+        metadata=about(
+            NounShape(Jwt),
+            'With `authorization = "edge"` whose signed tokens let in (RFC 7519); where there are `tokens`, too, '
+            "either does.",
         ),
     )
     forward_authorization: bool = field(
@@ -219,15 +230,18 @@ class Behavior:
     def _check_tokens(self) -> None:
         checks.flag(self.forward_authorization, "forward_authorization")
         if self.authorization == "edge":
-            if self.tokens is None:
+            if self.tokens is None and self.jwt is None:
                 raise ConfigInvalid(
                     "nobody could ask: no tokens are known",
-                    hint='write tokens = "clients.tokens"; `bodega tokens add clients.tokens NAME` makes one',
+                    hint='write tokens = "clients.tokens", `bodega tokens add clients.tokens NAME` makes one; or `jwt`',
                     path=("tokens",),
                 )
-            file_path(self, "tokens")
+            if self.tokens is not None:
+                file_path(self, "tokens")
+            if not isinstance(self.jwt, Jwt | None):
+                raise ConfigInvalid("signed tokens are described by a Jwt", path=("jwt",))
             return
-        for name in ("tokens", "forward_authorization"):
+        for name in ("tokens", "jwt", "forward_authorization"):
             if getattr(self, name):
                 raise ConfigInvalid(
                     "it is for tokens that the edge checks",

@@ -24,6 +24,7 @@ from bodega.distributions import (
     HeaderEdits,
     Hsts,
     HttpOrigin,
+    Jwt,
     Model,
     ModelGroup,
     Origin,
@@ -175,8 +176,20 @@ class _Compiler:
 
 def _authorization(behavior: Behavior) -> Json:
     if behavior.authorization == "edge":
-        return {"kind": "edge", "tokens": behavior.tokens, "forward": behavior.forward_authorization}
+        jwt = None if behavior.jwt is None else _jwt(behavior.jwt)
+        return {"kind": "edge", "tokens": behavior.tokens, "jwt": jwt, "forward": behavior.forward_authorization}
     return {"kind": behavior.authorization}
+
+
+def _jwt(jwt: Jwt) -> Json:
+    return {
+        "keys": jwt.keys,
+        "issuer": jwt.issuer,
+        "audience": list(jwt.audience),
+        "algorithms": list(jwt.algorithms),
+        "leeway_seconds": parse_duration(jwt.leeway),
+        "claims": dict(jwt.claims),
+    }
 
 
 def _body_key(body_key: BodyKey | None) -> Json | None:

@@ -13,6 +13,7 @@ from bodega.distributions import (
     Distribution,
     ForwardRules,
     HttpOrigin,
+    Jwt,
     KeyRules,
     OriginGroup,
 )
@@ -160,3 +161,6 @@ def test_what_body_keys_and_tokens_probably_do_not_mean() -> None:
     assert said == "behaviors[0].body_key: `body_key` says by what answers are kept, and the policy keeps none"
     (said,) = advice_on(Behavior(origin=SITE, authorization="edge", tokens="/nowhere/clients.tokens"))
     assert said == "behaviors[0].tokens: there is no file /nowhere/clients.tokens"
+    signed = Jwt("/nowhere/issuer.jwks.json", issuer="https://id.example.com", audience="shop")
+    (said,) = advice_on(Behavior(origin=SITE, authorization="edge", jwt=signed))
+    assert said == "behaviors[0].jwt.keys: there is no file /nowhere/issuer.jwks.json"

@@ -43,9 +43,10 @@ pub(crate) fn run(exchange: &mut Exchange<'_>) -> Step {
         return exchange.refuse(Reason::Network);
     }
     if let Authorization::Edge(tokens) = &behavior.authorization
-        && let Err(reason) = bearer::check(tokens, request)
+        && let Err(refused) = bearer::check(tokens, request, exchange.now)
     {
-        return exchange.refuse(reason);
+        exchange.token_fault = refused.fault;
+        return exchange.refuse(refused.reason);
     }
     if exchange.content.is_some() {
         return Step::Lookup;

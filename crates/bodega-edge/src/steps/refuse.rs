@@ -4,7 +4,7 @@
 
 use bodega_semantics::{Fields, Outcome, Reason};
 
-use crate::answer::Answer;
+use crate::answer::{Answer, AnswerHead};
 use crate::bearer;
 use crate::edge::Edge;
 use crate::exchange::{Exchange, Found, Journey};
@@ -15,7 +15,13 @@ use crate::steps::options::METHODS;
 /// Refuses before anything was asked.
 pub(crate) fn run(exchange: &mut Exchange<'_>) -> Step {
     let request = exchange.request;
-    exchange.answer = Some(refusal(&exchange.worker.edge, request.method, exchange.reason, None, None));
+    let edge = &exchange.worker.edge;
+    let mut answer = refusal(edge, request.method, exchange.reason, None, None);
+    let challenge = bearer::challenge(&edge.settings.name, exchange.reason, exchange.token_fault);
+    if let (Some(challenge), AnswerHead::Built(fields)) = (challenge, &mut answer.head) {
+        fields.push("WWW-Authenticate", challenge.as_bytes());
+    }
+    exchange.answer = Some(answer);
     Step::Finish
 }
 
@@ -49,9 +55,6 @@ pub fn refusal(edge: &Edge, method: &str, reason: Reason, detail: Option<&str>, 
     }
     if let Some(seconds) = retry_after {
         fields.push("Retry-After", seconds.to_string().as_bytes());
-    }
-    if matches!(reason, Reason::TokenMissing | Reason::TokenUnknown) {
-        fields.push("WWW-Authenticate", bearer::challenge(&edge.settings.name, reason).as_bytes());
     }
     if reason == Reason::MethodRefused {
         fields.push("Allow", METHODS.join(", ").as_bytes());

@@ -8,14 +8,14 @@ use bodega_semantics::{Fields, Policy, path};
 use ipnet::IpNet;
 use siphasher::sip::SipHasher13;
 
-use super::{Named, checks};
+use super::{Named, authorization, checks};
 use crate::behavior::{Action, Authorization, Behavior, BodyForm, BodyKey};
 use crate::edits::Edits;
 use crate::error::{SnapshotError, wrong};
+use crate::jwt::{Jwt, JwtRules};
 use crate::location::Location;
 use crate::networks::Networks;
-use crate::schema::{ActionText, AuthorizationText, BehaviorText, BodyFormText, BodyKeyText, EditsText};
-use crate::tokens::Tokens;
+use crate::schema::{ActionText, BehaviorText, BodyFormText, BodyKeyText, EditsText};
 use bodega_semantics::glob::Glob;
 use bodega_semantics::json::LeftOut;
 
@@ -60,14 +60,7 @@ pub(super) fn compile(
         Action::Redirect { .. } | Action::Answer { .. } => false,
     };
     let is_model = matches!(&action, Action::Origin(name) if named.models(name).is_some());
-    let authorization = match text.authorization {
-        AuthorizationText::Pass {} => Authorization::Pass,
-        AuthorizationText::Key {} => Authorization::Key,
-        AuthorizationText::Edge { tokens, .. } if tokens.is_empty() => {
-            return wrong(&format!("{place}.authorization.tokens"), "name the file of the tokens");
-        }
-        AuthorizationText::Edge { tokens, forward } => Authorization::Edge(Arc::new(Tokens::of(tokens, forward))),
-    };
+    let authorization = authorization::compile(&format!("{place}.authorization"), text.authorization)?;
     let policy = match authorization {
         Authorization::Key if !is_model => keyed_by_credential(policy),
         _ => Arc::clone(policy),
@@ -106,12 +99,18 @@ pub(super) fn compile(
 }
 
 /// Among whom answers are shared; `None`: among all. Those made for some are not for others, though a later configuration
-/// lets these in. Which tokens a file holds does not count: who gets one shares what there is.
+/// lets these in. Which tokens or keys a file holds does not count: who gets one shares what there is.
 fn whose(authorization: &Authorization) -> Option<String> {
     match authorization {
         Authorization::Pass => None,
         Authorization::Key => Some("key".to_owned()),
-        Authorization::Edge(tokens) => Some(format!("edge {} {}", tokens.is_forwarded, tokens.file)),
+        Authorization::Edge(tokens) => {
+            let signed = tokens.jwt.as_ref().map(|Jwt { keys, rules, .. }| {
+                let JwtRules { issuer, audiences, claims, .. } = &**rules;
+                (keys, issuer, audiences, claims)
+            });
+            Some(format!("edge {} {:?} {signed:?}", tokens.is_forwarded, tokens.file))
+        }
     }
 }
 
