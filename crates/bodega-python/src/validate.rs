@@ -1,5 +1,7 @@
 //! Would a running edge take this snapshot?
 
+use std::collections::BTreeMap;
+
 use bodega_snapshot::Snapshot;
 use pyo3::prelude::*;
 
@@ -10,5 +12,12 @@ use crate::errors;
 pub(crate) fn validate_snapshot(py: Python<'_>, snapshot_json: &str) -> PyResult<()> {
     py.detach(|| Snapshot::from_json(snapshot_json))
         .map(drop)
+        .map_err(|error| errors::raise(py, "SnapshotInvalid", &error.to_string()))
+}
+
+/// Reads the files of tokens and keys that a compiled configuration names.
+#[pyfunction]
+pub(crate) fn wrong_token_files(py: Python<'_>, snapshot_json: &str) -> PyResult<BTreeMap<String, String>> {
+    py.detach(|| Snapshot::from_json(snapshot_json).map(|snapshot| bodega_server::wrong_token_files(&snapshot)))
         .map_err(|error| errors::raise(py, "SnapshotInvalid", &error.to_string()))
 }

@@ -22,6 +22,7 @@ try:
         replay,
         serve_onnx,
         validate_snapshot,
+        wrong_token_files,
     )
 except ImportError as error:
     if sys.platform != "linux" or platform.machine() not in {"x86_64", "aarch64"}:
@@ -47,6 +48,7 @@ __all__ = [
     "replay",
     "serve_onnx",
     "validate_snapshot",
+    "wrong_token_files",
 ]
 
 if build_info()["profile"] == "debug":

@@ -17,6 +17,7 @@ __all__ = [
     "replay",
     "serve_onnx",
     "validate_snapshot",
+    "wrong_token_files",
 ]
 
 def build_info() -> dict[str, str]:
@@ -98,6 +99,19 @@ def validate_snapshot(snapshot_json: str) -> None:
 
     Raises:
         SnapshotInvalid: If it would not be taken; the text names the place and what would be right.
+    """
+
+def wrong_token_files(snapshot_json: str) -> dict[str, str]:
+    """Read the files of tokens and keys that a compiled configuration names, as a running edge would.
+
+    Args:
+        snapshot_json: The document of `docs/concepts/first-light.md`.
+
+    Returns:
+        What is wrong with them, by file; files that are not here, or not to be opened, are left out.
+
+    Raises:
+        SnapshotInvalid: If the document would not be taken.
     """
 
 @final

@@ -16,10 +16,12 @@ from bodega.cli.output import advise as print_advice
 from bodega.cli.output import fail, print_json, print_lines, problem_as_json
 from bodega.config import Config, EdgeSettings, advise, advise_settings, check_models, read_config, settings_from
 from bodega.errors import ConfigInvalid, Problem, SnapshotInvalid
-from bodega.snapshot import compile_snapshot, validate
+from bodega.snapshot import compile_snapshot, validate, wrong_token_files
 
 if TYPE_CHECKING:
     from bodega.certificates import Examined, Finding
+    from bodega.errors import KeyPath
+    from bodega.snapshot import Snapshot
 
 
 def check(
@@ -32,6 +34,7 @@ def check(
     not meant. Certificates are looked at as clients do: how long they hold, for which hosts, their chain and key.
     Models are looked at where they are: the file of one, how it is framed, and whether the module of a runner is found.
     No model is loaded and no code of a runner runs: what is wrong within them shows when an edge starts.
+    Files of tokens, and of the keys that sign them, are read as an edge reads them.
     The exit status is 0 where the file can be served, 2 where it cannot, or where clients refuse a certificate.
 
         bodega check
@@ -41,7 +44,7 @@ def check(
     try:
         config = read_config(file)
         settings = settings_from(config, os.environ)
-        _compile(config, file)
+        snapshot = _compile(config, file)
         examined = _examine(settings, config)
     except ConfigInvalid as error:
         if as_json:
@@ -52,6 +55,7 @@ def check(
     findings = certificates.findings_of(examined, config.declarations.hosts, strict_names=settings.tls_strict_names)
     problems = [_problem(config, each) for each in findings if each.weight == "error"]
     problems += [config.locate(each) for each in check_models(config.declarations)]
+    problems += _wrong_token_files(config, snapshot)
     advice = [config.locate(each) for each in advise(config.declarations, os.environ)]
     advice += [config.locate(each.under("edge")) for each in advise_settings(settings)]
     advice += [_problem(config, each) for each in findings if each.weight == "warning"]
@@ -87,11 +91,27 @@ def _problem(config: Config, finding: Finding) -> Problem:
     return config.locate(Problem(finding.what, finding.hint, ("edge", "tls")))
 
 
-def _compile(config: Config, file: Path) -> None:
+def _compile(config: Config, file: Path) -> Snapshot:
+    snapshot = compile_snapshot(config.declarations, environment=os.environ)
     try:
-        validate(compile_snapshot(config.declarations, environment=os.environ))
+        validate(snapshot)
     except SnapshotInvalid as error:
         raise ConfigInvalid(error.what, hint=error.hint, file=str(file)) from None
+    return snapshot
+
+
+def _wrong_token_files(config: Config, snapshot: Snapshot) -> list[Problem]:
+    wrong = wrong_token_files(snapshot)
+    found = []
+    for distribution in config.declarations.distributions:
+        for index, behavior in enumerate(distribution.behaviors):
+            path: KeyPath = ("distributions", distribution.name, "behaviors", index)
+            named = {("tokens",): behavior.tokens, ("jwt", "keys"): None if behavior.jwt is None else behavior.jwt.keys}
+            for place, file in named.items():
+                if file is not None and file in wrong:
+                    hint = "until that is right, no edge takes this configuration"
+                    found.append(config.locate(Problem(f"{file}: {wrong[file]}", hint, (*path, *place))))
+    return found
 
 
 def _report(
