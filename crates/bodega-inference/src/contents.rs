@@ -104,6 +104,19 @@ fn of_graph(path: &Path) -> Result<Contents, String> {
     Ok(Contents { digest, n_bytes: reading.n_bytes, has_loops: graph.has_loops, files: reading.files })
 }
 
+/// Looks whether a file is an ONNX model and what it names beside itself is there, without loading it.
+///
+/// # Errors
+/// Why not.
+pub fn check_file(path: &Path) -> Result<(), String> {
+    let graph = Graph::read(&Reading::new().whole(path, MAX_GRAPH_BYTES)?)?;
+    let check = |location: &Vec<u8>| {
+        let found = beside(path, location).and_then(|file| opened(&file).map(drop));
+        found.map_err(|why| of_weights(location, &why))
+    };
+    graph.locations.iter().try_for_each(check)
+}
+
 /// A file, by the name that the graph has for it.
 pub(crate) type Weights = (PathBuf, Arc<[u8]>);
 

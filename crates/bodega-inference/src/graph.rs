@@ -24,7 +24,8 @@ impl Graph {
             return Ok(Self { locations: Vec::new(), has_loops: true });
         }
         let model = ModelProto::decode(file).map_err(|error| format!("it is no ONNX model: {error}"))?;
-        model.graph.iter().try_for_each(check_inputs)?;
+        let no_graph = || "it is no ONNX model: it has no graph".to_owned();
+        check_inputs(model.graph.as_ref().ok_or_else(no_graph)?)?;
         let mut graph = Self::default();
         model.graph.iter().for_each(|it| graph.add_graph(it));
         model.functions.iter().flat_map(|function| &function.node).for_each(|node| graph.add_node(node));

@@ -40,6 +40,7 @@ mod watchdog;
 mod worker;
 
 pub use changes::Gone;
+pub use contents::check_file;
 pub use counts::ModelCounts;
 pub use error::ModelError;
 pub use models::{ModelState, Models, Routed};

@@ -29,7 +29,7 @@ mod _core {
     #[pymodule_export]
     use super::replay::replay;
     #[pymodule_export]
-    use super::validate::{validate_snapshot, wrong_token_files};
+    use super::validate::{check_model, validate_snapshot, wrong_token_files};
     #[pymodule_export]
     use super::worker::{die_with_parent, serve_onnx};
 }

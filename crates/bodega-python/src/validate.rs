@@ -1,11 +1,18 @@
-//! Would a running edge take this snapshot?
+//! Would a running edge take this snapshot, and this file as a model?
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use bodega_snapshot::Snapshot;
 use pyo3::prelude::*;
 
 use crate::errors;
+
+/// Looks whether a file can be loaded as a model, as far as that shows without loading it.
+#[pyfunction]
+pub(crate) fn check_model(py: Python<'_>, path: PathBuf) -> PyResult<()> {
+    py.detach(|| bodega_server::check_model_file(&path)).map_err(|message| errors::raise(py, "ModelRefused", &message))
+}
 
 /// Checks a compiled configuration.
 #[pyfunction]

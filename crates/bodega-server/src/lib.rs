@@ -37,7 +37,7 @@ mod worker;
 
 pub use bodega_edge::follow::{FollowError, Followed};
 pub use bodega_edge::invalidate::{Force, InvalidateError};
-pub use bodega_inference::{SwapError, die_with_parent, serve_onnx};
+pub use bodega_inference::{SwapError, check_file as check_model_file, die_with_parent, serve_onnx};
 pub use explain::explain_key;
 pub use in_process::{InProcessAnswer, InProcessRequest};
 pub use loader::ModelChange;

@@ -12,6 +12,7 @@ __all__ = [
     "DemoS3",
     "NativeEdge",
     "build_info",
+    "check_model",
     "die_with_parent",
     "explain_key",
     "replay",
@@ -89,6 +90,16 @@ def replay(
     Raises:
         ValueError: If there is no such policy, or there are more identities than sizes or the reverse.
         BufferError: If they are not unsigned integers of 64 bits.
+    """
+
+def check_model(path: str | PathLike[str]) -> None:
+    """Look whether a file is an ONNX model and what it names beside itself is there; it is not loaded.
+
+    Args:
+        path: The file.
+
+    Raises:
+        ModelRefused: If not; the text says why.
     """
 
 def validate_snapshot(snapshot_json: str) -> None:

@@ -14,9 +14,9 @@ from bodega import certificates
 from bodega.cli.certificate_table import certificate_as_json, certificate_table
 from bodega.cli.output import advise as print_advice
 from bodega.cli.output import fail, print_json, print_lines, problem_as_json
-from bodega.config import Config, EdgeSettings, advise, advise_settings, check_models, read_config, settings_from
+from bodega.config import Config, EdgeSettings, advise, advise_settings, read_config, settings_from
 from bodega.errors import ConfigInvalid, Problem, SnapshotInvalid
-from bodega.snapshot import compile_snapshot, validate, wrong_token_files
+from bodega.snapshot import check_models, compile_snapshot, validate, wrong_token_files
 
 if TYPE_CHECKING:
     from bodega.certificates import Examined, Finding
@@ -32,7 +32,7 @@ def check(
 
     Every error comes with its line, what was wrong and what would be right; then follows what is allowed but probably
     not meant. Certificates are looked at as clients do: how long they hold, for which hosts, their chain and key.
-    Models are looked at where they are: the file of one, how it is framed, and whether the module of a runner is found.
+    Models are looked at where they are: the file of one, what it names beside itself, and whether a runner has a module.
     No model is loaded and no code of a runner runs: what is wrong within them shows when an edge starts.
     Files of tokens, and of the keys that sign them, are read as an edge reads them.
     The exit status is 0 where the file can be served, 2 where it cannot, or where clients refuse a certificate.

@@ -15,7 +15,6 @@ from bodega.config.control_settings import ControlSettings
 from bodega.config.disk_tier import DiskTier
 from bodega.config.edge_settings import EdgeSettings
 from bodega.config.file import Config, parse_config, read_config
-from bodega.config.model_checks import check_models
 from bodega.config.settings import option_name, settings_from, variable_name
 from bodega.config.writing import to_text
 
@@ -27,7 +26,6 @@ __all__ = [
     "add_client_token",
     "advise",
     "advise_settings",
-    "check_models",
     "control_token",
     "control_url",
     "is_seen_on_the_way",

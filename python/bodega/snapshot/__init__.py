@@ -9,6 +9,17 @@ from __future__ import annotations
 
 from bodega.snapshot.compile import Snapshot, compile_snapshot
 from bodega.snapshot.key import Key, KeyReport, Sent, explain_key
+from bodega.snapshot.model_checks import check_models
 from bodega.snapshot.validate import validate, wrong_token_files
 
-__all__ = ["Key", "KeyReport", "Sent", "Snapshot", "compile_snapshot", "explain_key", "validate", "wrong_token_files"]
+__all__ = [
+    "Key",
+    "KeyReport",
+    "Sent",
+    "Snapshot",
+    "check_models",
+    "compile_snapshot",
+    "explain_key",
+    "validate",
+    "wrong_token_files",
+]

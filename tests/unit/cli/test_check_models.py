@@ -60,12 +60,12 @@ def test_a_model_that_no_edge_can_load_is_wrong_with_its_line(folder: Path, caps
     os.mkfifo(folder / "pipe.onnx")
     for origin, field, words in [
         ('model = "nothere.onnx"', "model", "nothere.onnx: there is no such file"),
-        ('model = "cut.onnx"', "model", "cut.onnx: the file ends before the model does"),
-        ('model = "text.onnx"', "model", "text.onnx: the file is no ONNX model"),
-        ('model = "empty.onnx"', "model", "empty.onnx: the file is empty"),
-        ('model = "zeros.onnx"', "model", "zeros.onnx: the file is no ONNX model"),
+        ('model = "cut.onnx"', "model", "cut.onnx: it is no ONNX model"),
+        ('model = "text.onnx"', "model", "text.onnx: it is no ONNX model"),
+        ('model = "empty.onnx"', "model", "empty.onnx: it is no ONNX model: it has no graph"),
+        ('model = "zeros.onnx"', "model", "zeros.onnx: it is no ONNX model"),
         ('model = "bare"', "model", "bare: a folder without a model.toml"),
-        ('model = "pipe.onnx"', "model", "pipe.onnx: no regular file"),
+        ('model = "pipe.onnx"', "model", "pipe.onnx: that is no regular file"),
         ('runner = "nomod:Cls"', "runner", 'there is no module "nomod"'),
         ('runner = "nomod.deep:Cls", model = "fraud.onnx"', "runner", 'there is no module "nomod"'),
         ('runner = "json:Any", model = "nothere.txt"', "model", "nothere.txt: there is no such file"),

@@ -11,9 +11,9 @@ from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bodega.config.onnx_frame import onnx_problem
+from bodega import _native
 from bodega.distributions import Model, ModelGroup
-from bodega.errors import Problem
+from bodega.errors import ModelRefused, Problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -66,13 +66,11 @@ def _file_problem(file: Path, *, has_runner: bool) -> tuple[str, str]:
         return "", ""
     if file.is_dir():
         return "a folder without a model.toml", "name the model in it, or write a model.toml into it"
-    if not file.is_file():
-        return "no regular file, but a pipe, a socket or a device", "name a model in the ONNX format"
     try:
-        what = onnx_problem(file)
-    except OSError as error:
-        return f"the file cannot be read: {error.strerror}", ""
-    return what, "name a model in the ONNX format; what Python runs has a `runner`" if what else ""
+        _native.check_model(file)
+    except ModelRefused as refused:
+        return refused.what, "name a model in the ONNX format; what Python runs has a `runner`"
+    return "", ""
 
 
 def _is_found(name: str, model: Path) -> bool:
