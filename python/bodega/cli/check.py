@@ -32,7 +32,7 @@ def check(
 
     Every error comes with its line, what was wrong and what would be right; then follows what is allowed but probably
     not meant. Certificates are looked at as clients do: how long they hold, for which hosts, their chain and key.
-    Models are looked at where they are: the file of one, what it names beside itself, and whether a runner has a module.
+    Models are looked at where they are: the file, what it names beside itself, and whether a runner has a module.
     No model is loaded and no code of a runner runs: what is wrong within them shows when an edge starts.
     Files of tokens, and of the keys that sign them, are read as an edge reads them.
     The exit status is 0 where the file can be served, 2 where it cannot, or where clients refuse a certificate.
