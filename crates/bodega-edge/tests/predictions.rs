@@ -2,19 +2,24 @@
 //! it is told to.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails loudly")]
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
 use std::thread::{self, ThreadId};
 use std::time::Duration;
 
-use bodega_edge::fetch::{Fetch, FetchAnswer, FetchError, FetchFuture, FetchRequest, OnePiece, next_chunk};
+use bodega_edge::exchange::{Journey, OwnedRequest};
+use bodega_edge::fetch::{
+    BodyStream, Fetch, FetchAnswer, FetchError, FetchFuture, FetchRequest, OnePiece, RequestBody, next_chunk,
+};
 use bodega_edge::fillers::Fillers;
 use bodega_edge::invalidate::{Force, Selector};
 use bodega_edge::predict::{
     Answered, Asked, NotRendered, Predicted, Predicts, Question, Refused, Rendered, Row, Waits,
 };
-use bodega_edge::{Metrics, Worker};
-use bodega_semantics::{Fields, Head, Outcome, Reason};
+use bodega_edge::{Begun, Metrics, RequestView, Worker, begin, complete};
+use bodega_semantics::{Field, Fields, Head, Outcome, Reason};
 use bodega_testkit::bench::{Bench, Got, TestRequest, snapshot_json_for};
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -95,6 +100,9 @@ impl Fetch for Site {
     }
 
     fn question(&self, _: &str, asked: &Asked<'_>) -> Option<Result<Box<dyn Question>, Refused>> {
+        if asked.path == "/nothing" {
+            return Some(Err(Refused { status: 501, told: Rendered::json("not offered".into()) }));
+        }
         let row = |row: &[u8]| Row {
             model: Arc::<Slow>::clone(&self.0),
             body: row.into(),
@@ -106,7 +114,7 @@ impl Fetch for Site {
     }
 
     fn max_question_bytes(&self, _: &str) -> u64 {
-        1_000
+        1_000_000
     }
 }
 
@@ -389,6 +397,138 @@ async fn what_is_written_and_not_yet_sent_is_bounded() {
     drop(unread.pop());
     let got = bench.send(&large).await;
     assert_eq!((got.status, got.body.len()), (200, 12_000_001), "one has been sent");
+}
+
+/// A body that comes piece by piece, and then what `end` says; nothing, without it.
+struct Slowly {
+    pieces: Vec<Bytes>,
+    end: Option<Reason>,
+}
+
+impl BodyStream for Slowly {
+    fn poll_chunk(&mut self, _: &mut Context<'_>) -> Poll<Option<Result<Bytes, FetchError>>> {
+        match (self.pieces.pop(), self.end) {
+            (Some(piece), _) => Poll::Ready(Some(Ok(piece))),
+            (None, Some(Reason::Fresh)) => Poll::Ready(None),
+            (None, Some(reason)) => Poll::Ready(Some(Err(FetchError::new(reason, "the body did not go on")))),
+            (None, None) => Poll::Pending,
+        }
+    }
+}
+
+/// A question whose body comes behind its head.
+struct Behind {
+    client: u8,
+    path: &'static str,
+    content_type: &'static str,
+    content_length: Option<u64>,
+    body: Slowly,
+}
+
+impl Behind {
+    fn of(n_bytes: usize, end: Option<Reason>) -> Self {
+        let body = Slowly { pieces: vec![vec![b' '; n_bytes].into()], end };
+        Self { client: 1, path: "/predict", content_type: "application/json", content_length: None, body }
+    }
+
+    fn from(self, client: u8) -> Self {
+        Self { client, ..self }
+    }
+
+    /// Asks, and lets that come as far as it does.
+    async fn ask(self, bench: &Bench) -> JoinHandle<Got> {
+        let fields = [Field { name: "content-type", value: self.content_type.as_bytes() }];
+        let view = RequestView {
+            method: "POST",
+            https: false,
+            authority: "example.com",
+            path: self.path,
+            query: None,
+            fields: &fields,
+            peer: IpAddr::from([203, 0, 113, self.client]),
+            has_body: true,
+            body: None,
+            version: "2",
+            upgrade: false,
+        };
+        let Begun::Pending(pending) = begin(&bench.worker, &bench.worker.edge.snapshot.load_full(), &view) else {
+            unreachable!("its body has not come");
+        };
+        let journey = Journey::new(Arc::clone(&bench.worker), OwnedRequest::copy_of(&view), pending);
+        let body = RequestBody::streamed(self.content_length, Box::new(self.body));
+        let bench = bench.clone();
+        let asking = tokio::spawn(async move { bench.read(complete(journey, Some(body)).await).await });
+        settle().await;
+        asking
+    }
+}
+
+/// Bodies that stopped before their end took all the room there is, and every question that came a packet behind its
+/// head was refused.
+#[tokio::test]
+async fn who_holds_much_of_bodies_back_takes_no_room_from_what_is_usual() {
+    let (bench, slow) = bench();
+    let usual = |client| Behind::of(16 << 10, Some(Reason::Fresh)).from(client);
+    let first = usual(1).ask(&bench).await;
+    assert!(slow.compute());
+    assert_eq!(first.await.unwrap().status, 200);
+    let mut held = Vec::new();
+    for client in 1..=4 {
+        // A quarter of 64 MiB.
+        for _ in 0..17 {
+            held.push(Behind::of(999_000, None).from(client).ask(&bench).await);
+        }
+        assert!(held.iter().all(|each| !each.is_finished()));
+        let more = Behind::of(999_000, None).from(client).ask(&bench).await.await.unwrap();
+        assert_eq!((more.status, more.outcome, more.reason), (503, Outcome::Error, Reason::OriginBusy));
+        assert_eq!(text(&more), r#"{"error":"too much of other requests for models is under way"}"#);
+        assert_eq!(
+            (said(&more, "retry-after").as_str(), said(&more, "content-type").as_str()),
+            ("1", "application/json")
+        );
+        let got = usual(client).ask(&bench).await.await.unwrap();
+        assert_eq!((got.status, got.outcome), (200, Outcome::Hit), "what is usual comes in");
+    }
+    let fifth = || Behind { content_type: "application/grpc", ..Behind::of(999_000, None) }.from(5);
+    let got = fifth().ask(&bench).await.await.unwrap();
+    assert_eq!((got.status, said(&got, "grpc-status").as_str()), (200, "14"), "all is taken");
+    assert!(said(&got, "grpc-message").contains("other requests for models"));
+    for each in held.drain(..17) {
+        each.abort();
+    }
+    settle().await;
+    assert!(!fifth().ask(&bench).await.is_finished(), "there is room again");
+}
+
+/// A stream of gRPC does not end by itself.
+#[tokio::test]
+async fn what_the_head_alone_tells_is_not_waited_for() {
+    let (bench, _) = bench();
+    let nothing = Behind { path: "/nothing", ..Behind::of(10, None) }.ask(&bench).await.await.unwrap();
+    assert_eq!((nothing.status, text(&nothing), nothing.outcome), (501, "not offered", Outcome::Refused));
+    let both = Behind { path: "/nothing", content_length: Some(1_000_001), ..Behind::of(10, None) };
+    assert_eq!(both.ask(&bench).await.await.unwrap().status, 501, "no body would be short enough");
+    let long = Behind { content_length: Some(1_000_001), ..Behind::of(10, None) };
+    let got = long.ask(&bench).await.await.unwrap();
+    assert_eq!((got.status, got.outcome, got.reason), (413, Outcome::Refused, Reason::Limit));
+    assert_eq!(text(&got), r#"{"error":"a body of 1000001 bytes is over the limit"}"#);
+    let longest = Behind { content_length: Some(1_000_000), ..Behind::of(10, None) };
+    assert!(!longest.ask(&bench).await.is_finished());
+}
+
+#[tokio::test]
+async fn a_body_that_does_not_come_is_told_in_the_form_of_the_interface() {
+    let (bench, _) = bench();
+    for (content_type, end, expected) in [
+        ("application/json", Reason::ClientGone, (400, "", r#"{"error":"the request was not sent whole"}"#)),
+        ("application/json", Reason::Malformed, (400, "", r#"{"error":"the request is malformed"}"#)),
+        ("application/grpc", Reason::ClientGone, (200, "4", "")),
+        ("application/grpc+proto", Reason::Limit, (200, "8", "")),
+    ] {
+        let got = Behind { content_type, ..Behind::of(10, Some(end)) }.ask(&bench).await.await.unwrap();
+        assert_eq!((got.status, said(&got, "grpc-status").as_str(), text(&got)), expected);
+        assert_eq!((got.outcome, got.reason), (Outcome::Refused, end));
+    }
 }
 
 #[tokio::test]

@@ -11,8 +11,8 @@ mod status;
 
 use std::time::Duration;
 
+use bodega_edge::grpc;
 use bodega_edge::predict::{Answered, Asked, NotRendered, Question, Refused, Rendered, Row};
-use bodega_semantics::Head;
 use prost::Message;
 
 use self::messages::{
@@ -46,9 +46,7 @@ fn check(asked: &Asked<'_>) -> Result<(), Problem> {
     if asked.method != "POST" {
         return Err(Problem::new(405, "", "this is gRPC: POST").allowing("POST"));
     }
-    let content_type = asked.fields.first("content-type").unwrap_or_default();
-    let rest = content_type.strip_prefix(status::CONTENT_TYPE.as_bytes());
-    if !matches!(rest, Some([] | [b';' | b'+', ..])) {
+    if !grpc::is_call(&asked.fields) {
         return Err(Problem::new(415, "Content-Type", "this is gRPC: application/grpc"));
     }
     if !matches!(asked.version, "2" | "3") {
@@ -211,7 +209,7 @@ impl Call {
     fn answer(self, message: &[u8]) -> Result<Rendered, NotRendered> {
         let too_long = || NotRendered { status: 413, what: "the answer is too long for a message".to_owned() };
         let (framed, coding) = frame::write(message, self.coding).ok_or_else(too_long)?;
-        let mut rendered = Rendered::new(status::CONTENT_TYPE, framed.into());
+        let mut rendered = Rendered::new(grpc::CONTENT_TYPE, framed.into());
         rendered.status = Some(200);
         rendered.fields.extend(coding.map(|coding| ("grpc-encoding", coding.name().to_owned())));
         rendered.trailers = vec![("grpc-status", "0".to_owned())];
@@ -235,7 +233,7 @@ impl Question for Told {
     }
 
     fn render_failure(&self, status: u16, what: &str, _: Option<usize>) -> Rendered {
-        status::alone(status, what)
+        grpc::alone(status, what)
     }
 }
 

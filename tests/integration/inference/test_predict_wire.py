@@ -116,6 +116,15 @@ def test_what_is_refused_leaves_the_next_request_where_it_is(edge: EdgeServer) -
     assert n_computed(edge) == before + 1
 
 
+@pytest.mark.parametrize("field", ["Expect: 100-continue", "Accept: */*"])
+def test_what_is_too_long_is_refused_for_its_head(edge: EdgeServer, field: str) -> None:
+    """The client was told to go on, and as much was read as the limit is."""
+    with Wire(edge.url) as wire:
+        wire.send(asked(b"", field, "Content-Length: 9999999", length=False))
+        reply = wire.reply()
+        assert (reply.status, "9999999" in json.loads(reply.body)["error"]) == (413, True), reply
+
+
 def test_what_was_received_is_counted_however_it_came(edge: EdgeServer) -> None:
     data = b'{"features":[10,0,0]}'
     whole = asked(data)

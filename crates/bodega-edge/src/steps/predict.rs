@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bodega_http1::write::write_decimal;
-use bodega_semantics::{Field, Fields, Head, Outcome, Reason, cache_status};
+use bodega_semantics::{Field, Fields, Head, Outcome, Reason, cache_status, forwarding};
 use bodega_snapshot::{Action, Behavior};
 use bodega_store::Note;
 use bytes::Bytes;
@@ -20,9 +20,10 @@ use tokio::time::timeout;
 use crate::answer::{Answer, BodyPlan};
 use crate::edge::Worker;
 use crate::exchange::{Exchange, Found, Journey};
-use crate::fetch::{BodyStream, FetchError, OnePiece, RequestBody, next_chunk};
+use crate::fetch::{BodyStream, FetchError, OnePiece};
 use crate::held::{MAX_WRITTEN_BYTES, Room};
 use crate::predict::{Answered, Asked, Lines, Question, Refused, Rendered, Row, Shared};
+use crate::questioned::{self, Unread};
 use crate::respond;
 use crate::rows::{self, Common, Part, Predicting, RowAnswer, Settled, SharedRow, Told};
 use crate::step::Step;
@@ -99,34 +100,54 @@ async fn come(journey: &mut Journey) -> Result<Came, FetchError> {
     let Action::Origin(origin) = &behavior.action else {
         return Err(FetchError::internal("a behavior of no model"));
     };
-    let longest = journey.worker.fetch.max_question_bytes(origin);
-    let mut room = journey.worker.edge.held_questions.room_for_question(longest);
-    let body = read(journey.body.take(), longest, &mut room).await?;
-    let fields: Vec<Field<'_>> = journey.request.fields.fields().collect();
-    let request = journey.request.view(&fields);
+    let (worker, request) = (Arc::clone(&journey.worker), Arc::clone(&journey.request));
+    let longest = worker.fetch.max_question_bytes(origin);
+    let is_trusted = &worker.edge.settings.is_trusted_proxy;
+    let client = forwarding::client_address(&request.fields, request.peer, is_trusted);
+    // A proxy that does not say whom it asks for stands for many.
+    let client = (!is_trusted(client)).then_some(client);
+    let mut room = worker.edge.held_questions.room_for_question(longest, client);
+    let refused = || {
+        let (method, path, version) = (request.method.as_str(), request.path.as_str(), request.version);
+        let asked = Asked { method, path, version, fields: Lines::Copied(&request.fields), body: &[] };
+        worker.fetch.question(origin, &asked)?.err().filter(|refused| questioned::is_of_head(refused.status))
+    };
+    let body = match questioned::read(journey.body.take(), longest, &mut room, refused).await {
+        Ok(body) => body,
+        Err(unread) => {
+            let writing = Writing { worker: &worker, behavior: &behavior, method: method(&request.method) };
+            return Ok(Came::Answer(match unread {
+                Unread::Refused(refused) => writing.refuse(refused),
+                Unread::Failed(error) => writing.unread(&request.fields, &error),
+            }));
+        }
+    };
+    let fields: Vec<Field<'_>> = request.fields.fields().collect();
+    let request = request.view(&fields);
     let note = Note(&journey.pending.note);
     let common = Common {
-        worker: &journey.worker,
+        worker: &worker,
         snapshot: &journey.pending.snapshot,
         behavior: &behavior,
         origin,
         distribution: note.distribution(),
         host: note.url_parts().0,
         request: &request,
-        shared: Shared::of(&behavior, &journey.worker.edge.settings.secret, &request),
-        now: journey.worker.now(),
+        shared: Shared::of(&behavior, &worker.edge.settings.secret, &request),
+        now: worker.now(),
     };
     Ok(ask(&common, &body))
+}
+
+/// The method as far as it makes a difference to an answer.
+fn method(method: &str) -> &'static str {
+    if method == "HEAD" { "HEAD" } else { "POST" }
 }
 
 /// Reads the question, and takes each of its rows as far as it goes.
 fn ask(common: &Common<'_>, body: &[u8]) -> Came {
     let request = common.request;
-    let writing = Writing {
-        worker: common.worker,
-        behavior: common.behavior,
-        method: if request.method == "HEAD" { "HEAD" } else { "POST" },
-    };
+    let writing = Writing { worker: common.worker, behavior: common.behavior, method: method(request.method) };
     let asked = Asked {
         method: request.method,
         path: request.path,
@@ -319,26 +340,6 @@ async fn collect(
     Ok(collected)
 }
 
-/// Reads a body, or as much as shows that it is too long.
-async fn read(body: Option<RequestBody>, max_bytes: u64, room: &mut Room) -> Result<Vec<u8>, FetchError> {
-    let mut whole = Vec::new();
-    let Some(mut body) = body else { return Ok(whole) };
-    while let Some(chunk) = next_chunk(&mut *body.stream).await {
-        let chunk = chunk?;
-        if !room.grow(chunk.len() as u64) {
-            let mut error = FetchError::new(Reason::OriginBusy, "too much of other requests for models is under way");
-            error.retry_after_seconds = Some(1);
-            return Err(error);
-        }
-        let rest = usize::try_from(max_bytes + 1).unwrap_or(usize::MAX) - whole.len();
-        whole.extend_from_slice(&chunk[..chunk.len().min(rest)]);
-        if whole.len() as u64 > max_bytes {
-            break;
-        }
-    }
-    Ok(whole)
-}
-
 /// What writes the one answer.
 struct Writing<'a> {
     worker: &'a Worker,
@@ -469,6 +470,21 @@ impl Writing<'_> {
             fields.push("Allow", b"POST");
         }
         self.finish(refused.status, fields, refused.told, (Outcome::Refused, reason))
+    }
+
+    /// A question that was not read.
+    fn unread<H: Head + ?Sized>(&self, head: &H, error: &FetchError) -> Answer {
+        let edge = &self.worker.edge;
+        let (status, rendered) = questioned::told(head, error);
+        let mut fields = self.told(error.reason);
+        let id = edge.next_request_id();
+        fields.push("X-Request-Id", id.as_bytes());
+        if let Some(seconds) = error.retry_after_seconds {
+            fields.push_by("Retry-After", |value| write_decimal(value, seconds.into()));
+        }
+        edge.report_failure(&id, error.reason, &error.message);
+        let outcome = if status < 500 { Outcome::Refused } else { Outcome::Error };
+        self.finish(status, fields, rendered, (outcome, error.reason))
     }
 
     /// What is said of an answer that is made of no row.

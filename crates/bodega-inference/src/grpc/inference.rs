@@ -4,11 +4,12 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bodega_edge::grpc;
 use bodega_edge::predict::{Answered, NotRendered, Question, Rendered, Row};
 use prost::Message;
 
 use super::messages::{Contents, InferRequest, InferResponse, ParameterChoice, Tensor};
-use super::{Call, decode, status};
+use super::{Call, decode};
 use crate::element::Element;
 use crate::group::Group;
 use crate::kserve::answer::{gathered, records};
@@ -137,7 +138,7 @@ impl Question for Inference {
 
     fn render_failure(&self, status: u16, what: &str, row: Option<usize>) -> Rendered {
         self.model.tally.failed(self.begun);
-        status::alone(status, &of_row(&self.rows, what, row))
+        grpc::alone(status, &of_row(&self.rows, what, row))
     }
 }
 

@@ -67,18 +67,27 @@ impl Shared {
         let Waiting { mut journey, body, content_length, expects_continue, priority, line, started } = waiting;
         let received = Arc::new(AtomicU64::new(0));
         let interim = journey.interim();
-        if expects_continue && body.is_some() {
-            // An error shows in what comes next.
-            let _ = respond.send_informational(head::with_status(100, http::HeaderMap::new()));
-        }
+        let is_told_to_go_on = expects_continue && body.is_some();
         let body = body.map(|stream| {
             let (max_bytes, timeout) = (self.thread.max_body_bytes, self.thread.timeouts.body);
             let stream = Box::new(Incoming::new(stream, max_bytes, timeout, Arc::clone(&received)));
             RequestBody::streamed(content_length, stream)
         });
         let mut answering = pin!(complete(journey, body));
+        let mut first = None;
+        if is_told_to_go_on {
+            first = at_once(interim.next_before(answering.as_mut())).await;
+            if first.is_none() {
+                // What is refused for its head is so by now. An error shows in what comes next.
+                let _ = respond.send_informational(head::with_status(100, http::HeaderMap::new()));
+            }
+        }
         let answer = loop {
-            match unless_reset(&mut respond, interim.next_before(answering.as_mut())).await {
+            let came = match first.take() {
+                Some(came) => Some(came),
+                None => unless_reset(&mut respond, interim.next_before(answering.as_mut())).await,
+            };
+            match came {
                 None => {
                     let done = Done { outcome: Outcome::Pass, reason: Reason::ClientGone, line, started };
                     return self.conclude(done, Err(Reason::ClientGone), 0, received.load(Ordering::Relaxed));
@@ -291,6 +300,16 @@ impl Drop for Leaving<'_> {
     fn drop(&mut self) {
         self.turns.leave(self.stream);
     }
+}
+
+/// What `future` has come to without waiting.
+async fn at_once<T>(future: impl Future<Output = T>) -> Option<T> {
+    let mut future = pin!(future);
+    poll_fn(|context| match future.as_mut().poll(context) {
+        Poll::Ready(output) => Poll::Ready(Some(output)),
+        Poll::Pending => Poll::Ready(None),
+    })
+    .await
 }
 
 /// Waits for `future`, unless the client takes its request back: then nobody needs it.

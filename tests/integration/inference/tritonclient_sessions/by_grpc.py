@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import pathlib
+import queue
 import struct
 
 import grpc
@@ -284,6 +285,15 @@ def what_is_not_offered_is_told():
     assert _failed("NoSuchThing", b"")[0] == "UNIMPLEMENTED"
     stream = channel.stream_stream(f"{SERVICE}/ModelStreamInfer")(iter([b""]), timeout=30)
     assert stream.code().name == "UNIMPLEMENTED", stream.details()
+
+
+def a_stream_is_refused_while_it_is_open():
+    came = queue.SimpleQueue()
+    with client.InferenceServerClient(WHERE["fraud"]) as streaming:
+        streaming.start_stream(lambda **told_of: came.put(told_of["error"]))
+        # Before anything is asked by it.
+        error = came.get(timeout=20)
+    assert error.status() == "StatusCode.UNIMPLEMENTED", error
 
 
 told.run(__name__, globals())
