@@ -44,6 +44,7 @@ mod partial;
 mod place;
 mod posted;
 pub mod predict;
+mod predicted;
 mod questioned;
 pub mod reader;
 mod refill;

@@ -108,8 +108,9 @@ def test_rows_of_a_batch_are_found_or_computed_each_by_itself(edge: EdgeServer) 
 
 
 def test_an_empty_batch_is_answered(edge: EdgeServer) -> None:
-    status, answer, _ = post(f"{edge.url}/batch_predict", {"features": []})
+    status, answer, fields = post(f"{edge.url}/batch_predict", {"features": []})
     assert (status, answer["predictions"], answer["count"], answer["cached"]) == (200, [], 0, [])
+    assert fields["cache-status"] == "bodega; detail=method"
 
 
 def test_a_large_batch_comes_back_in_its_order(edge: EdgeServer) -> None:
