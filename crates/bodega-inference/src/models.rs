@@ -353,6 +353,8 @@ mod tests {
     #[test]
     fn what_cannot_be_loaded_is_said_with_the_file_and_what_to_do() {
         let file = tempfile::NamedTempFile::new().unwrap();
+        // An empty graph.
+        std::fs::write(file.path(), b"\x3a\0").unwrap();
         let path = file.path().to_str().unwrap();
         for (library, path, words) in [
             (None, "/nowhere/fraud.onnx", &["origins.scores", "/nowhere/fraud.onnx", "no such file"][..]),
