@@ -2,27 +2,16 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
 
 import pytest
-from playwright.sync_api import Browser, Error, Page, sync_playwright
+from playwright.sync_api import Browser, Error
+from tests.integration.chromium import launched, opened
 from tests.integration.conftest import KEPT, Front
 
 from bodega.testing import Answer, Origin, Received
 
 N_PARTS = 100
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--disable-dev-shm-usage",
-]
 PAGE = f"""<!doctype html><title>bodega</title><link rel="icon" href="data:,">
 {"".join(f'<script src="/part/{n}.js"></script>' for n in range(N_PARTS))}"""
 FILM = bytes(range(256)) * 4096
@@ -41,27 +30,8 @@ def answer(asked: Received) -> Answer:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    program = shutil.which("chromium")
-    assert program, "`make test` installs it"
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=FLAGS, headless=True)
-        yield browser
-        browser.close()
-
-
-@contextmanager
-def opened(browser: Browser) -> Iterator[tuple[Page, list[str]]]:
-    """Open a page that notes what goes wrong. The authority of a test is none that a browser knows."""
-    context = browser.new_context(ignore_https_errors=True)
-    page = context.new_page()
-    problems: list[str] = []
-    page.on("pageerror", lambda error: problems.append(str(error)))
-    page.on("requestfailed", lambda request: problems.append(f"{request.url}: {request.failure}"))
-    page.on("console", lambda message: problems.append(message.text) if message.type == "error" else None)
-    try:
-        yield page, problems
-    finally:
-        context.close()
+    with launched() as running:
+        yield running
 
 
 @pytest.mark.timeout(120)

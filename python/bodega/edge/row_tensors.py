@@ -151,8 +151,14 @@ def _packed(element: str, value: Any) -> bytes:
 def _as_bfloat16(value: float) -> bytes:
     (bits,) = struct.unpack("<I", struct.pack("<f", value))
     if math.isfinite(value):
+        # Of the two floats near the number the odd one, so that it is rounded once, as by the edge.
+        (near,) = struct.unpack("<f", struct.pack("<I", bits))
+        if near != value and not bits & 1:
+            bits += 1 if abs(near) < abs(value) else -1
         # To the nearest, and to the even one of two.
         bits += 0x7FFF + (bits >> 16 & 1)
+        if bits & 0x7F800000 == 0x7F800000:
+            raise OverflowError
     return struct.pack("<H", bits >> 16)
 
 

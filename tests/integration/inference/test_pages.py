@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import re
 import shlex
-import shutil
 import subprocess
 from typing import TYPE_CHECKING
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
+from tests.integration.chromium import launched, opened
 from tests.integration.inference import onnx_models
-from tests.integration.test_135_browser import FLAGS, opened
 
 from bodega import Behavior, Distribution, EdgeMLServer, EdgeServer, Model
 
@@ -26,12 +25,8 @@ expect.set_options(timeout=30_000)
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    program = shutil.which("chromium")
-    assert program, "`make test` installs it"
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=FLAGS, headless=True)
-        yield browser
-        browser.close()
+    with launched() as running:
+        yield running
 
 
 @pytest.fixture

@@ -33,6 +33,10 @@ def test_bfloat16_is_rounded_to_the_nearest() -> None:
     values = [1.0, 1 + 2**-8, 1 + 2**-8 + 2**-16, math.inf]
     (tensor,) = tensors(values, "features", [port("bfloat16", 4)], [])
     assert struct.unpack("<4H", tensor.data or b"") == (0x3F80, 0x3F80, 0x3F81, 0x7F80)
+    # So near to the middle that a float of 32 bits is the middle.
+    values = [1 + 2**-8 + 2**-40, -(1 + 2**-8 + 2**-40), 1 + 3 * 2**-8 - 2**-40, math.inf]
+    (tensor,) = tensors(values, "features", [port("bfloat16", 4)], [])
+    assert struct.unpack("<4H", tensor.data or b"") == (0x3F81, 0xBF81, 0x3F81, 0x7F80)
 
 
 @pytest.mark.parametrize(
@@ -43,6 +47,7 @@ def test_bfloat16_is_rounded_to_the_nearest() -> None:
         ([[1, 2], [3, NAN]], port("int64", None, 2), "features[1][1]: expected int64, got NaN"),
         ([True, NAN], port("float64", 2), "features[0]: expected float64, got a boolean"),
         ([70_000, -math.inf], port("float16", 2), "features[0]: expected float16, got 70000"),
+        ([3.4e38, NAN], port("bfloat16", 2), "features[0]: expected bfloat16, got 3.4e+38"),
         ([{"a": NAN}], port("float64", 1), "features[0]: expected an array, got a mapping"),
     ],
 )
