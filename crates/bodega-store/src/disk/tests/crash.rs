@@ -160,9 +160,10 @@ fn what_was_complete_is_found_after_kill_9() {
                         assert!(read(body, from, to) == expected[from as usize..to as usize], "round {round}");
                     }
                     let is_whole = (0..body.n_slices()).all(|slice| body.has(slice));
+                    // What was being removed or replaced may have given its slots to others, before that was written.
                     assert!(
-                        is_whole || !*was_whole || found.stamp > *version,
-                        "round {round}: key {number} lacks slices"
+                        is_whole || !*was_whole || in_doubt.contains(&number),
+                        "round {round}: key {number}, of which nothing was changed, lacks slices"
                     );
                     is_found_whole = is_whole;
                 } else {
