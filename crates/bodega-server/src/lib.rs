@@ -30,6 +30,7 @@ mod report;
 mod scenarios;
 pub mod server;
 mod socket;
+mod spare_boxes;
 mod stream;
 mod tls;
 mod tokens;

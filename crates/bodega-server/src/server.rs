@@ -35,6 +35,7 @@ use crate::listener::{self, ListenError, Listening};
 use crate::loader::{self, Loader, ModelChange};
 use crate::lurker;
 use crate::report::Reporter;
+use crate::spare_boxes::SpareBoxes;
 use crate::tls::certificates::{CertificateError, Certificates};
 use crate::tls::config;
 use crate::tls::unfinished::Handshakes;
@@ -474,6 +475,7 @@ pub(crate) fn thread(
         log,
         spare: Mutex::new(Vec::new()),
         spare_output: Mutex::new(Vec::new()),
+        spare_boxes: SpareBoxes::default(),
         via_and_age: format!("Via: 1.1 {}\r\nAge: ", options.name).into_bytes(),
         cache_status_hit: [b"\r\nCache-Status: ", &cache_status_hit(&options.name)[..]].concat(),
         cache_status_hit_value: cache_status_hit(&options.name),

@@ -23,6 +23,7 @@ use crate::connection::{Connection, Connections, TICK, Timeouts};
 use crate::front;
 use crate::front_metrics::FrontMetrics;
 use crate::socket::Socket as ClientSocket;
+use crate::spare_boxes::SpareBoxes;
 use crate::stream::Stream;
 use crate::tls::session::Session;
 use crate::tls::unfinished::Handshakes;
@@ -37,6 +38,8 @@ pub(crate) struct Thread {
     /// Buffers of connections that have gone idle: to read into, and to write from.
     pub(crate) spare: Mutex<Vec<Vec<u8>>>,
     pub(crate) spare_output: Mutex<Vec<Vec<u8>>>,
+    /// What requests that wait for the origin are in.
+    pub(crate) spare_boxes: SpareBoxes,
     /// `Via: 1.1 NAME\r\nAge: `
     pub(crate) via_and_age: Vec<u8>,
     /// `\r\nCache-Status: NAME; hit; ttl=`

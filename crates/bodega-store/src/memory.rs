@@ -201,7 +201,7 @@ impl Memory {
             // The lists keep their memory when entries leave, so that what they need beyond them grows meanwhile.
             let lists = lists_bytes(&*ledger.eviction);
             let used = self.used_bytes.load(Ordering::Relaxed) + self.reserved_bytes.load(Ordering::Relaxed);
-            if used + lists + n_bytes <= self.capacity_bytes - self.capacity_bytes / HOLES_SHARE {
+            if used + lists + n_bytes <= for_entries(self.capacity_bytes) {
                 return;
             }
             let Ledger { eviction, slots, .. } = &mut *ledger;
@@ -308,9 +308,18 @@ fn lists_bytes(eviction: &dyn Eviction) -> u64 {
 
 const LIST_BYTES_OF_ENTRY: u64 = 40;
 
+/// How much of the bound is for entries, and for the lists of them.
+fn for_entries(capacity_bytes: u64) -> u64 {
+    capacity_bytes - capacity_bytes / HOLES_SHARE - (capacity_bytes / BUFFERS_SHARE).min(MAX_BUFFERS_BYTES)
+}
+
 /// This part of the bound is left to what the allocator cannot use between entries of many sizes that come and go,
 /// so that the process stays within the bound, not only the sum of what was asked for.
 const HOLES_SHARE: u64 = 5;
+/// And this one, up to a few megabytes, to what is read and written meanwhile: some tens of requests under way hold about
+/// as much whatever the bound is.
+const BUFFERS_SHARE: u64 = 16;
+const MAX_BUFFERS_BYTES: u64 = 4 << 20;
 /// So much of the bound is let go before pages are given back.
 const GIVE_BACK_SHARE: u64 = 16;
 

@@ -183,7 +183,8 @@ impl Exchanged {
             }
             // In a box: an idle connection takes no memory for it.
             Taken::Waits(waiting) => {
-                Box::pin(wait(thread, connection, input, output, waiting, (started, sent_before))).await
+                let waits = wait(thread, connection, input, output, waiting, (started, sent_before));
+                thread.spare_boxes.run(waits).await
             }
         }
     }

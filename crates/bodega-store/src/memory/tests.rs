@@ -173,7 +173,7 @@ fn the_tier_misses_as_a_replay_says() {
 
         // What is left to the allocator and what the lists take is not for entries.
         let lists = lists_bytes(&*memory.ledger.lock().eviction);
-        let capacity_bytes = CAPACITY_BYTES - CAPACITY_BYTES / HOLES_SHARE - lists;
+        let capacity_bytes = for_entries(CAPACITY_BYTES) - lists;
         let trace = numbers.iter().map(|number| {
             let asked = entry(u128::from(*number), &body(*number));
             Request { identity: identity(asked.key), size_bytes: asked.size_bytes() }
