@@ -108,7 +108,7 @@ pub(crate) struct Job {
     pub(crate) whom: Arc<dyn Waits>,
     /// Which of those of its turn it is.
     pub(crate) number: usize,
-    pub(crate) home: UnboundedSender<Vec<(usize, Outputs)>>,
+    pub(crate) home: UnboundedSender<Vec<(Job, Outputs)>>,
 }
 
 impl Batcher {
@@ -267,8 +267,8 @@ impl Shared {
         // Whoever waits is told, however the thread ends.
         let _ending = Ending(Arc::clone(&self));
         while let Some(jobs) = self.next() {
-            let rows: Vec<&[u8]> = jobs.iter().map(|job| job.row.record()).collect();
             let outputs = {
+                let rows: Vec<&[u8]> = jobs.iter().map(|job| job.row.record()).collect();
                 let mut runner = self.runner.lock();
                 let Some(runner) = runner.as_mut() else { return };
                 // Whoever waits for a row is told at its deadline; after the last of these nobody does.
@@ -277,15 +277,18 @@ impl Shared {
             };
             let ended = Instant::now();
             jobs.iter().filter(|job| job.deadline <= ended).for_each(|_| self.counts.late());
-            // Those of one turn are told together: each time wakes a thread.
-            let mut outputs = jobs.iter().zip(outputs).peekable();
-            while let Some((first, output)) = outputs.next() {
-                let mut told = vec![(first.number, output)];
-                while let Some((job, output)) = outputs.next_if(|(job, _)| job.home.same_channel(&first.home)) {
-                    told.push((job.number, output));
+            // Those of one turn are told together: each time wakes a thread. The rows go back with them, so that their
+            // memory is given back where it was taken.
+            let mut done = jobs.into_iter().zip(outputs).peekable();
+            while let Some(first) = done.next() {
+                let home = first.0.home.clone();
+                let mut told = Vec::with_capacity(1 + done.len());
+                told.push(first);
+                while let Some(next) = done.next_if(|(job, _)| job.home.same_channel(&home)) {
+                    told.push(next);
                 }
                 // Who waited may have gone.
-                drop(first.home.send(told));
+                drop(home.send(told));
             }
         }
     }

@@ -134,8 +134,8 @@ async fn hand_over(shared: &Arc<Shared>, rows: impl ExactSizeIterator<Item = Ask
     shared.queue(jobs);
     drop(home);
     while let Ok(Some(told)) = timeout_at(deadline.into(), answers.recv()).await {
-        for (number, outputs) in told {
-            if let Some(whom) = whoms.get_mut(number).and_then(Option::take) {
+        for (job, outputs) in told {
+            if let Some(whom) = whoms.get_mut(job.number).and_then(Option::take) {
                 whom.told(shared.predicted(outputs));
             }
         }
