@@ -24,13 +24,13 @@ const COPY_BYTES: usize = 16 * 1024;
 const GATHER_BYTES: usize = 64 * 1024;
 /// How many buffers a thread keeps for the next connection, and how large one of them may be: nothing counts them, and
 /// few are in use at once.
-const MAX_SPARE: usize = 16;
+const MAX_SPARE: usize = 64;
 const MAX_SPARE_BYTES: usize = 16 * 1024;
 /// After so much of one answer others have a turn: a client that reads as fast as it is written would keep them waiting
 /// for all of a large body.
 pub(super) const TURN_BYTES: usize = 256 * 1024;
 /// How much room a buffer begins with: a usual head, and a short body.
-const FIRST_BYTES: usize = 1024;
+const FIRST_BYTES: usize = 2048;
 /// The most pieces in one send.
 const MAX_PIECES: usize = 16;
 
