@@ -310,16 +310,12 @@ const LIST_BYTES_OF_ENTRY: u64 = 40;
 
 /// How much of the bound is for entries, and for the lists of them.
 fn for_entries(capacity_bytes: u64) -> u64 {
-    capacity_bytes - capacity_bytes / HOLES_SHARE - (capacity_bytes / BUFFERS_SHARE).min(MAX_BUFFERS_BYTES)
+    capacity_bytes - capacity_bytes / HOLES_SHARE
 }
 
 /// This part of the bound is left to what the allocator cannot use between entries of many sizes that come and go,
 /// so that the process stays within the bound, not only the sum of what was asked for.
 const HOLES_SHARE: u64 = 5;
-/// And this one, up to a few megabytes, to what is read and written meanwhile: some tens of requests under way hold about
-/// as much whatever the bound is.
-const BUFFERS_SHARE: u64 = 16;
-const MAX_BUFFERS_BYTES: u64 = 4 << 20;
 /// So much of the bound is let go before pages are given back.
 const GIVE_BACK_SHARE: u64 = 16;
 
