@@ -22,8 +22,8 @@ use crate::worker::Thread;
 const COPY_BYTES: usize = 16 * 1024;
 /// Answers wait for each other up to this size while more requests are there already.
 const GATHER_BYTES: usize = 64 * 1024;
-/// How many buffers a thread keeps for the next connection, and how large one of them may be: nothing counts them, and
-/// few are in use at once.
+/// How many buffers a thread keeps for the next connection, and how large one of them may be: nothing counts them. Fewer,
+/// and those of the misses under way would be taken and given back between entries of the store (decision 0004).
 const MAX_SPARE: usize = 64;
 const MAX_SPARE_BYTES: usize = 16 * 1024;
 /// After so much of one answer others have a turn: a client that reads as fast as it is written would keep them waiting
